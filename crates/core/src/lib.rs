@@ -1,0 +1,1 @@
+//! The pipeline engine: spec, plan, key, store, execute, receipt.

@@ -1,0 +1,1 @@
+//! What flows along edges and where it comes from.

@@ -1,0 +1,1 @@
+//! Plots, grids, animations, tables, the HTML report.

@@ -1,0 +1,1 @@
+//! Networks with named taps, initialisation, losses, optimisers, the training loop.

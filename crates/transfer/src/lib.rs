@@ -1,0 +1,1 @@
+//! Features, linear SVM, grid search, fine-tuning, PCA.
