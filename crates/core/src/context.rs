@@ -1,0 +1,381 @@
+//! What a running stage sees: its inputs, outputs, seed, threads, device and progress.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{IoResultExt, ResultExt};
+use crate::random::{self, Generator};
+use crate::{Artifact, Coordinates, Error, Files, Input, Inputs, NamedInputs, Output, Result};
+
+/// Where tensors live.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum Device {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// A CUDA device by number.
+    Cuda(usize),
+    /// A Metal device by number.
+    Metal(usize),
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(id) => write!(f, "cuda:{id}"),
+            Self::Metal(id) => write!(f, "metal:{id}"),
+        }
+    }
+}
+
+impl From<Device> for String {
+    fn from(device: Device) -> Self {
+        device.to_string()
+    }
+}
+
+impl FromStr for Device {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, id) = text.split_once(':').unwrap_or((text, "0"));
+        let id = id
+            .parse()
+            .map_err(|_| format!("`{text}`: expected a device number after `:`"))?;
+        match name {
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(id)),
+            "metal" => Ok(Self::Metal(id)),
+            _ => Err(format!(
+                "`{text}`: expected `cpu`, `cuda`, `cuda:N`, `metal` or `metal:N`"
+            )),
+        }
+    }
+}
+
+impl TryFrom<String> for Device {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// What a running cell tells.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "update")]
+pub enum Update {
+    /// So much of `total` is done; `unit` is plural (`images`, `epochs`).
+    Progress {
+        /// Done so far.
+        done: u64,
+        /// All there is; 0 when unknown.
+        total: u64,
+        /// What is counted.
+        unit: String,
+    },
+    /// What is going on, in a few words.
+    Note {
+        /// The words.
+        text: String,
+    },
+    /// A number of interest, such as a loss.
+    Metric {
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: f64,
+    },
+}
+
+/// Takes what a running cell tells.
+pub trait Reporter: Send + Sync {
+    /// Called from any thread, often.
+    fn report(&self, update: Update);
+}
+
+/// A reporter that drops everything.
+pub struct Silent;
+
+impl Reporter for Silent {
+    fn report(&self, _: Update) {}
+}
+
+/// One artifact of a gathering input, with the cell that it came from.
+#[derive(Debug, Clone)]
+pub struct Gathered<T> {
+    /// The stage that yielded it.
+    pub stage: String,
+    /// Its place along the axes that were gathered.
+    pub coordinates: Coordinates,
+    /// The artifact.
+    pub artifact: T,
+}
+
+/// What a running stage sees. It can be shared between threads.
+pub struct Context {
+    pub(crate) coordinates: Coordinates,
+    pub(crate) inputs: BTreeMap<String, Vec<Gathered<Files>>>,
+    pub(crate) outputs: Vec<Output>,
+    pub(crate) output_root: PathBuf,
+    pub(crate) scratch: PathBuf,
+    pub(crate) checkpoint: PathBuf,
+    pub(crate) mirror: Option<PathBuf>,
+    pub(crate) seed: u64,
+    pub(crate) threads: usize,
+    pub(crate) device: Device,
+    pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) reporter: Arc<dyn Reporter>,
+    pub(crate) cancelled: Arc<AtomicBool>,
+    pub(crate) metrics: Mutex<BTreeMap<String, f64>>,
+}
+
+impl Context {
+    /// A context over plain folders, for tests and for calling a stage without a store: outputs
+    /// go to `folder/out/NAME`, scratch to `folder/scratch`.
+    pub fn in_folder(folder: &Path, outputs: &[Output]) -> Result<Self> {
+        let output_root = folder.join("out");
+        for output in outputs {
+            let path = output_root.join(&*output.name);
+            std::fs::create_dir_all(&path).at(&path)?;
+        }
+        let scratch = folder.join("scratch");
+        std::fs::create_dir_all(&scratch).at(&scratch)?;
+        Ok(Self {
+            coordinates: Coordinates::none(),
+            inputs: BTreeMap::new(),
+            outputs: outputs.to_vec(),
+            output_root,
+            checkpoint: folder.join("checkpoint"),
+            scratch,
+            mirror: None,
+            seed: 0,
+            threads: 1,
+            device: Device::Cpu,
+            environment: BTreeMap::new(),
+            reporter: Arc::new(Silent),
+            cancelled: Arc::default(),
+            metrics: Mutex::default(),
+        })
+    }
+
+    /// Adds an artifact to a slot.
+    #[must_use]
+    pub fn with_input(self, slot: &str, files: Files) -> Self {
+        self.with_gathered(slot, "", Coordinates::none(), files)
+    }
+
+    /// Adds an artifact to a list slot, with the cell that it came from.
+    #[must_use]
+    pub fn with_gathered(
+        mut self,
+        slot: &str,
+        stage: &str,
+        coordinates: Coordinates,
+        artifact: Files,
+    ) -> Self {
+        let gathered = Gathered {
+            stage: stage.to_owned(),
+            coordinates,
+            artifact,
+        };
+        self.inputs
+            .entry(slot.to_owned())
+            .or_default()
+            .push(gathered);
+        self
+    }
+
+    /// Sets the seed.
+    #[must_use]
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Sets the mirror folder.
+    #[must_use]
+    pub fn with_mirror(mut self, mirror: Option<PathBuf>) -> Self {
+        self.mirror = mirror;
+        self
+    }
+
+    /// Reads the artifact of an input.
+    pub fn input<T: Artifact>(&self, input: &Input<T>) -> Result<T> {
+        T::load(&self.files(input.edge())?).doing(|| format!("reading input `{}`", input.edge()))
+    }
+
+    /// Reads the artifact of an optional input.
+    pub fn optional<T: Artifact>(&self, input: &Option<Input<T>>) -> Result<Option<T>> {
+        input.as_ref().map(|input| self.input(input)).transpose()
+    }
+
+    /// Reads the artifacts of a list input, in the order of the file and of the axes.
+    pub fn inputs<T: Artifact>(&self, inputs: &Inputs<T>) -> Result<Vec<Gathered<T>>> {
+        let Some(slot) = inputs.edges().first() else {
+            return Ok(Vec::new());
+        };
+        let gathered = self.inputs.get(slot).map_or(&[][..], Vec::as_slice);
+        gathered
+            .iter()
+            .map(|from| {
+                let artifact = T::load(&from.artifact).doing(|| {
+                    let cell = crate::CellId {
+                        stage: from.stage.clone(),
+                        coordinates: from.coordinates.clone(),
+                    };
+                    format!("reading `{cell}` of input `{slot}`")
+                })?;
+                let Gathered {
+                    stage, coordinates, ..
+                } = from.clone();
+                Ok(Gathered {
+                    stage,
+                    coordinates,
+                    artifact,
+                })
+            })
+            .collect()
+    }
+
+    /// Reads the artifacts of a named input.
+    pub fn named<T: Artifact>(&self, inputs: &NamedInputs<T>) -> Result<Vec<(String, T)>> {
+        let read = |(name, slot): (&String, &String)| {
+            let artifact =
+                T::load(&self.files(slot)?).doing(|| format!("reading input `{slot}`"))?;
+            Ok((name.clone(), artifact))
+        };
+        inputs.edges().iter().map(read).collect()
+    }
+
+    fn files(&self, slot: &str) -> Result<Files> {
+        match self.inputs.get(slot).map(Vec::as_slice) {
+            Some([one]) => Ok(one.artifact.clone()),
+            _ => Err(Error::Input {
+                slot: slot.to_owned(),
+                message: "expected one artifact".to_owned(),
+            }),
+        }
+    }
+
+    /// Writes an output.
+    pub fn write<T: Artifact>(&self, output: &str, artifact: &T) -> Result<()> {
+        let declared = self.outputs.iter().find(|declared| declared.name == output);
+        if let Some(declared) = declared.filter(|declared| declared.artifact != T::TYPE) {
+            return Err(Error::message(format!(
+                "output `{output}` is declared as {}, not {}",
+                declared.artifact,
+                T::TYPE
+            )));
+        }
+        artifact
+            .save(&self.output(output)?)
+            .doing(|| format!("writing output `{output}`"))
+    }
+
+    /// The folder of an output, for stages that write their files themselves.
+    pub fn output(&self, output: &str) -> Result<PathBuf> {
+        if self.outputs.iter().any(|declared| declared.name == output) {
+            Ok(self.output_root.join(output))
+        } else {
+            Err(Error::message(format!(
+                "the kind declares no output `{output}`"
+            )))
+        }
+    }
+
+    /// A private folder that is gone after the run.
+    pub fn scratch(&self) -> &Path {
+        &self.scratch
+    }
+
+    /// A folder that outlives an interrupted run of the same cell; it may not exist yet. Files in
+    /// it are to be replaced by rename, so that a killed run leaves whole ones.
+    pub fn checkpoint(&self) -> &Path {
+        &self.checkpoint
+    }
+
+    /// The user's mirror folder, where sources may be taken from.
+    pub fn mirror(&self) -> Option<&Path> {
+        self.mirror.as_deref()
+    }
+
+    /// The cell's place along the axes.
+    pub fn coordinates(&self) -> &Coordinates {
+        &self.coordinates
+    }
+
+    /// Values of the environment variables that the stage declared.
+    pub fn environment(&self) -> &BTreeMap<String, String> {
+        &self.environment
+    }
+
+    /// The generator for `purpose`. The kind has to be [`SEEDED`](crate::Stage::SEEDED).
+    pub fn rng(&self, purpose: &str) -> Generator {
+        random::generator(self.seed, purpose)
+    }
+
+    /// The cell's seed, for generators that are derived further down.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Threads that the cell may use. rayon's global pool has as many.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Where to compute.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// Tells how far the work is; an error when the run was asked to stop. Call it about once a
+    /// batch.
+    pub fn progress(&self, done: usize, total: usize, unit: &str) -> Result<()> {
+        self.reporter.report(Update::Progress {
+            done: done as u64,
+            total: total as u64,
+            unit: unit.to_owned(),
+        });
+        self.check_cancelled()
+    }
+
+    /// Tells what is going on.
+    pub fn note(&self, text: impl Into<String>) {
+        self.reporter.report(Update::Note { text: text.into() });
+    }
+
+    /// Tells a number of interest. The last value of each name goes into the receipt.
+    pub fn metric(&self, name: &str, value: f64) {
+        let mut metrics = self.metrics.lock().unwrap_or_else(PoisonError::into_inner);
+        metrics.insert(name.to_owned(), value);
+        drop(metrics);
+        self.reporter.report(Update::Metric {
+            name: name.to_owned(),
+            value,
+        });
+    }
+
+    /// An error when the run was asked to stop.
+    pub fn check_cancelled(&self) -> Result<()> {
+        if self.is_cancelled() {
+            Err(Error::Cancelled)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether the run was asked to stop.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+}
