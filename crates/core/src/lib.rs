@@ -13,7 +13,7 @@ pub mod context;
 pub mod digest;
 pub mod error;
 pub mod input;
-pub mod plan;
+// pub mod plan;
 pub mod random;
 pub mod receipt;
 pub mod stage;
