@@ -45,15 +45,8 @@ pub struct Files {
 impl Files {
     /// Files from members and the places where their bytes are.
     pub fn new(members: BTreeMap<String, (Member, PathBuf)>) -> Self {
-        let digest = tree_digest(
-            members
-                .iter()
-                .map(|(name, (member, _))| (name.as_str(), member)),
-        );
-        Self {
-            digest,
-            members: Arc::new(members),
-        }
+        let digest = tree_digest(members.iter().map(|(name, (member, _))| (name.as_str(), member)));
+        Self { digest, members: Arc::new(members) }
     }
 
     /// The files below a plain folder, hashed now. Symbolic links are refused.
@@ -85,9 +78,7 @@ impl Files {
 
     /// The files in order of their names: name, member, where its bytes are.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Member, &Path)> {
-        self.members
-            .iter()
-            .map(|(name, (member, path))| (name.as_str(), member, path.as_path()))
+        self.members.iter().map(|(name, (member, path))| (name.as_str(), member, path.as_path()))
     }
 
     /// Whether there is a file of this name.
@@ -97,13 +88,10 @@ impl Files {
 
     /// Where the bytes of file `name` are. To be read only.
     pub fn path(&self, name: &str) -> Result<&Path> {
-        self.members
-            .get(name)
-            .map(|(_, path)| path.as_path())
-            .ok_or_else(|| {
-                let names: Vec<_> = self.members.keys().take(8).map(String::as_str).collect();
-                Error::message(format!("no file `{name}`; there are: {}", names.join(", ")))
-            })
+        self.members.get(name).map(|(_, path)| path.as_path()).ok_or_else(|| {
+            let names: Vec<_> = self.members.keys().take(8).map(String::as_str).collect();
+            Error::message(format!("no file `{name}`; there are: {}", names.join(", ")))
+        })
     }
 
     /// The bytes of file `name`.
@@ -122,10 +110,7 @@ impl Files {
         let mut members = self.iter();
         match (members.next(), members.next()) {
             (Some((name, _, path)), None) => Ok((name, path)),
-            _ => Err(Error::message(format!(
-                "expected one file, found {}",
-                self.len()
-            ))),
+            _ => Err(Error::message(format!("expected one file, found {}", self.len()))),
         }
     }
 }
@@ -153,16 +138,9 @@ fn collect(
         let entry = entry.at(folder)?;
         let path = entry.path();
         let name = entry.file_name().into_string().map_err(|name| {
-            Error::message(format!(
-                "{}: the name {name:?} is not UTF-8",
-                folder.display()
-            ))
+            Error::message(format!("{}: the name {name:?} is not UTF-8", folder.display()))
         })?;
-        let name = if prefix.is_empty() {
-            name
-        } else {
-            format!("{prefix}/{name}")
-        };
+        let name = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
         let kind = entry.file_type().at(&path)?;
         if kind.is_dir() {
             collect(&path, &name, members)?;

@@ -18,10 +18,7 @@ impl Coordinates {
 
     /// The value along `axis`.
     pub fn get(&self, axis: &str) -> Option<&Value> {
-        self.0
-            .iter()
-            .find(|(name, _)| name == axis)
-            .map(|(_, value)| value)
+        self.0.iter().find(|(name, _)| name == axis).map(|(_, value)| value)
     }
 
     /// Sets the value along `axis`.
@@ -44,13 +41,7 @@ impl Coordinates {
 
     /// The coordinates without the axes that `drop` names.
     pub fn without(&self, drop: impl Fn(&str) -> bool) -> Self {
-        Self(
-            self.0
-                .iter()
-                .filter(|(axis, _)| !drop(axis))
-                .cloned()
-                .collect(),
-        )
+        Self(self.0.iter().filter(|(axis, _)| !drop(axis)).cloned().collect())
     }
 }
 
@@ -102,11 +93,7 @@ impl CellId {
         if name.len() <= 120 && name.chars().all(plain) {
             return name;
         }
-        let kept: String = name
-            .chars()
-            .map(|c| if plain(c) { c } else { '_' })
-            .take(100)
-            .collect();
+        let kept: String = name.chars().map(|c| if plain(c) { c } else { '_' }).take(100).collect();
         format!("{kept}~{}", &crate::Digest::of(name.as_bytes()).hex()[..8])
     }
 }

@@ -47,16 +47,12 @@ impl FromStr for Device {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, id) = text.split_once(':').unwrap_or((text, "0"));
-        let id = id
-            .parse()
-            .map_err(|_| format!("`{text}`: expected a device number after `:`"))?;
+        let id = id.parse().map_err(|_| format!("`{text}`: expected a device number after `:`"))?;
         match name {
             "cpu" => Ok(Self::Cpu),
             "cuda" => Ok(Self::Cuda(id)),
             "metal" => Ok(Self::Metal(id)),
-            _ => Err(format!(
-                "`{text}`: expected `cpu`, `cuda`, `cuda:N`, `metal` or `metal:N`"
-            )),
+            _ => Err(format!("`{text}`: expected `cpu`, `cuda`, `cuda:N`, `metal` or `metal:N`")),
         }
     }
 }
@@ -182,15 +178,8 @@ impl Context {
         coordinates: Coordinates,
         artifact: Files,
     ) -> Self {
-        let gathered = Gathered {
-            stage: stage.to_owned(),
-            coordinates,
-            artifact,
-        };
-        self.inputs
-            .entry(slot.to_owned())
-            .or_default()
-            .push(gathered);
+        let gathered = Gathered { stage: stage.to_owned(), coordinates, artifact };
+        self.inputs.entry(slot.to_owned()).or_default().push(gathered);
         self
     }
 
@@ -234,14 +223,8 @@ impl Context {
                     };
                     format!("reading `{cell}` of input `{slot}`")
                 })?;
-                let Gathered {
-                    stage, coordinates, ..
-                } = from.clone();
-                Ok(Gathered {
-                    stage,
-                    coordinates,
-                    artifact,
-                })
+                let Gathered { stage, coordinates, .. } = from.clone();
+                Ok(Gathered { stage, coordinates, artifact })
             })
             .collect()
     }
@@ -276,9 +259,7 @@ impl Context {
                 T::TYPE
             )));
         }
-        artifact
-            .save(&self.output(output)?)
-            .doing(|| format!("writing output `{output}`"))
+        artifact.save(&self.output(output)?).doing(|| format!("writing output `{output}`"))
     }
 
     /// The folder of an output, for stages that write their files themselves.
@@ -286,9 +267,7 @@ impl Context {
         if self.outputs.iter().any(|declared| declared.name == output) {
             Ok(self.output_root.join(output))
         } else {
-            Err(Error::message(format!(
-                "the kind declares no output `{output}`"
-            )))
+            Err(Error::message(format!("the kind declares no output `{output}`")))
         }
     }
 
@@ -359,19 +338,12 @@ impl Context {
         let mut metrics = self.metrics.lock().unwrap_or_else(PoisonError::into_inner);
         metrics.insert(name.to_owned(), value);
         drop(metrics);
-        self.reporter.report(Update::Metric {
-            name: name.to_owned(),
-            value,
-        });
+        self.reporter.report(Update::Metric { name: name.to_owned(), value });
     }
 
     /// An error when the run was asked to stop.
     pub fn check_cancelled(&self) -> Result<()> {
-        if self.is_cancelled() {
-            Err(Error::Cancelled)
-        } else {
-            Ok(())
-        }
+        if self.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
     }
 
     /// Whether the run was asked to stop.

@@ -69,18 +69,12 @@ impl Error {
 
     /// An input or output error at `path`.
     pub fn io(path: impl AsRef<Path>, source: std::io::Error) -> Self {
-        Self::Io {
-            path: path.as_ref().to_owned(),
-            source,
-        }
+        Self::Io { path: path.as_ref().to_owned(), source }
     }
 
     /// A wrong parameter.
     pub fn parameter(key: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::Parameter {
-            key: key.into(),
-            message: message.into(),
-        }
+        Self::Parameter { key: key.into(), message: message.into() }
     }
 
     /// Wraps any error of a library.
@@ -105,10 +99,7 @@ pub trait ResultExt<T> {
 
 impl<T, E: Into<Error>> ResultExt<T> for Result<T, E> {
     fn doing(self, doing: impl FnOnce() -> String) -> Result<T> {
-        self.map_err(|cause| Error::Context {
-            doing: doing(),
-            cause: Box::new(cause.into()),
-        })
+        self.map_err(|cause| Error::Context { doing: doing(), cause: Box::new(cause.into()) })
     }
 }
 

@@ -47,10 +47,7 @@ impl<T> Input<T> {
 
     /// An input that refers to `edge`. Tests build stages with it.
     pub fn new(edge: impl Into<String>) -> Self {
-        Self {
-            edge: edge.into(),
-            artifact: PhantomData,
-        }
+        Self { edge: edge.into(), artifact: PhantomData }
     }
 }
 
@@ -62,10 +59,7 @@ impl<T> Inputs<T> {
 
     /// A list input that refers to `edges`.
     pub fn new<S: Into<String>>(edges: impl IntoIterator<Item = S>) -> Self {
-        Self {
-            edges: edges.into_iter().map(Into::into).collect(),
-            artifact: PhantomData,
-        }
+        Self { edges: edges.into_iter().map(Into::into).collect(), artifact: PhantomData }
     }
 }
 
@@ -78,19 +72,13 @@ impl<T> NamedInputs<T> {
 
 impl<T> Default for Inputs<T> {
     fn default() -> Self {
-        Self {
-            edges: Vec::new(),
-            artifact: PhantomData,
-        }
+        Self { edges: Vec::new(), artifact: PhantomData }
     }
 }
 
 impl<T> Default for NamedInputs<T> {
     fn default() -> Self {
-        Self {
-            edges: BTreeMap::new(),
-            artifact: PhantomData,
-        }
+        Self { edges: BTreeMap::new(), artifact: PhantomData }
     }
 }
 
@@ -98,10 +86,7 @@ macro_rules! plain_impls {
     ($name:ident, $field:ident) => {
         impl<T> Clone for $name<T> {
             fn clone(&self) -> Self {
-                Self {
-                    $field: self.$field.clone(),
-                    artifact: PhantomData,
-                }
+                Self { $field: self.$field.clone(), artifact: PhantomData }
             }
         }
 
@@ -196,10 +181,7 @@ impl<'de, T> Deserialize<'de> for NamedInputs<T> {
             }
         }
         let edges = deserializer.deserialize_any(Visitor)?;
-        Ok(Self {
-            edges,
-            artifact: PhantomData,
-        })
+        Ok(Self { edges, artifact: PhantomData })
     }
 }
 

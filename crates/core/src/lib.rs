@@ -13,9 +13,10 @@ pub mod context;
 pub mod digest;
 pub mod error;
 pub mod input;
-// pub mod plan;
+pub mod plan;
 pub mod random;
 pub mod receipt;
+pub mod spec;
 pub mod stage;
 
 pub use artifact::{Anything, Artifact, Files, Folder, Member};

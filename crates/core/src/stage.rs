@@ -110,11 +110,7 @@ pub struct Resources {
 
 impl Default for Resources {
     fn default() -> Self {
-        Self {
-            threads: Threads::Count(1),
-            memory: 512 << 20,
-            gpu: false,
-        }
+        Self { threads: Threads::Count(1), memory: 512 << 20, gpu: false }
     }
 }
 
@@ -124,11 +120,7 @@ impl Resources {
 
     /// A cell that uses every thread and `memory` bytes, on the accelerator where there is one.
     pub const fn heavy(memory: u64) -> Self {
-        Self {
-            threads: Threads::All,
-            memory,
-            gpu: true,
-        }
+        Self { threads: Threads::All, memory, gpu: true }
     }
 }
 
@@ -268,11 +260,7 @@ impl Kind {
                 "named" => Arity::Named,
                 _ => Arity::One,
             };
-            Some(Slot {
-                key: key.clone(),
-                artifact,
-                arity,
-            })
+            Some(Slot { key: key.clone(), artifact, arity })
         };
         properties(&schema).filter_map(slot).collect()
     }
@@ -289,11 +277,7 @@ impl Kind {
 
 /// The fields of a kind's schema.
 pub fn properties(schema: &Schema) -> impl Iterator<Item = (&String, &Value)> {
-    schema
-        .get("properties")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
+    schema.get("properties").and_then(Value::as_object).into_iter().flatten()
 }
 
 fn schema<S: Stage>() -> Schema {
@@ -346,11 +330,8 @@ mod tests {
     #[test]
     fn slots_and_cosmetic_parameters_come_from_the_struct() {
         let kind = Kind::of::<Add>();
-        let slots: Vec<_> = kind
-            .slots()
-            .into_iter()
-            .map(|s| (s.key, s.artifact, s.arity))
-            .collect();
+        let slots: Vec<_> =
+            kind.slots().into_iter().map(|s| (s.key, s.artifact, s.arity)).collect();
         let files = || "files".to_owned();
         assert_eq!(
             slots,
@@ -361,10 +342,7 @@ mod tests {
             ]
         );
         assert_eq!(kind.cosmetic(), ["title"]);
-        assert_eq!(
-            kind.schema().get("description").and_then(Value::as_str),
-            Some("Adds.")
-        );
+        assert_eq!(kind.schema().get("description").and_then(Value::as_str), Some("Adds."));
     }
 
     #[test]
@@ -374,9 +352,6 @@ mod tests {
             let value = DeValue::parse(text).unwrap();
             kind.from_toml(value).unwrap().parameters().unwrap()
         };
-        assert_eq!(
-            parse(r#"{ left = "a" }"#),
-            parse(r#"{ left = "a", weight = 1, rest = [] }"#)
-        );
+        assert_eq!(parse(r#"{ left = "a" }"#), parse(r#"{ left = "a", weight = 1, rest = [] }"#));
     }
 }

@@ -1,6 +1,6 @@
 //! From a pipeline to cells, and from cells to what has to run.
 
-mod state;
+// mod state;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-pub use state::{Assessment, Reason, State, assess, assess_cell, explain};
+// pub use state::{Assessment, Reason, State, assess, assess_cell, explain};
 
 use crate::receipt::{InputPart, KeyParts};
 use crate::{AnyStage, CellId, Digest, Error, Kind, Output, Resources, Result};
@@ -98,7 +98,8 @@ impl Plan {
             };
             inputs.insert(slot.clone(), sources.iter().map(part).collect::<Result<Vec<_>>>()?);
         }
-        let axes = if cell.kind.free_axes { cell.id.coordinates.clone() } else { Default::default() };
+        let axes =
+            if cell.kind.free_axes { cell.id.coordinates.clone() } else { Default::default() };
         let value = |name: &String| (name.clone(), std::env::var(name).ok());
         Ok(KeyParts {
             kind: cell.kind.name.to_owned(),

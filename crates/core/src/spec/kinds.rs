@@ -1,0 +1,82 @@
+//! The kinds that pipeline files can name.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use crate::stage::properties;
+use crate::{Kind, Slot};
+
+/// The kinds of all crates, by name.
+#[derive(Clone, Default)]
+pub struct Kinds {
+    kinds: BTreeMap<&'static str, Kind>,
+}
+
+impl Kinds {
+    /// Joins the crates' slices. A later kind of the same name replaces an earlier one.
+    pub fn new<'a>(slices: impl IntoIterator<Item = &'a [Kind]>) -> Self {
+        let kinds = slices.into_iter().flatten().map(|kind| (kind.name, *kind)).collect();
+        Self { kinds }
+    }
+
+    /// The kind of this name.
+    pub fn get(&self, name: &str) -> Option<&Kind> {
+        self.kinds.get(name)
+    }
+
+    /// All kinds by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Kind> {
+        self.kinds.values()
+    }
+
+    /// The kinds' names.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.kinds.keys().copied()
+    }
+}
+
+/// What the schema says of a kind, worked out once a load.
+pub(crate) struct Shape {
+    pub(crate) kind: Kind,
+    /// All parameters, in the struct's order.
+    pub(crate) keys: Vec<String>,
+    /// Those without a default.
+    pub(crate) required: Vec<String>,
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) cosmetic: BTreeSet<String>,
+    /// First lines of the parameters' docs.
+    pub(crate) docs: BTreeMap<String, String>,
+}
+
+/// The shapes of the kinds in use.
+#[derive(Default)]
+pub(crate) struct Shapes(RefCell<BTreeMap<&'static str, Rc<Shape>>>);
+
+impl Shapes {
+    pub(crate) fn of(&self, kind: &Kind) -> Rc<Shape> {
+        let mut shapes = self.0.borrow_mut();
+        Rc::clone(shapes.entry(kind.name).or_insert_with(|| Rc::new(Shape::new(*kind))))
+    }
+}
+
+impl Shape {
+    fn new(kind: Kind) -> Self {
+        let schema = kind.schema();
+        let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
+        let doc = |(key, field): (&String, &Value)| {
+            let doc = field.get("description")?.as_str()?;
+            Some((key.clone(), doc.lines().next()?.trim_end_matches('.').to_owned()))
+        };
+        Self {
+            keys: properties(&schema).map(|(key, _)| key.clone()).collect(),
+            required: required.filter_map(|key| key.as_str().map(str::to_owned)).collect(),
+            slots: kind.slots(),
+            cosmetic: kind.cosmetic().into_iter().collect(),
+            docs: properties(&schema).filter_map(doc).collect(),
+            kind,
+        }
+    }
+}

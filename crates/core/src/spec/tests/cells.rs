@@ -1,0 +1,176 @@
+//! Good files: their cells, keys and edges.
+
+use serde_json::json;
+
+use super::plan;
+use crate::Digest;
+use crate::plan::Plan;
+
+const STUDY: &str = r#"
+name = "study"
+seed = 7
+
+[vars]
+c = 2
+
+[stage.images]
+kind = "images"
+count = 3
+
+[stage.features]
+kind = "extract"
+images = "images"
+matrix.layer = ["b", "a"]
+
+[stage.svm]
+kind = "train"
+features = "features"
+c = "$c"
+matrix.validation = ["features[layer=a]", "features[layer=b]"]
+
+[stage.report]
+kind = "report"
+rows = "svm[*]"
+
+[stage.by-layer]
+kind = "report"
+rows = "svm.metrics[layer=b]"
+
+[profile.big.stage.images]
+count = 1000
+
+[profile.one.stage.features]
+layer = "b"
+
+[profile.one.stage.svm]
+validation = "features"
+
+[profile.one.stage.by-layer]
+rows = "svm[*]"
+"#;
+
+fn names(plan: &Plan) -> Vec<String> {
+    plan.cells.iter().map(|cell| cell.id.to_string()).collect()
+}
+
+fn sources(plan: &Plan, cell: &str, slot: &str) -> Vec<String> {
+    let cell = plan.cells.iter().find(|other| other.id.to_string() == cell).unwrap();
+    let name = |source: &crate::plan::Source| {
+        let from = source.from.as_ref().map(|from| format!(" as {from}")).unwrap_or_default();
+        format!("{}.{}{from}", plan.cells[source.cell].id, source.output)
+    };
+    cell.inputs[slot].iter().map(name).collect()
+}
+
+#[test]
+fn axes_flow_join_and_gather() {
+    let plan = plan(STUDY, &[]).unwrap();
+    assert_eq!(
+        names(&plan),
+        [
+            "images",
+            "features[layer=b]",
+            "features[layer=a]",
+            "svm[layer=b,validation=features[layer=a]]",
+            "svm[layer=a,validation=features[layer=a]]",
+            "svm[layer=b,validation=features[layer=b]]",
+            "svm[layer=a,validation=features[layer=b]]",
+            "report",
+            "by-layer[validation=features[layer=a]]",
+            "by-layer[validation=features[layer=b]]",
+        ]
+    );
+    assert_eq!(
+        sources(&plan, "svm[layer=b,validation=features[layer=a]]", "validation"),
+        ["features[layer=a].features"]
+    );
+    assert_eq!(sources(&plan, "report", "rows").len(), 4);
+    assert_eq!(
+        sources(&plan, "by-layer[validation=features[layer=a]]", "rows"),
+        ["svm[layer=b,validation=features[layer=a]].metrics as svm[layer=b]"]
+    );
+}
+
+#[test]
+fn parameters_are_hashed_after_defaults_and_without_inputs() {
+    let plan = plan(STUDY, &[]).unwrap();
+    assert_eq!(plan.cells[0].key_parameters, json!({ "count": 3, "sources": [] }));
+    assert_eq!(plan.cells[3].key_parameters, json!({ "c": 2.0 }));
+    assert_eq!(
+        plan.cells[3].parameters,
+        json!({ "features": "features", "validation": "validation", "c": 2.0 })
+    );
+    // Only the kind that is seeded has a seed, which the stage's name and the pipeline's seed give.
+    assert!(plan.cells[0].seed.is_none());
+    assert_eq!(plan.cells[3].seed, Some(crate::random::stage_seed(7, "svm")));
+    assert_eq!(plan.cells[3].seed, plan.cells[4].seed);
+}
+
+#[test]
+fn profiles_and_settings_replace_parameters_and_axes() {
+    let count =
+        |options: &[&str]| plan(STUDY, options).unwrap().cells[0].key_parameters["count"].clone();
+    assert_eq!(count(&["+big"]), json!(1000));
+    assert_eq!(count(&["+big", "stage.images.count=5"]), json!(5));
+    // A parameter takes the place of the axis of its name, and the other way round.
+    let one = plan(STUDY, &["+one", "stage.svm.matrix.c=[1, 10]"]).unwrap();
+    let svm: Vec<_> = names(&one).into_iter().filter(|name| name.starts_with("svm")).collect();
+    assert_eq!(svm, ["svm[c=1]", "svm[c=10]"]);
+    // A bare word is a string.
+    let bare = plan(STUDY, &["+one", "stage.features.layer=fire9"]).unwrap();
+    assert_eq!(bare.cells[1].key_parameters["layer"], json!("fire9"));
+    let with_variable = plan(STUDY, &["vars.c=0.5"]).unwrap();
+    assert_eq!(with_variable.cells[3].key_parameters["c"], json!(0.5));
+}
+
+#[test]
+fn keys_change_with_what_decides_the_result_and_with_nothing_else() {
+    let key = |text: &str, cell: usize| {
+        let plan = plan(text, &[]).unwrap();
+        plan.key_parts(cell, |_| Ok(Digest::of(b"input")), None).unwrap().key()
+    };
+    let svm = 3;
+    let base = key(STUDY, svm);
+    let with = |from: &str, to: &str| {
+        assert!(STUDY.contains(from), "{from}");
+        key(&STUDY.replace(from, to), svm)
+    };
+    assert_eq!(base, with("c = \"$c\"", "c = 2.0"));
+    assert_eq!(base, with("count = 3", "count = 3\ntitle = \"x\""));
+    assert_eq!(base, with("count = 3", "count = 4"), "inputs count by content alone");
+    assert_ne!(base, with("c = 2", "c = 3"));
+    assert_ne!(base, with("seed = 7", "seed = 8"));
+    assert_eq!(key(STUDY, 0), key(&STUDY.replace("seed = 7", "seed = 8"), 0));
+    assert_eq!(key(STUDY, 0), key(&STUDY.replace("count = 3", "count = 3\ntitle = \"x\""), 0));
+    assert_ne!(key(STUDY, 0), key(&STUDY.replace("count = 3", "count = 4"), 0));
+}
+
+#[test]
+fn free_axes_are_part_of_the_key_and_a_seed_can_be_an_axis() {
+    let text = r#"
+        [stage.shell]
+        kind = "shell"
+        run = "$$HOME"
+        matrix.n = [1, 2]
+        [stage.images]
+        kind = "images"
+        count = 1
+        [stage.features]
+        kind = "extract"
+        images = "images"
+        layer = "a"
+        [stage.svm]
+        kind = "train"
+        features = "features"
+        matrix.seed = [1, 2]
+    "#;
+    let plan = plan(text, &[]).unwrap();
+    assert_eq!(plan.pipeline, "p");
+    assert_eq!(plan.cells[0].key_parameters["run"], json!("$HOME"));
+    let key = |cell: usize| plan.key_parts(cell, |_| Ok(Digest::of(b"")), None).unwrap().key();
+    assert_ne!(key(0), key(1));
+    let svm: Vec<_> = plan.cells.iter().filter(|cell| cell.id.stage == "svm").collect();
+    assert_eq!(svm[0].id.to_string(), "svm[seed=1]");
+    assert_eq!(svm[0].seed, Some(crate::random::stage_seed(1, "svm")));
+    assert_ne!(svm[0].seed, svm[1].seed);
+}

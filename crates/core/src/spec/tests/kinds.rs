@@ -1,0 +1,133 @@
+//! Kinds for the tests: they parse and are planned, and never run.
+
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Anything, Artifact, Context, Error, Files, Input, Inputs, Kind, NamedInputs, Output, Result,
+    Stage,
+};
+
+pub(super) const KINDS: &[Kind] = &[
+    Kind::of::<Images>(),
+    Kind::of::<Extract>(),
+    Kind::of::<Train>(),
+    Kind::of::<Report>(),
+    Kind::of::<Shell>(),
+];
+
+macro_rules! artifact {
+    ($name:ident, $text:literal) => {
+        pub(super) struct $name;
+        impl Artifact for $name {
+            const TYPE: &'static str = $text;
+            fn load(_: &Files) -> Result<Self> {
+                Ok(Self)
+            }
+            fn save(&self, _: &Path) -> Result<()> {
+                Ok(())
+            }
+        }
+    };
+}
+
+artifact!(ImageSet, "image set");
+artifact!(Features, "features");
+artifact!(Model, "model");
+artifact!(Metrics, "metrics");
+
+macro_rules! stage {
+    ($name:ident, $kind:literal, [$($output:expr),*] $(, $item:item)*) => {
+        impl Stage for $name {
+            const KIND: &'static str = $kind;
+            const VERSION: u32 = 1;
+            const OUTPUTS: &'static [Output] = &[$($output),*];
+            $($item)*
+            fn run(&self, _: &Context) -> Result<()> {
+                Ok(())
+            }
+        }
+    };
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Images {
+    /// Number of images.
+    count: u32,
+    /// Where from.
+    #[serde(default)]
+    sources: Vec<String>,
+    #[serde(default)]
+    #[schemars(extend("x-sconce-cosmetic" = true))]
+    title: String,
+}
+stage!(Images, "images", [Output::of::<ImageSet>("images", "images")]);
+
+#[derive(Serialize, Deserialize, JsonSchema, Default)]
+#[serde(rename_all = "lowercase")]
+enum Pooling {
+    #[default]
+    None,
+    Gap,
+    Gmp,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Extract {
+    /// The images.
+    images: Input<ImageSet>,
+    /// The tap whose output is taken.
+    layer: String,
+    #[serde(default)]
+    pooling: Pooling,
+    #[serde(default)]
+    flip: bool,
+}
+stage!(Extract, "extract", [Output::of::<Features>("features", "features")]);
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Train {
+    features: Input<Features>,
+    #[serde(default)]
+    validation: Option<Input<Features>>,
+    #[serde(default = "one")]
+    c: f64,
+}
+fn one() -> f64 {
+    1.0
+}
+stage!(
+    Train,
+    "train",
+    [Output::of::<Model>("model", "the model"), Output::of::<Metrics>("metrics", "its metrics")],
+    const SEEDED: bool = true;,
+    fn check(&self) -> Result<()> {
+        if self.c > 0.0 { Ok(()) } else { Err(Error::parameter("c", "expected more than 0")) }
+    }
+);
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Report {
+    rows: Inputs<Metrics>,
+}
+stage!(Report, "report", [Output::of::<Metrics>("report", "the report")]);
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Shell {
+    run: String,
+    #[serde(default)]
+    inputs: NamedInputs<Anything>,
+}
+stage!(
+    Shell,
+    "shell",
+    [Output::of::<crate::Folder>("files", "what it wrote")],
+    const FREE_AXES: bool = true;
+);
