@@ -1,0 +1,119 @@
+//! Rectifiers, with PyTorch's gradient at zero.
+
+use crate::cpu::{by_dtype, contiguous, has_kernels, map, tensor, with_data, zip};
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType};
+
+/// `max(x, 0)`, with gradient 0 at 0 (candle's is 1 there).
+///
+/// Any shape. Nair and Hinton, "Rectified linear units improve restricted Boltzmann machines", 2010.
+pub fn relu(x: &Tensor) -> Result<Tensor> {
+    leaky_relu(x, 0.0)
+}
+
+/// `x` where it is positive and `slope · x` elsewhere, with gradient `slope` at 0.
+///
+/// Any shape. Maas, Hannun and Ng, "Rectifier nonlinearities improve neural network acoustic models", 2013.
+pub fn leaky_relu(x: &Tensor, slope: f64) -> Result<Tensor> {
+    if has_kernels(x) {
+        x.contiguous()?.apply_op1(LeakyRelu { slope })
+    } else {
+        composed(x, slope)
+    }
+}
+
+/// The same from candle's operations, for other devices and types.
+fn composed(x: &Tensor, slope: f64) -> Result<Tensor> {
+    let below = if slope == 0.0 {
+        x.zeros_like()?
+    } else {
+        (x * slope)?
+    };
+    x.le(0.0)?.where_cond(&below, x)
+}
+
+struct LeakyRelu {
+    slope: f64,
+}
+
+fn forward<T: WithDType>(op: &LeakyRelu, s: &CpuStorage, l: &Layout) -> Result<CpuStorage> {
+    let (slope, zero) = (T::from_f64(op.slope), T::zero());
+    let x = contiguous::<T>(s, l)?;
+    // written so that NaN passes through; a slope of 0 must not turn -inf into NaN
+    Ok(T::to_cpu_storage_owned(if op.slope == 0.0 {
+        map(x, |v| if v <= zero { zero } else { v })
+    } else {
+        map(x, |v| if v <= zero { v * slope } else { v })
+    }))
+}
+
+fn backward<T: WithDType>(op: &LeakyRelu, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    let (slope, zero) = (T::from_f64(op.slope), T::zero());
+    let out = with_data::<T, _>(x, |x| {
+        with_data::<T, _>(grad, |g| {
+            Ok(if op.slope == 0.0 {
+                zip(x, g, |v, g| if v <= zero { zero } else { g })
+            } else {
+                zip(x, g, |v, g| if v <= zero { g * slope } else { g })
+            })
+        })
+    })?;
+    tensor(out, x.shape())
+}
+
+impl CustomOp1 for LeakyRelu {
+    fn name(&self) -> &'static str {
+        "leaky-relu"
+    }
+
+    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        Ok((
+            by_dtype!(s.dtype(), forward(self, s, l))?,
+            l.shape().clone(),
+        ))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        by_dtype!(x.dtype(), backward(self, x, grad)).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{gradient_of, max_difference};
+    use candle_core::{DType, Device};
+
+    #[test]
+    fn values_and_gradients_are_pytorchs() -> Result<()> {
+        // torch.nn.functional.leaky_relu(x, .2) and relu(x), gradients of the sum
+        let x = Tensor::new(&[-2.0f32, -0.0, 0.0, 3.0, f32::NEG_INFINITY], &Device::Cpu)?;
+        for f in [leaky_relu, composed as fn(&Tensor, f64) -> Result<Tensor>] {
+            assert_eq!(f(&x, 0.2)?.to_vec1::<f32>()?[..4], [-0.4, 0.0, 0.0, 3.0]);
+            assert_eq!(
+                gradient_of(&x, |x| f(x, 0.2))?.to_vec1::<f32>()?,
+                [0.2, 0.2, 0.2, 1.0, 0.2]
+            );
+            assert_eq!(f(&x, 0.0)?.to_vec1::<f32>()?, [0.0, 0.0, 0.0, 3.0, 0.0]);
+            assert_eq!(
+                gradient_of(&x, |x| f(x, 0.0))?.to_vec1::<f32>()?,
+                [0.0, 0.0, 0.0, 1.0, 0.0]
+            );
+            assert!(
+                f(&Tensor::new(&[f32::NAN], &Device::Cpu)?, 0.0)?.to_vec1::<f32>()?[0].is_nan()
+            );
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn large_transposed_input_equals_composition() -> Result<()> {
+        let x = Tensor::arange(-40_000f64, 40_000.0, &Device::Cpu)?
+            .reshape((200, 400))?
+            .t()?;
+        let d = max_difference(&leaky_relu(&x, 0.1)?, &composed(&x, 0.1)?)?;
+        assert_eq!(d, 0.0);
+        assert_eq!(relu(&x.to_dtype(DType::BF16)?)?.dtype(), DType::BF16);
+        Ok(())
+    }
+}

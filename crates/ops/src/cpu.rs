@@ -1,0 +1,114 @@
+//! Access to CPU tensors, and parallel loops whose result does not depend on the number of threads.
+
+use candle_core::{
+    CpuStorage, DType, Device, Layout, Result, Shape, Storage, Tensor, WithDType, bail,
+};
+use rayon::prelude::*;
+
+/// Elements below which one thread is quicker than several.
+pub(crate) const PARALLEL_FROM: usize = 1 << 15;
+
+/// Whether this crate's CPU kernels apply: a CPU tensor of f32 or f64.
+pub(crate) fn has_kernels(x: &Tensor) -> bool {
+    x.device().is_cpu() && matches!(x.dtype(), DType::F32 | DType::F64)
+}
+
+/// The elements of a contiguous layout.
+pub(crate) fn contiguous<'a, T: WithDType>(
+    storage: &'a CpuStorage,
+    layout: &Layout,
+) -> Result<&'a [T]> {
+    let data = storage.as_slice::<T>()?;
+    match layout.contiguous_offsets() {
+        Some((from, to)) => Ok(&data[from..to]),
+        None => bail!(
+            "expected a contiguous tensor, got strides {:?}",
+            layout.stride()
+        ),
+    }
+}
+
+/// Calls `f` with the elements of a CPU tensor in row-major order.
+pub(crate) fn with_data<T: WithDType, R>(
+    x: &Tensor,
+    f: impl FnOnce(&[T]) -> Result<R>,
+) -> Result<R> {
+    let x = x.contiguous()?;
+    let (storage, layout) = x.storage_and_layout();
+    match &*storage {
+        Storage::Cpu(storage) => f(contiguous(storage, layout)?),
+        _ => bail!("expected a tensor on the cpu"),
+    }
+}
+
+/// A tensor without history from its elements.
+pub(crate) fn tensor<T: WithDType>(data: Vec<T>, shape: impl Into<Shape>) -> Result<Tensor> {
+    Tensor::from_vec(data, shape.into(), &Device::Cpu)
+}
+
+/// A vector of `len` floats made of parts of `part` elements, each written in full by `fill(index, part)`.
+pub(crate) fn build<T: WithDType>(
+    len: usize,
+    part: usize,
+    fill: impl Fn(usize, &mut [T]) + Sync,
+) -> Vec<T> {
+    let part = part.max(1);
+    let mut out = uninit(len);
+    if len < PARALLEL_FROM || len <= part {
+        out.chunks_mut(part)
+            .enumerate()
+            .for_each(|(i, o)| fill(i, o));
+    } else {
+        out.par_chunks_mut(part)
+            .enumerate()
+            .for_each(|(i, o)| fill(i, o));
+    }
+    out
+}
+
+/// A vector whose elements are not yet set: zeroing a large one costs as much as the operation that follows.
+/// The caller writes every element before it reads any.
+pub(crate) fn uninit<T: WithDType>(len: usize) -> Vec<T> {
+    let mut out = Vec::with_capacity(len);
+    // SAFETY: the capacity is `len`; `WithDType` is implemented only for plain numbers, which any bits make valid and
+    // which need no drop; every caller writes each element before reading it.
+    #[allow(clippy::uninit_vec)]
+    unsafe {
+        out.set_len(len);
+    }
+    out
+}
+
+/// `f` of each element, in parallel where that pays.
+pub(crate) fn map<T: WithDType, U: WithDType>(x: &[T], f: impl Fn(T) -> U + Sync) -> Vec<U> {
+    let part = PARALLEL_FROM / 2;
+    build(x.len(), part, |i, out| {
+        let from = i * part;
+        for (o, &v) in out.iter_mut().zip(&x[from..]) {
+            *o = f(v);
+        }
+    })
+}
+
+/// `f` of each pair of elements, in parallel where that pays.
+pub(crate) fn zip<T: WithDType>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Sync) -> Vec<T> {
+    let part = PARALLEL_FROM / 2;
+    build(a.len(), part, |i, out| {
+        let from = i * part;
+        for ((o, &a), &b) in out.iter_mut().zip(&a[from..]).zip(&b[from..]) {
+            *o = f(a, b);
+        }
+    })
+}
+
+/// Calls a function generic over the element with the type of a CPU tensor that [`has_kernels`] accepts.
+macro_rules! by_dtype {
+    ($dtype:expr, $f:ident ( $($arg:expr),* $(,)? )) => {
+        match $dtype {
+            candle_core::DType::F32 => $f::<f32>($($arg),*),
+            candle_core::DType::F64 => $f::<f64>($($arg),*),
+            other => candle_core::bail!("expected f32 or f64, got {other:?}"),
+        }
+    };
+}
+pub(crate) use by_dtype;

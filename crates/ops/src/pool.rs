@@ -1,0 +1,445 @@
+//! Pooling over the last two dimensions of `(batch, channels, height, width)`, with PyTorch's sizes and gradients.
+
+use crate::cpu::{build, by_dtype, contiguous, has_kernels, tensor, with_data};
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType, bail};
+
+/// The windows of a pooling; each array is `[vertical, horizontal]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pool2d {
+    /// Size of a window.
+    pub kernel: [usize; 2],
+    /// Distance between windows.
+    pub stride: [usize; 2],
+    /// Rows and columns added on each side: -∞ for the maximum, 0 for the average. At most half the kernel.
+    pub padding: [usize; 2],
+    /// Whether a last window that reaches past the padded input counts, if it starts inside the input or before it.
+    pub ceil_mode: bool,
+}
+
+impl Pool2d {
+    /// Square windows without padding.
+    pub fn new(kernel: usize, stride: usize) -> Self {
+        Self {
+            kernel: [kernel; 2],
+            stride: [stride; 2],
+            padding: [0; 2],
+            ceil_mode: false,
+        }
+    }
+
+    /// The same windows with this padding on all sides.
+    pub fn padding(self, padding: usize) -> Self {
+        Self {
+            padding: [padding; 2],
+            ..self
+        }
+    }
+
+    /// The same windows with or without the partial last one.
+    pub fn ceil_mode(self, ceil_mode: bool) -> Self {
+        Self { ceil_mode, ..self }
+    }
+
+    /// Height and width of the result for an input of this height and width (PyTorch's rule).
+    pub fn output_size(&self, input: [usize; 2]) -> Result<[usize; 2]> {
+        let mut out = [0; 2];
+        for d in 0..2 {
+            let (k, s, p, n) = (self.kernel[d], self.stride[d], self.padding[d], input[d]);
+            if k == 0 || s == 0 {
+                bail!(
+                    "pooling expects a kernel and a stride of at least 1, got kernel {k} and stride {s}"
+                );
+            }
+            if 2 * p > k {
+                bail!(
+                    "pooling expects a padding of at most half the kernel, got padding {p} for kernel {k}"
+                );
+            }
+            if n == 0 || n + 2 * p < k {
+                bail!(
+                    "pooling expects an input of at least kernel - 2 * padding, got {n} for kernel {k}, padding {p}"
+                );
+            }
+            let span = n + 2 * p - k;
+            out[d] = span / s + 1;
+            if self.ceil_mode && !span.is_multiple_of(s) && out[d] * s < n + p {
+                out[d] += 1;
+            }
+        }
+        Ok(out)
+    }
+
+    /// The rows (`d` = 0) or columns (`d` = 1) of the input that window `i` covers.
+    fn covered(&self, d: usize, i: usize, len: usize) -> std::ops::Range<usize> {
+        let from = i * self.stride[d];
+        from.saturating_sub(self.padding[d])..(from + self.kernel[d] - self.padding[d]).min(len)
+    }
+}
+
+/// Largest element of each window; of several equal ones the first in row-major order takes the gradient.
+///
+/// `x` is `(batch, channels, height, width)`; the result has the height and width of [`Pool2d::output_size`].
+/// (candle divides the gradient by the window's size, and has none where kernel and stride differ.)
+pub fn max_pool2d(x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
+    let (_, _, h, w) = x.dims4()?;
+    pool.output_size([h, w])?;
+    if has_kernels(x) {
+        x.contiguous()?.apply_op1(Max(*pool))
+    } else {
+        max_composed(x, pool)
+    }
+}
+
+/// Mean of each window. With `count_include_pad` the divisor counts padded zeros, else only elements of the input.
+///
+/// `x` is `(batch, channels, height, width)`; the result has the height and width of [`Pool2d::output_size`].
+pub fn avg_pool2d(x: &Tensor, pool: &Pool2d, count_include_pad: bool) -> Result<Tensor> {
+    let (_, _, h, w) = x.dims4()?;
+    pool.output_size([h, w])?;
+    if has_kernels(x) {
+        x.contiguous()?.apply_op1(Average {
+            pool: *pool,
+            count_include_pad,
+        })
+    } else {
+        average_composed(x, pool, count_include_pad)
+    }
+}
+
+/// Mean over height and width: `(batch, channels, height, width)` to `(batch, channels)`.
+pub fn global_avg_pool2d(x: &Tensor) -> Result<Tensor> {
+    let (n, c, h, w) = x.dims4()?;
+    if h * w == 0 {
+        bail!("global average pooling expects at least one pixel, got {h}x{w}");
+    }
+    avg_pool2d(
+        x,
+        &Pool2d {
+            kernel: [h, w],
+            stride: [h, w],
+            padding: [0; 2],
+            ceil_mode: false,
+        },
+        true,
+    )?
+    .reshape((n, c))
+}
+
+/// The larger of two, or NaN if one of them is.
+#[inline(always)]
+fn larger<T: WithDType>(a: T, b: T) -> T {
+    #[allow(clippy::eq_op)]
+    if b > a || b != b { b } else { a }
+}
+
+/// What the loops over one plane need.
+struct Planes {
+    pool: Pool2d,
+    input: [usize; 2],
+    output: [usize; 2],
+    shape: Vec<usize>,
+}
+
+impl Planes {
+    fn new(pool: Pool2d, dims: &[usize]) -> Result<Self> {
+        let &[n, c, h, w] = dims else {
+            bail!("pooling expects 4 dimensions, got {dims:?}")
+        };
+        let output = pool.output_size([h, w])?;
+        Ok(Self {
+            pool,
+            input: [h, w],
+            output,
+            shape: vec![n, c, output[0], output[1]],
+        })
+    }
+
+    fn input_len(&self) -> usize {
+        self.input[0] * self.input[1]
+    }
+
+    fn output_len(&self) -> usize {
+        self.output[0] * self.output[1]
+    }
+
+    fn divisor(&self, count_include_pad: bool, oy: usize, ox: usize) -> f64 {
+        let mut n = 1;
+        for (d, i) in [(0, oy), (1, ox)] {
+            n *= if count_include_pad {
+                let from = i * self.pool.stride[d];
+                (from + self.pool.kernel[d]).min(self.input[d] + 2 * self.pool.padding[d]) - from
+            } else {
+                self.pool.covered(d, i, self.input[d]).len()
+            };
+        }
+        n as f64
+    }
+
+    /// Folds the rows of each window first, so that the long inner loop runs over neighbours, then its columns.
+    fn fold<T: WithDType>(
+        &self,
+        x: &[T],
+        f: impl Fn(T, T) -> T + Sync,
+        scale: impl Fn(T, usize, usize) -> T + Sync,
+    ) -> Vec<T> {
+        let [h, w] = self.input;
+        let [oh, ow] = self.output;
+        build(
+            x.len() / self.input_len() * self.output_len(),
+            self.output_len(),
+            |plane, out| {
+                let x = &x[plane * self.input_len()..][..self.input_len()];
+                let mut rows = vec![T::zero(); w];
+                for oy in 0..oh {
+                    let covered = self.pool.covered(0, oy, h);
+                    rows.copy_from_slice(&x[covered.start * w..][..w]);
+                    for y in covered.skip(1) {
+                        for (m, &v) in rows.iter_mut().zip(&x[y * w..][..w]) {
+                            *m = f(*m, v);
+                        }
+                    }
+                    for ox in 0..ow {
+                        let columns = &rows[self.pool.covered(1, ox, w)];
+                        let folded = columns[1..].iter().fold(columns[0], |m, &v| f(m, v));
+                        out[oy * ow + ox] = scale(folded, oy, ox);
+                    }
+                }
+            },
+        )
+    }
+}
+
+struct Max(Pool2d);
+
+fn max_forward<T: WithDType>(p: &Planes, s: &CpuStorage, l: &Layout) -> Result<CpuStorage> {
+    let x = contiguous::<T>(s, l)?;
+    Ok(T::to_cpu_storage_owned(p.fold(x, larger, |m, _, _| m)))
+}
+
+fn max_backward<T: WithDType>(
+    p: &Planes,
+    x: &Tensor,
+    res: &Tensor,
+    grad: &Tensor,
+) -> Result<Tensor> {
+    let ([h, w], [oh, ow]) = (p.input, p.output);
+    let (ilen, olen) = (p.input_len(), p.output_len());
+    let pairs = p.pool.kernel == [2; 2]
+        && p.pool.stride == [2; 2]
+        && p.pool.padding == [0; 2]
+        && ow * 2 <= w
+        && oh * 2 <= h;
+    let out = with_data::<T, _>(x, |x| {
+        with_data::<T, _>(res, |res| {
+            with_data::<T, _>(grad, |grad| {
+                Ok(build(x.len(), ilen, |plane, out| {
+                    let x = &x[plane * ilen..][..ilen];
+                    let res = &res[plane * olen..][..olen];
+                    let grad = &grad[plane * olen..][..olen];
+                    out.fill(T::zero());
+                    for oy in 0..oh {
+                        let (res, grad) = (&res[oy * ow..][..ow], &grad[oy * ow..][..ow]);
+                        if pairs {
+                            first_of_pairs(
+                                &x[2 * oy * w..][..2 * w],
+                                res,
+                                grad,
+                                &mut out[2 * oy * w..][..2 * w],
+                            );
+                            continue;
+                        }
+                        let rows = p.pool.covered(0, oy, h);
+                        for ox in 0..ow {
+                            let columns = p.pool.covered(1, ox, w);
+                            'window: for y in rows.clone() {
+                                for at in y * w + columns.start..y * w + columns.end {
+                                    #[allow(clippy::eq_op)]
+                                    if x[at] == res[ox] || x[at] != x[at] {
+                                        out[at] += grad[ox];
+                                        break 'window;
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }))
+            })
+        })
+    })?;
+    tensor(out, x.shape())
+}
+
+/// Two rows of 2×2 windows side by side, without branches.
+fn first_of_pairs<T: WithDType>(x: &[T], res: &[T], grad: &[T], out: &mut [T]) {
+    let w = x.len() / 2;
+    let (x0, x1) = x.split_at(w);
+    let (o0, o1) = out.split_at_mut(w);
+    let zero = T::zero();
+    let cells = x0
+        .chunks_exact(2)
+        .zip(x1.chunks_exact(2))
+        .zip(o0.chunks_exact_mut(2))
+        .zip(o1.chunks_exact_mut(2));
+    for ((((a, b), p), q), (&m, &g)) in cells.zip(res.iter().zip(grad)) {
+        // the fourth takes what the others leave, so that NaN goes somewhere too
+        let (i, j, k) = (a[0] == m, a[1] == m, b[0] == m);
+        p[0] = if i { g } else { zero };
+        p[1] = if j & !i { g } else { zero };
+        q[0] = if k & !(i | j) { g } else { zero };
+        q[1] = if i | j | k { zero } else { g };
+    }
+}
+
+impl CustomOp1 for Max {
+    fn name(&self) -> &'static str {
+        "max-pool2d"
+    }
+
+    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let p = Planes::new(self.0, l.dims())?;
+        Ok((by_dtype!(s.dtype(), max_forward(&p, s, l))?, p.shape.into()))
+    }
+
+    fn bwd(&self, x: &Tensor, res: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let p = Planes::new(self.0, x.dims())?;
+        by_dtype!(x.dtype(), max_backward(&p, x, res, grad)).map(Some)
+    }
+}
+
+struct Average {
+    pool: Pool2d,
+    count_include_pad: bool,
+}
+
+fn average_forward<T: WithDType>(
+    p: &Planes,
+    include: bool,
+    s: &CpuStorage,
+    l: &Layout,
+) -> Result<CpuStorage> {
+    let x = contiguous::<T>(s, l)?;
+    let out = p.fold(
+        x,
+        |a, b| a + b,
+        |sum, oy, ox| sum / T::from_f64(p.divisor(include, oy, ox)),
+    );
+    Ok(T::to_cpu_storage_owned(out))
+}
+
+fn average_backward<T: WithDType>(
+    p: &Planes,
+    include: bool,
+    x: &Tensor,
+    grad: &Tensor,
+) -> Result<Tensor> {
+    let ([h, w], [oh, ow]) = (p.input, p.output);
+    let out = with_data::<T, _>(grad, |grad| {
+        Ok(build(x.elem_count(), p.input_len(), |plane, out| {
+            let grad = &grad[plane * p.output_len()..][..p.output_len()];
+            out.fill(T::zero());
+            for oy in 0..oh {
+                for ox in 0..ow {
+                    let g = grad[oy * ow + ox] / T::from_f64(p.divisor(include, oy, ox));
+                    for y in p.pool.covered(0, oy, h) {
+                        for o in &mut out[y * w..][p.pool.covered(1, ox, w)] {
+                            *o += g;
+                        }
+                    }
+                }
+            }
+        }))
+    })?;
+    tensor(out, x.shape())
+}
+
+impl CustomOp1 for Average {
+    fn name(&self) -> &'static str {
+        "avg-pool2d"
+    }
+
+    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let p = Planes::new(self.pool, l.dims())?;
+        Ok((
+            by_dtype!(s.dtype(), average_forward(&p, self.count_include_pad, s, l))?,
+            p.shape.into(),
+        ))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let p = Planes::new(self.pool, x.dims())?;
+        by_dtype!(
+            x.dtype(),
+            average_backward(&p, self.count_include_pad, x, grad)
+        )
+        .map(Some)
+    }
+}
+
+/// One tensor of the result's shape for each place in the window, in row-major order, from candle's operations.
+fn places(x: &Tensor, pool: &Pool2d, fill: f64) -> Result<Vec<Tensor>> {
+    let (_, _, h, w) = x.dims4()?;
+    let out = pool.output_size([h, w])?;
+    let mut x = x.clone();
+    for (d, len) in [(2, h), (3, w)] {
+        let i = d - 2;
+        let reach = (out[i] - 1) * pool.stride[i] + pool.kernel[i];
+        let after = reach.saturating_sub(pool.padding[i] + len);
+        for (size, before) in [(pool.padding[i], true), (after, false)] {
+            if size > 0 {
+                let mut dims = x.dims().to_vec();
+                dims[d] = size;
+                let margin = Tensor::full(fill, dims, x.device())?.to_dtype(x.dtype())?;
+                x = if before {
+                    Tensor::cat(&[&margin, &x], d)?
+                } else {
+                    Tensor::cat(&[&x, &margin], d)?
+                };
+            }
+        }
+    }
+    let mut all = Vec::with_capacity(pool.kernel[0] * pool.kernel[1]);
+    for ky in 0..pool.kernel[0] {
+        let rows = every(&x, 2, ky, pool.stride[0], out[0])?;
+        for kx in 0..pool.kernel[1] {
+            all.push(every(&rows, 3, kx, pool.stride[1], out[1])?);
+        }
+    }
+    Ok(all)
+}
+
+/// `count` indices of a dimension, `step` apart.
+fn every(x: &Tensor, d: usize, from: usize, step: usize, count: usize) -> Result<Tensor> {
+    if step == 1 {
+        return x.narrow(d, from, count);
+    }
+    let at: Vec<u32> = (0..count).map(|i| (from + i * step) as u32).collect();
+    x.contiguous()?
+        .index_select(&Tensor::from_vec(at, count, x.device())?, d)
+}
+
+fn max_composed(x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
+    let places = places(x, pool, f64::NEG_INFINITY)?;
+    places[1..]
+        .iter()
+        .try_fold(places[0].contiguous()?, |m, v| {
+            let v = v.contiguous()?;
+            v.gt(&m)?.where_cond(&v, &m)
+        })
+}
+
+fn average_composed(x: &Tensor, pool: &Pool2d, count_include_pad: bool) -> Result<Tensor> {
+    let p = Planes::new(*pool, x.dims())?;
+    let places = places(x, pool, 0.0)?;
+    let sum = places[1..]
+        .iter()
+        .try_fold(places[0].clone(), |sum, v| sum + v)?;
+    let [oh, ow] = p.output;
+    let weights: Vec<f64> = (0..oh * ow)
+        .map(|i| p.divisor(count_include_pad, i / ow, i % ow).recip())
+        .collect();
+    sum.broadcast_mul(&Tensor::from_vec(weights, (oh, ow), x.device())?.to_dtype(x.dtype())?)
+}
+
+#[cfg(test)]
+mod tests;
