@@ -18,6 +18,7 @@ pub mod random;
 pub mod receipt;
 pub mod spec;
 pub mod stage;
+pub mod store;
 
 pub use artifact::{Anything, Artifact, Files, Folder, Member};
 pub use cell::{CellId, Coordinates};
@@ -26,3 +27,4 @@ pub use digest::Digest;
 pub use error::{Error, Result};
 pub use input::{Input, Inputs, NamedInputs};
 pub use stage::{AnyStage, Kind, Output, Resources, Slot, Stage, Threads};
+pub use store::Store;

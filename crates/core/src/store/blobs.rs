@@ -1,0 +1,168 @@
+//! Blobs: looking at them, reading them, checking them.
+
+use std::collections::BTreeMap;
+use std::fs::{File, Metadata};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rayon::prelude::*;
+
+use super::damage::damaged;
+use super::{Store, hash, manifest};
+use crate::error::IoResultExt;
+use crate::{Digest, Error, Files, Member, Result};
+
+/// From so many files on, their stats are asked for by several threads.
+pub(super) const MANY: usize = 256;
+
+/// What a look at a blob's stat tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// As it was when it was last verified.
+    Unchanged,
+    /// Not there.
+    Missing,
+    /// Something wrote to it, or its times were lost.
+    Changed,
+}
+
+/// The sub-second part, in nanoseconds, of the modification time of a blob with this digest:
+/// never 0, which coarse file systems give, and whole microseconds, which most can hold.
+fn mark(digest: &Digest) -> u32 {
+    let [a, b, c, d, ..] = *digest.as_bytes();
+    (u32::from_le_bytes([a, b, c, d]) % 999_999 + 1) * 1000
+}
+
+/// Marks an open file as verified content of `digest`.
+pub(super) fn set_mark(file: &File, digest: &Digest) -> std::io::Result<()> {
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let time = Duration::new(since.as_secs(), mark(digest));
+    file.set_modified(SystemTime::UNIX_EPOCH + time)
+}
+
+fn is_marked(metadata: &Metadata, digest: &Digest) -> bool {
+    metadata
+        .modified()
+        .ok()
+        .and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok())
+        .is_some_and(|time| time.subsec_nanos() == mark(digest))
+}
+
+impl Store {
+    /// What is in a tree: a file's name, digest and size. The manifest was verified.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when the manifest is missing or bad; a bad one was quarantined.
+    pub fn tree(&self, tree: &Digest) -> Result<BTreeMap<String, Member>> {
+        let mut text = Vec::new();
+        self.read_manifest(tree, &mut text)?;
+        manifest::decode(&text).ok_or_else(|| damaged(tree, &self.blob(tree)))
+    }
+
+    /// The verified content of a tree. Every byte is hashed first, on rayon's pool.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when a blob is missing or bad. Bad ones were quarantined; all of them
+    /// are told by [`Store::take_damage`].
+    pub fn files(&self, tree: &Digest) -> Result<Files> {
+        let members = self.tree(tree)?;
+        let members: Vec<_> = members
+            .into_iter()
+            .map(|(name, member)| {
+                let path = self.blob(&member.digest);
+                (name, (member, path))
+            })
+            .collect();
+        let verify = |(_, (member, path)): &(String, (Member, PathBuf))| -> Result<bool> {
+            self.verify(&member.digest, Some(member.size), path)
+        };
+        // Look at all before the first bad one is told, so that one rebuild mends all.
+        let whole: Vec<Result<bool>> = members.par_iter().map(verify).collect();
+        for (whole, (_, (member, path))) in whole.into_iter().zip(&members) {
+            if !whole? {
+                return Err(damaged(&member.digest, path));
+            }
+        }
+        Ok(Files::new(members.into_iter().collect()))
+    }
+
+    /// Reads a manifest whose bytes have the right digest.
+    pub(super) fn read_manifest(&self, tree: &Digest, text: &mut Vec<u8>) -> Result<()> {
+        let path = self.blob(tree);
+        if super::read_file(&path, text)?.is_none() {
+            self.note_missing(tree, &path);
+            return Err(damaged(tree, &path));
+        }
+        if Digest::of(text) != *tree {
+            self.quarantine(tree, &path, "the manifest does not have its digest")?;
+            return Err(damaged(tree, &path));
+        }
+        Ok(())
+    }
+
+    /// Hashes a blob: whether it is what its name says. A bad one is quarantined.
+    pub(super) fn verify(&self, digest: &Digest, size: Option<u64>, path: &Path) -> Result<bool> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.note_missing(digest, path);
+                return Ok(false);
+            }
+            Err(error) => return Err(Error::io(path, error)),
+        };
+        let (found, length) = hash::of_file(&file).at(path)?;
+        if found != *digest || size.is_some_and(|size| size != length) {
+            self.quarantine(digest, path, &format!("its bytes have digest {found}"))?;
+            return Ok(false);
+        }
+        if !is_marked(&file.metadata().at(path)?, digest) {
+            // In a store of another user this fails, and the next look hashes again.
+            let _ = set_mark(&file, digest);
+        }
+        Ok(true)
+    }
+
+    /// Looks at a blob without reading it.
+    pub(super) fn look(&self, digest: &Digest, size: u64, path: &Path) -> Result<Look> {
+        match std::fs::symlink_metadata(path) {
+            Ok(metadata) if metadata.len() == size && is_marked(&metadata, digest) => {
+                Ok(Look::Unchanged)
+            }
+            Ok(_) => Ok(Look::Changed),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Look::Missing),
+            Err(error) => Err(Error::io(path, error)),
+        }
+    }
+
+    /// Whether the blob is there and unchanged by its stat, or by its bytes where the stat is off.
+    pub(super) fn holds(&self, member: &Member) -> Result<bool> {
+        let path = self.blob(&member.digest);
+        match self.look(&member.digest, member.size, &path)? {
+            Look::Unchanged => Ok(true),
+            Look::Missing => Ok(false),
+            Look::Changed => self.verify(&member.digest, Some(member.size), &path),
+        }
+    }
+
+    /// Like [`Store::holds`] for all of a tree; what is missing is noted.
+    pub(super) fn holds_all(&self, members: &[(&str, Member)]) -> Result<bool> {
+        let holds = |(_, member): &(&str, Member)| -> Result<bool> {
+            let path = self.blob(&member.digest);
+            match self.look(&member.digest, member.size, &path)? {
+                Look::Unchanged => Ok(true),
+                _ => self.verify(&member.digest, Some(member.size), &path),
+            }
+        };
+        let results: Vec<Result<bool>> = if members.len() < MANY {
+            members.iter().map(holds).collect()
+        } else {
+            members.par_iter().with_min_len(64).map(holds).collect()
+        };
+        results
+            .into_iter()
+            .try_fold(true, |all, one| Ok(all & one?))
+    }
+}

@@ -1,0 +1,265 @@
+//! The human view: folders that show trees of the store under plain names.
+//!
+//! What was put where is recorded in the store (`views/`), so that a view that shows the tree
+//! already costs stats, and so that only what was put there is ever removed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{Metadata, Permissions};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::damage::damaged;
+use super::stat_index::{self, Known};
+use super::walk::Stat;
+use super::{Store, hash};
+use crate::error::IoResultExt;
+use crate::{Digest, Error, Member, Result};
+
+/// Larger files are linked where they cannot be shared by reflink, smaller ones copied, in bytes.
+const COPY: u64 = 1 << 20;
+
+type Record = BTreeMap<String, Known>;
+
+impl Store {
+    /// Makes `to` show this tree; returns whether there was anything to do.
+    ///
+    /// Files that an earlier call put there and that the tree does not have are removed, with the
+    /// folders that get empty. Other files stay, but for those under a name of the tree. Files are
+    /// reflinks, copies up to 1 MiB, else read-only hard links; each appears whole, by rename.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] for bad content; a file or folder of the user is where a folder or file
+    /// has to be.
+    pub fn export(&self, tree: &Digest, to: &Path) -> Result<bool> {
+        let to = std::path::absolute(to).at(to)?;
+        let record_path = self.index_path("views", &to);
+        let shows = |bytes: &[u8]| {
+            stat_index::decode(bytes).is_some_and(|record| {
+                let mut path = PathBuf::new();
+                record.tree == *tree
+                    && record.entries.iter().all(|(name, known)| {
+                        path.clone_from(&to);
+                        path.push(name);
+                        is_same(&path, known)
+                    })
+            })
+        };
+        if shows(&Self::read_index(&record_path)?) {
+            return Ok(false);
+        }
+        let name = record_path.file_name().unwrap_or_default();
+        let _lock = self.lock_name(&format!("view-{}", name.to_string_lossy()))?;
+        let bytes = Self::read_index(&record_path)?;
+        if shows(&bytes) {
+            return Ok(false);
+        }
+        let record: Record = stat_index::decode(&bytes)
+            .map(|record| record.entries)
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(name, known)| (name.to_owned(), known))
+            .collect();
+        let members = self.tree(tree)?;
+        let view = View {
+            store: self,
+            to: &to,
+        };
+        // What will be put is recorded first: should this process be killed, the next one knows
+        // it for its own by the digest.
+        let mut planned = record.clone();
+        for (name, member) in &members {
+            if record
+                .get(name)
+                .is_none_or(|old| old.digest != member.digest)
+            {
+                planned.insert(name.clone(), unknown(member));
+            }
+        }
+        view.write_record(&record_path, &Digest::of(b""), &planned)?;
+        view.remove_stale(&record, &members)?;
+        let shown = view.put(&record, &members)?;
+        view.write_record(&record_path, tree, &shown)?;
+        Ok(true)
+    }
+}
+
+struct View<'a> {
+    store: &'a Store,
+    to: &'a Path,
+}
+
+impl View<'_> {
+    fn write_record(&self, path: &Path, tree: &Digest, record: &Record) -> Result<()> {
+        let entries = record.iter().map(|(name, known)| (name.as_str(), *known));
+        self.store
+            .write_cache(path, &stat_index::encode(tree, entries))
+    }
+
+    /// Removes what was put earlier and is not in the tree. What the user changed is the user's.
+    fn remove_stale(&self, record: &Record, members: &BTreeMap<String, Member>) -> Result<()> {
+        for (name, known) in record {
+            let path = self.to.join(name);
+            let _ = std::fs::remove_file(partial(&path));
+            if members.contains_key(name) || !is_ours(&path, known) {
+                continue;
+            }
+            std::fs::remove_file(&path).at(&path)?;
+            for folder in path.ancestors().skip(1) {
+                if folder == self.to || std::fs::remove_dir(folder).is_err() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the tree's files where they are not there yet; returns the new record.
+    fn put(&self, record: &Record, members: &BTreeMap<String, Member>) -> Result<Record> {
+        std::fs::create_dir_all(self.to).at(self.to)?;
+        let mut folders = BTreeSet::new();
+        let mut shown = Record::new();
+        for (name, member) in members {
+            let path = self.to.join(name);
+            let old = record.get(name).filter(|old| old.digest == member.digest);
+            if old.is_none_or(|old| !is_same(&path, old)) {
+                self.make_folders(name, &mut folders)?;
+                self.put_file(member, &path)?;
+            }
+            let metadata = std::fs::symlink_metadata(&path).at(&path)?;
+            let known = Known {
+                stat: Stat::of(&metadata),
+                ..unknown(member)
+            };
+            shown.insert(name.clone(), known);
+        }
+        Ok(shown)
+    }
+
+    /// Makes the folders above a file, none of them through a link.
+    fn make_folders<'n>(&self, name: &'n str, made: &mut BTreeSet<&'n str>) -> Result<()> {
+        for (end, _) in name.match_indices('/') {
+            let folder = &name[..end];
+            if !made.insert(folder) {
+                continue;
+            }
+            let path = self.to.join(folder);
+            match std::fs::create_dir(&path) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    let found = std::fs::symlink_metadata(&path).at(&path)?;
+                    if !found.is_dir() {
+                        return Err(in_the_way(&path, "a folder"));
+                    }
+                }
+                other => other.at(&path)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn put_file(&self, member: &Member, path: &Path) -> Result<()> {
+        if let Ok(found) = std::fs::symlink_metadata(path) {
+            if found.is_dir() {
+                // Empty ones are of no worth to anyone.
+                std::fs::remove_dir(path).map_err(|_| in_the_way(path, "a file"))?;
+            } else if has_content(path, &found, member) {
+                return Ok(());
+            }
+        }
+        let blob = self.store.blob(&member.digest);
+        if !self
+            .store
+            .verify(&member.digest, Some(member.size), &blob)?
+        {
+            return Err(damaged(&member.digest, &blob));
+        }
+        let temporary = self.store.temporary()?;
+        let linked = !self.store.reflink(&blob, &temporary)
+            && member.size > COPY
+            && std::fs::hard_link(&blob, &temporary).is_ok();
+        if linked {
+            if std::fs::rename(&temporary, path).is_ok() {
+                return Ok(());
+            }
+            let _ = std::fs::remove_file(&temporary);
+        }
+        if !temporary.exists() {
+            std::fs::copy(&blob, &temporary).at(&temporary)?;
+        }
+        make_writable(&temporary).at(&temporary)?;
+        match std::fs::rename(&temporary, path) {
+            Err(error) if error.kind() == ErrorKind::CrossesDevices => {
+                let beside = partial(path);
+                std::fs::copy(&temporary, &beside).at(&beside)?;
+                std::fs::rename(&beside, path).at(path)
+            }
+            other => other.at(path),
+        }
+    }
+}
+
+/// What is known of a file that is about to be put.
+fn unknown(member: &Member) -> Known {
+    Known {
+        stat: Stat {
+            size: member.size,
+            ..Stat::default()
+        },
+        digest: member.digest,
+        settled: true,
+    }
+}
+
+/// The name of a half-written file on another file system than the store's.
+fn partial(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.sconce-partial"))
+}
+
+/// Whether a file is as it was put. Its change time moves when other links come and go.
+fn is_same(path: &Path, known: &Known) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|metadata| {
+        let now = Stat::of(&metadata);
+        metadata.is_file()
+            && Stat {
+                ctime: known.stat.ctime,
+                ..now
+            } == known.stat
+    })
+}
+
+/// Whether a file is one that was put there and not changed since.
+fn is_ours(path: &Path, known: &Known) -> bool {
+    let member = Member {
+        digest: known.digest,
+        size: known.stat.size,
+    };
+    is_same(path, known)
+        || std::fs::symlink_metadata(path).is_ok_and(|found| has_content(path, &found, &member))
+}
+
+fn has_content(path: &Path, found: &Metadata, member: &Member) -> bool {
+    found.is_file()
+        && found.len() == member.size
+        && hash::of_path(path).is_ok_and(|(digest, _)| digest == member.digest)
+}
+
+fn in_the_way(path: &Path, wanted: &str) -> Error {
+    Error::message(format!(
+        "{}: something of yours is where {wanted} has to be; move it away",
+        path.display()
+    ))
+}
+
+fn make_writable(path: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(path, Permissions::from_mode(0o644))
+    }
+    #[cfg(not(unix))]
+    {
+        let mut permissions: Permissions = std::fs::metadata(path)?.permissions();
+        permissions.set_readonly(false);
+        std::fs::set_permissions(path, permissions)
+    }
+}

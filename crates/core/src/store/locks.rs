@@ -1,0 +1,103 @@
+//! OS locks: they die with their process.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::Store;
+use crate::error::IoResultExt;
+use crate::{Digest, Result};
+
+/// The right to compute one key: no other process or thread has it. Dropping it gives it back.
+#[derive(Debug)]
+pub struct KeyLock {
+    _file: File,
+    _busy: Busy,
+}
+
+/// Counts what keeps `gc` of the same process out.
+#[derive(Debug)]
+pub(super) struct Busy(Arc<AtomicUsize>);
+
+impl Busy {
+    pub(super) fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Store {
+    /// Waits until no one else computes `key`. Look for the receipt again afterwards: the other
+    /// one has probably put it.
+    pub fn lock_key(&self, key: &Digest) -> Result<KeyLock> {
+        let path = self.lock_path(key);
+        let file = open(&path)?;
+        file.lock().at(&path)?;
+        Ok(self.key_lock(file))
+    }
+
+    /// Like [`Store::lock_key`], but none instead of waiting.
+    pub fn try_lock_key(&self, key: &Digest) -> Result<Option<KeyLock>> {
+        let path = self.lock_path(key);
+        let file = open(&path)?;
+        Ok(try_lock(&file, &path)?.then(|| self.key_lock(file)))
+    }
+
+    fn key_lock(&self, file: File) -> KeyLock {
+        KeyLock {
+            _file: file,
+            _busy: Busy::new(&self.inner.busy),
+        }
+    }
+
+    fn lock_path(&self, key: &Digest) -> std::path::PathBuf {
+        self.root().join("locks").join(key.hex())
+    }
+
+    /// Waits for the lock of this name; for short work on one file.
+    pub(super) fn lock_name(&self, name: &str) -> Result<File> {
+        let path = self.root().join("locks").join(name);
+        let file = open(&path)?;
+        file.lock().at(&path)?;
+        Ok(file)
+    }
+}
+
+/// Opens a lock file, and makes it where it is missing. In a store that cannot be written, one
+/// that is there can still be read and shared.
+pub(super) fn open(path: &Path) -> Result<File> {
+    let open = || {
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+    };
+    match open() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            if let Some(folder) = path.parent() {
+                std::fs::create_dir_all(folder).at(folder)?;
+            }
+            open().at(path)
+        }
+        Err(error) => File::open(path).map_err(|_| error).at(path),
+        file => file.at(path),
+    }
+}
+
+/// Whether the lock was free and is ours now.
+pub(super) fn try_lock(file: &File, path: &Path) -> Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error).at(path),
+    }
+}
