@@ -15,20 +15,12 @@ pub fn relu(x: &Tensor) -> Result<Tensor> {
 ///
 /// Any shape. Maas, Hannun and Ng, "Rectifier nonlinearities improve neural network acoustic models", 2013.
 pub fn leaky_relu(x: &Tensor, slope: f64) -> Result<Tensor> {
-    if has_kernels(x) {
-        x.contiguous()?.apply_op1(LeakyRelu { slope })
-    } else {
-        composed(x, slope)
-    }
+    if has_kernels(x) { x.contiguous()?.apply_op1(LeakyRelu { slope }) } else { composed(x, slope) }
 }
 
 /// The same from candle's operations, for other devices and types.
 fn composed(x: &Tensor, slope: f64) -> Result<Tensor> {
-    let below = if slope == 0.0 {
-        x.zeros_like()?
-    } else {
-        (x * slope)?
-    };
+    let below = if slope == 0.0 { x.zeros_like()? } else { (x * slope)? };
     x.le(0.0)?.where_cond(&below, x)
 }
 
@@ -67,10 +59,7 @@ impl CustomOp1 for LeakyRelu {
     }
 
     fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
-        Ok((
-            by_dtype!(s.dtype(), forward(self, s, l))?,
-            l.shape().clone(),
-        ))
+        Ok((by_dtype!(s.dtype(), forward(self, s, l))?, l.shape().clone()))
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
@@ -108,9 +97,7 @@ mod tests {
 
     #[test]
     fn large_transposed_input_equals_composition() -> Result<()> {
-        let x = Tensor::arange(-40_000f64, 40_000.0, &Device::Cpu)?
-            .reshape((200, 400))?
-            .t()?;
+        let x = Tensor::arange(-40_000f64, 40_000.0, &Device::Cpu)?.reshape((200, 400))?.t()?;
         let d = max_difference(&leaky_relu(&x, 0.1)?, &composed(&x, 0.1)?)?;
         assert_eq!(d, 0.0);
         assert_eq!(relu(&x.to_dtype(DType::BF16)?)?.dtype(), DType::BF16);

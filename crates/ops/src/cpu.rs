@@ -21,10 +21,7 @@ pub(crate) fn contiguous<'a, T: WithDType>(
     let data = storage.as_slice::<T>()?;
     match layout.contiguous_offsets() {
         Some((from, to)) => Ok(&data[from..to]),
-        None => bail!(
-            "expected a contiguous tensor, got strides {:?}",
-            layout.stride()
-        ),
+        None => bail!("expected a contiguous tensor, got strides {:?}", layout.stride()),
     }
 }
 
@@ -55,13 +52,9 @@ pub(crate) fn build<T: WithDType>(
     let part = part.max(1);
     let mut out = uninit(len);
     if len < PARALLEL_FROM || len <= part {
-        out.chunks_mut(part)
-            .enumerate()
-            .for_each(|(i, o)| fill(i, o));
+        out.chunks_mut(part).enumerate().for_each(|(i, o)| fill(i, o));
     } else {
-        out.par_chunks_mut(part)
-            .enumerate()
-            .for_each(|(i, o)| fill(i, o));
+        out.par_chunks_mut(part).enumerate().for_each(|(i, o)| fill(i, o));
     }
     out
 }

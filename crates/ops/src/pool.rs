@@ -20,20 +20,12 @@ pub struct Pool2d {
 impl Pool2d {
     /// Square windows without padding.
     pub fn new(kernel: usize, stride: usize) -> Self {
-        Self {
-            kernel: [kernel; 2],
-            stride: [stride; 2],
-            padding: [0; 2],
-            ceil_mode: false,
-        }
+        Self { kernel: [kernel; 2], stride: [stride; 2], padding: [0; 2], ceil_mode: false }
     }
 
     /// The same windows with this padding on all sides.
     pub fn padding(self, padding: usize) -> Self {
-        Self {
-            padding: [padding; 2],
-            ..self
-        }
+        Self { padding: [padding; 2], ..self }
     }
 
     /// The same windows with or without the partial last one.
@@ -84,11 +76,7 @@ impl Pool2d {
 pub fn max_pool2d(x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
     let (_, _, h, w) = x.dims4()?;
     pool.output_size([h, w])?;
-    if has_kernels(x) {
-        x.contiguous()?.apply_op1(Max(*pool))
-    } else {
-        max_composed(x, pool)
-    }
+    if has_kernels(x) { x.contiguous()?.apply_op1(Max(*pool)) } else { max_composed(x, pool) }
 }
 
 /// Mean of each window. With `count_include_pad` the divisor counts padded zeros, else only elements of the input.
@@ -98,10 +86,7 @@ pub fn avg_pool2d(x: &Tensor, pool: &Pool2d, count_include_pad: bool) -> Result<
     let (_, _, h, w) = x.dims4()?;
     pool.output_size([h, w])?;
     if has_kernels(x) {
-        x.contiguous()?.apply_op1(Average {
-            pool: *pool,
-            count_include_pad,
-        })
+        x.contiguous()?.apply_op1(Average { pool: *pool, count_include_pad })
     } else {
         average_composed(x, pool, count_include_pad)
     }
@@ -115,12 +100,7 @@ pub fn global_avg_pool2d(x: &Tensor) -> Result<Tensor> {
     }
     avg_pool2d(
         x,
-        &Pool2d {
-            kernel: [h, w],
-            stride: [h, w],
-            padding: [0; 2],
-            ceil_mode: false,
-        },
+        &Pool2d { kernel: [h, w], stride: [h, w], padding: [0; 2], ceil_mode: false },
         true,
     )?
     .reshape((n, c))
@@ -143,16 +123,9 @@ struct Planes {
 
 impl Planes {
     fn new(pool: Pool2d, dims: &[usize]) -> Result<Self> {
-        let &[n, c, h, w] = dims else {
-            bail!("pooling expects 4 dimensions, got {dims:?}")
-        };
+        let &[n, c, h, w] = dims else { bail!("pooling expects 4 dimensions, got {dims:?}") };
         let output = pool.output_size([h, w])?;
-        Ok(Self {
-            pool,
-            input: [h, w],
-            output,
-            shape: vec![n, c, output[0], output[1]],
-        })
+        Ok(Self { pool, input: [h, w], output, shape: vec![n, c, output[0], output[1]] })
     }
 
     fn input_len(&self) -> usize {
@@ -185,28 +158,24 @@ impl Planes {
     ) -> Vec<T> {
         let [h, w] = self.input;
         let [oh, ow] = self.output;
-        build(
-            x.len() / self.input_len() * self.output_len(),
-            self.output_len(),
-            |plane, out| {
-                let x = &x[plane * self.input_len()..][..self.input_len()];
-                let mut rows = vec![T::zero(); w];
-                for oy in 0..oh {
-                    let covered = self.pool.covered(0, oy, h);
-                    rows.copy_from_slice(&x[covered.start * w..][..w]);
-                    for y in covered.skip(1) {
-                        for (m, &v) in rows.iter_mut().zip(&x[y * w..][..w]) {
-                            *m = f(*m, v);
-                        }
-                    }
-                    for ox in 0..ow {
-                        let columns = &rows[self.pool.covered(1, ox, w)];
-                        let folded = columns[1..].iter().fold(columns[0], |m, &v| f(m, v));
-                        out[oy * ow + ox] = scale(folded, oy, ox);
+        build(x.len() / self.input_len() * self.output_len(), self.output_len(), |plane, out| {
+            let x = &x[plane * self.input_len()..][..self.input_len()];
+            let mut rows = vec![T::zero(); w];
+            for oy in 0..oh {
+                let covered = self.pool.covered(0, oy, h);
+                rows.copy_from_slice(&x[covered.start * w..][..w]);
+                for y in covered.skip(1) {
+                    for (m, &v) in rows.iter_mut().zip(&x[y * w..][..w]) {
+                        *m = f(*m, v);
                     }
                 }
-            },
-        )
+                for ox in 0..ow {
+                    let columns = &rows[self.pool.covered(1, ox, w)];
+                    let folded = columns[1..].iter().fold(columns[0], |m, &v| f(m, v));
+                    out[oy * ow + ox] = scale(folded, oy, ox);
+                }
+            }
+        })
     }
 }
 
@@ -319,11 +288,7 @@ fn average_forward<T: WithDType>(
     l: &Layout,
 ) -> Result<CpuStorage> {
     let x = contiguous::<T>(s, l)?;
-    let out = p.fold(
-        x,
-        |a, b| a + b,
-        |sum, oy, ox| sum / T::from_f64(p.divisor(include, oy, ox)),
-    );
+    let out = p.fold(x, |a, b| a + b, |sum, oy, ox| sum / T::from_f64(p.divisor(include, oy, ox)));
     Ok(T::to_cpu_storage_owned(out))
 }
 
@@ -368,11 +333,7 @@ impl CustomOp1 for Average {
 
     fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let p = Planes::new(self.pool, x.dims())?;
-        by_dtype!(
-            x.dtype(),
-            average_backward(&p, self.count_include_pad, x, grad)
-        )
-        .map(Some)
+        by_dtype!(x.dtype(), average_backward(&p, self.count_include_pad, x, grad)).map(Some)
     }
 }
 
@@ -414,30 +375,24 @@ fn every(x: &Tensor, d: usize, from: usize, step: usize, count: usize) -> Result
         return x.narrow(d, from, count);
     }
     let at: Vec<u32> = (0..count).map(|i| (from + i * step) as u32).collect();
-    x.contiguous()?
-        .index_select(&Tensor::from_vec(at, count, x.device())?, d)
+    x.contiguous()?.index_select(&Tensor::from_vec(at, count, x.device())?, d)
 }
 
 fn max_composed(x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
     let places = places(x, pool, f64::NEG_INFINITY)?;
-    places[1..]
-        .iter()
-        .try_fold(places[0].contiguous()?, |m, v| {
-            let v = v.contiguous()?;
-            v.gt(&m)?.where_cond(&v, &m)
-        })
+    places[1..].iter().try_fold(places[0].contiguous()?, |m, v| {
+        let v = v.contiguous()?;
+        v.gt(&m)?.where_cond(&v, &m)
+    })
 }
 
 fn average_composed(x: &Tensor, pool: &Pool2d, count_include_pad: bool) -> Result<Tensor> {
     let p = Planes::new(*pool, x.dims())?;
     let places = places(x, pool, 0.0)?;
-    let sum = places[1..]
-        .iter()
-        .try_fold(places[0].clone(), |sum, v| sum + v)?;
+    let sum = places[1..].iter().try_fold(places[0].clone(), |sum, v| sum + v)?;
     let [oh, ow] = p.output;
-    let weights: Vec<f64> = (0..oh * ow)
-        .map(|i| p.divisor(count_include_pad, i / ow, i % ow).recip())
-        .collect();
+    let weights: Vec<f64> =
+        (0..oh * ow).map(|i| p.divisor(count_include_pad, i / ow, i % ow).recip()).collect();
     sum.broadcast_mul(&Tensor::from_vec(weights, (oh, ow), x.device())?.to_dtype(x.dtype())?)
 }
 

@@ -22,10 +22,7 @@ pub(crate) fn distinct(seed: u64, shape: &[usize]) -> Result<Tensor> {
     let keys = random(seed, shape)?.flatten_all()?.to_vec1::<f64>()?;
     let mut order: Vec<usize> = (0..keys.len()).collect();
     order.sort_by(|&a, &b| keys[a].total_cmp(&keys[b]));
-    let data = order
-        .iter()
-        .map(|&i| 0.25 * i as f64 - 0.125 * keys.len() as f64)
-        .collect();
+    let data = order.iter().map(|&i| 0.25 * i as f64 - 0.125 * keys.len() as f64).collect();
     Tensor::from_vec(data, shape, &Device::Cpu)
 }
 
@@ -33,10 +30,7 @@ pub(crate) fn distinct(seed: u64, shape: &[usize]) -> Result<Tensor> {
 pub(crate) fn strided(x: &Tensor) -> Result<Tensor> {
     let last = x.rank() - 1;
     let wide = Tensor::cat(&[&x.zeros_like()?, x, &x.zeros_like()?], last)?;
-    let t = wide
-        .transpose(last, last - 1)?
-        .contiguous()?
-        .transpose(last, last - 1)?;
+    let t = wide.transpose(last, last - 1)?.contiguous()?.transpose(last, last - 1)?;
     t.narrow(last, x.dim(last)?, x.dim(last)?)
 }
 
@@ -63,16 +57,10 @@ pub(crate) fn gradients(
     inputs: &[Tensor],
     f: impl Fn(&[Tensor]) -> Result<Tensor>,
 ) -> Result<Vec<Tensor>> {
-    let vars = inputs
-        .iter()
-        .map(Var::from_tensor)
-        .collect::<Result<Vec<_>>>()?;
+    let vars = inputs.iter().map(Var::from_tensor).collect::<Result<Vec<_>>>()?;
     let args: Vec<Tensor> = vars.iter().map(|v| v.as_tensor().clone()).collect();
     let grads = projected(&f(&args)?)?.backward()?;
-    Ok(vars
-        .iter()
-        .map(|v| grads.get(v).expect("a gradient for each input").clone())
-        .collect())
+    Ok(vars.iter().map(|v| grads.get(v).expect("a gradient for each input").clone()).collect())
 }
 
 /// Compares the gradients of a function of f64 tensors with central differences, element by element.

@@ -72,9 +72,8 @@ pub fn cross_validate(
     }
     let gram = Gram::new(rows, 1.0)?;
     let folds = fold_of.iter().max().map_or(0, |&fold| fold + 1);
-    let splits: Vec<Split> = (0..folds)
-        .map(|fold| Split::new(&gram, fold_of, labels, fold))
-        .collect();
+    let splits: Vec<Split> =
+        (0..folds).map(|fold| Split::new(&gram, fold_of, labels, fold)).collect();
     for (fold, split) in splits.iter().enumerate() {
         if split.held_out.is_empty() {
             return Err(Error::Data(format!("fold {fold} has no sample")));
@@ -84,9 +83,8 @@ pub fn cross_validate(
     let mut rising: Vec<usize> = (0..cs.len()).collect();
     rising.sort_by(|&a, &b| cs[a].total_cmp(&cs[b]));
 
-    let tasks: Vec<(usize, usize)> = (0..folds)
-        .flat_map(|fold| (0..classes).map(move |class| (fold, class)))
-        .collect();
+    let tasks: Vec<(usize, usize)> =
+        (0..folds).flat_map(|fold| (0..classes).map(move |class| (fold, class))).collect();
     // decisions[fold · classes + class][c][held-out sample]
     let decisions: Vec<Vec<Vec<f64>>> = tasks
         .into_par_iter()
@@ -98,17 +96,13 @@ pub fn cross_validate(
             (0..folds)
                 .map(|fold| {
                     let of_class = &decisions[fold * classes..(fold + 1) * classes];
-                    splits[fold].accuracy(labels, |sample| {
-                        of_class.iter().map(|d| d[c][sample]).collect()
-                    })
+                    splits[fold]
+                        .accuracy(labels, |sample| of_class.iter().map(|d| d[c][sample]).collect())
                 })
                 .collect()
         })
         .collect();
-    Ok(CrossValidation {
-        cs: cs.to_vec(),
-        accuracies,
-    })
+    Ok(CrossValidation { cs: cs.to_vec(), accuracies })
 }
 
 /// One fold held out, and the rest to train on.
@@ -205,11 +199,7 @@ mod tests {
                 .unwrap()
                 .model;
                 let predicted = model.predict(Rows::new(&x_test, 30).unwrap()).unwrap();
-                let right = predicted
-                    .iter()
-                    .zip(pick(&held_out))
-                    .filter(|(p, l)| *p == l)
-                    .count();
+                let right = predicted.iter().zip(pick(&held_out)).filter(|(p, l)| *p == l).count();
                 assert_eq!(result.accuracies[i][fold], right as f64 / 30.0);
             }
         }

@@ -47,9 +47,7 @@ impl<'a> Dual<'a> {
     ) -> Self {
         Self {
             gram,
-            signs: (0..gram.len())
-                .map(|i| if positive(i) { 1.0 } else { -1.0 })
-                .collect(),
+            signs: (0..gram.len()).map(|i| if positive(i) { 1.0 } else { -1.0 }).collect(),
             order,
             alpha: vec![0.0; gram.len()],
             scores: vec![0.0; gram.len()],
@@ -65,25 +63,16 @@ impl<'a> Dual<'a> {
     /// The absolute projected gradient at coordinate `i`: zero for all at the solution.
     fn violation(&self, i: usize, ridge: f64) -> f64 {
         let gradient = self.gradient(i, ridge);
-        if self.alpha[i] > 0.0 {
-            gradient.abs()
-        } else {
-            (-gradient).max(0.0)
-        }
+        if self.alpha[i] > 0.0 { gradient.abs() } else { (-gradient).max(0.0) }
     }
 
     /// Descends from the present α until no projected gradient exceeds `tolerance`.
     pub(crate) fn solve(&mut self, c: f64, tolerance: f64, max_sweeps: usize) -> Solved {
         let ridge = 0.5 / c;
-        let mut solved = Solved {
-            sweeps: 0,
-            violation: f64::INFINITY,
-            updates: 0,
-        };
+        let mut solved = Solved { sweeps: 0, violation: f64::INFINITY, updates: 0 };
         loop {
-            solved.violation = (0..self.alpha.len())
-                .map(|i| self.violation(i, ridge))
-                .fold(0.0, f64::max);
+            solved.violation =
+                (0..self.alpha.len()).map(|i| self.violation(i, ridge)).fold(0.0, f64::max);
             if solved.violation <= tolerance || solved.sweeps == max_sweeps {
                 return solved;
             }
@@ -110,11 +99,7 @@ impl<'a> Dual<'a> {
 
     /// `α y`, the coefficients of the samples in the weight vector `w = Xᵀ (α y)`.
     pub(crate) fn coefficients(&self) -> Vec<f64> {
-        self.alpha
-            .iter()
-            .zip(&self.signs)
-            .map(|(a, s)| a * s)
-            .collect()
+        self.alpha.iter().zip(&self.signs).map(|(a, s)| a * s).collect()
     }
 }
 

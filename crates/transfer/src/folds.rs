@@ -55,11 +55,7 @@ mod tests {
         let folds = stratified_folds(&labels, 5, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
         for class in 0..2 {
             let sizes: Vec<usize> = (0..5)
-                .map(|fold| {
-                    (0..103)
-                        .filter(|&i| labels[i] == class && folds[i] == fold)
-                        .count()
-                })
+                .map(|fold| (0..103).filter(|&i| labels[i] == class && folds[i] == fold).count())
                 .collect();
             let (low, high) = (sizes.iter().min().unwrap(), sizes.iter().max().unwrap());
             assert!(high - low <= 1, "{sizes:?}");
@@ -74,9 +70,6 @@ mod tests {
     fn a_class_smaller_than_the_folds_is_named() {
         let error =
             stratified_folds(&[0, 0, 0, 1], 3, &mut ChaCha8Rng::seed_from_u64(0)).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "class 1 has 1 samples, fewer than the 3 folds"
-        );
+        assert_eq!(error.to_string(), "class 1 has 1 samples, fewer than the 3 folds");
     }
 }

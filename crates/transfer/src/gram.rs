@@ -27,15 +27,12 @@ impl Gram {
             return Err(Error::Data("a Gram matrix needs at least one row".into()));
         }
         let mut values = vec![0f32; len * len];
-        values
-            .par_chunks_mut(BAND * len)
-            .enumerate()
-            .for_each(|(band, out)| {
-                let first = band * BAND;
-                for tile in (0..=first).step_by(BAND) {
-                    product_tile(rows, first, tile, constant, out, len);
-                }
-            });
+        values.par_chunks_mut(BAND * len).enumerate().for_each(|(band, out)| {
+            let first = band * BAND;
+            for tile in (0..=first).step_by(BAND) {
+                product_tile(rows, first, tile, constant, out, len);
+            }
+        });
         mirror(&mut values, len);
         Ok(Self { values, len })
     }
@@ -65,10 +62,7 @@ impl Gram {
             let row = self.row(i);
             values.extend(samples.iter().map(|&j| row[j]));
         }
-        Self {
-            values,
-            len: samples.len(),
-        }
+        Self { values, len: samples.len() }
     }
 }
 
@@ -153,10 +147,7 @@ mod tests {
                     .zip(rows.row(j))
                     .map(|(a, b)| f64::from(*a) * f64::from(*b))
                     .sum();
-                assert!(
-                    (f64::from(gram.row(i)[j]) - naive - 1.0).abs() < 1e-4,
-                    "{i} {j}"
-                );
+                assert!((f64::from(gram.row(i)[j]) - naive - 1.0).abs() < 1e-4, "{i} {j}");
             }
         }
         let part = gram.subset(&[300, 2]);
@@ -175,15 +166,7 @@ mod tests {
                 .install(|| Gram::new(rows, 1.0).unwrap().values)
         };
         let one = with(1);
-        assert!(
-            one.iter()
-                .zip(with(2))
-                .all(|(a, b)| a.to_bits() == b.to_bits())
-        );
-        assert!(
-            one.iter()
-                .zip(with(5))
-                .all(|(a, b)| a.to_bits() == b.to_bits())
-        );
+        assert!(one.iter().zip(with(2)).all(|(a, b)| a.to_bits() == b.to_bits()));
+        assert!(one.iter().zip(with(5)).all(|(a, b)| a.to_bits() == b.to_bits()));
     }
 }

@@ -22,10 +22,7 @@ impl<'a> Rows<'a> {
             )));
         }
         if let Some(at) = values.iter().position(|v| !v.is_finite()) {
-            return Err(Error::NotFinite {
-                row: at / columns,
-                column: at % columns,
-            });
+            return Err(Error::NotFinite { row: at / columns, column: at % columns });
         }
         Ok(Self { values, columns })
     }
@@ -72,11 +69,7 @@ impl<'a> Rows<'a> {
 /// Divides each row by its Euclidean norm, as scikit-learn's `Normalizer(norm="l2")`; a row of zeros stays.
 pub fn l2_normalise(values: &mut [f32], columns: usize) {
     for row in values.chunks_exact_mut(columns.max(1)) {
-        let norm = row
-            .iter()
-            .map(|&v| f64::from(v) * f64::from(v))
-            .sum::<f64>()
-            .sqrt();
+        let norm = row.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>().sqrt();
         if norm > 0.0 {
             for v in row {
                 *v = (f64::from(*v) / norm) as f32;
@@ -99,9 +92,6 @@ mod tests {
     #[test]
     fn a_value_that_is_not_finite_is_located() {
         let error = Rows::new(&[0.0, 1.0, f32::NAN, 3.0], 2).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "the feature in row 1, column 0 is not a finite number"
-        );
+        assert_eq!(error.to_string(), "the feature in row 1, column 0 is not a finite number");
     }
 }

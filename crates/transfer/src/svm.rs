@@ -21,10 +21,7 @@ pub struct Stopping {
 impl Default for Stopping {
     /// scikit-learn's tolerance, 1e-4.
     fn default() -> Self {
-        Self {
-            tolerance: 1e-4,
-            max_sweeps: 20_000,
-        }
+        Self { tolerance: 1e-4, max_sweeps: 20_000 }
     }
 }
 
@@ -94,11 +91,7 @@ impl LinearSvm {
                 weights.len()
             )));
         }
-        Ok(Self {
-            features: weights.len() / classes,
-            weights,
-            intercepts,
-        })
+        Ok(Self { features: weights.len() / classes, weights, intercepts })
     }
 
     /// Weights `(classes, features)`, row after row.
@@ -151,11 +144,7 @@ impl LinearSvm {
     /// # Errors
     /// As [`LinearSvm::decision`].
     pub fn predict(&self, rows: Rows<'_>) -> Result<Vec<usize>, Error> {
-        Ok(self
-            .decision(rows)?
-            .chunks_exact(self.classes())
-            .map(argmax)
-            .collect())
+        Ok(self.decision(rows)?.chunks_exact(self.classes()).map(argmax).collect())
     }
 }
 
@@ -189,14 +178,10 @@ pub(crate) fn check(
         )));
     }
     if labels.iter().all(|label| Some(label) == labels.first()) {
-        return Err(Error::Data(
-            "a classifier needs samples of at least two classes".into(),
-        ));
+        return Err(Error::Data("a classifier needs samples of at least two classes".into()));
     }
     if let Some(c) = cs.iter().find(|c| !(c.is_finite() && **c > 0.0)) {
-        return Err(Error::Parameter(format!(
-            "c must be a positive number, not {c}"
-        )));
+        return Err(Error::Parameter(format!("c must be a positive number, not {c}")));
     }
     Ok(())
 }
@@ -217,10 +202,7 @@ fn primal(rows: Rows<'_>, coefficients: &[f64]) -> (Vec<f32>, f32) {
             crate::dual::add_scaled(arch, &mut weights, coefficient, row);
         }
     }
-    (
-        weights.into_iter().map(|w| w as f32).collect(),
-        coefficients.iter().sum::<f64>() as f32,
-    )
+    (weights.into_iter().map(|w| w as f32).collect(), coefficients.iter().sum::<f64>() as f32)
 }
 
 /// The inner product, in double precision over eight interleaved partial sums, the same on every CPU.
@@ -256,12 +238,9 @@ mod tests {
         let mut gradient: Vec<f64> = w.iter().map(|&v| f64::from(v)).collect();
         gradient.push(f64::from(b));
         for (row, &y) in rows.iter().zip(y) {
-            let score: f64 = row
-                .iter()
-                .zip(w)
-                .map(|(x, w)| f64::from(*x) * f64::from(*w))
-                .sum::<f64>()
-                + f64::from(b);
+            let score: f64 =
+                row.iter().zip(w).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum::<f64>()
+                    + f64::from(b);
             let slack = 1.0 - y * score;
             if slack > 0.0 {
                 for (g, &x) in gradient.iter_mut().zip(row) {
@@ -281,17 +260,12 @@ mod tests {
             let (x, labels) = synthetic::clusters(n, d, 3, 7);
             let rows = Rows::new(&x, d).unwrap();
             for c in [0.01, 1.0, 100.0] {
-                let stopping = Stopping {
-                    tolerance: 1e-8,
-                    max_sweeps: 100_000,
-                };
+                let stopping = Stopping { tolerance: 1e-8, max_sweeps: 100_000 };
                 let fit = fit(rows, &labels, 3, c, stopping).unwrap();
                 assert!(fit.violation <= 1e-8);
                 for class in 0..3 {
-                    let y: Vec<f64> = labels
-                        .iter()
-                        .map(|&l| if l == class { 1.0 } else { -1.0 })
-                        .collect();
+                    let y: Vec<f64> =
+                        labels.iter().map(|&l| if l == class { 1.0 } else { -1.0 }).collect();
                     let w = &fit.model.weights()[class * d..(class + 1) * d];
                     let at_zero = primal_gradient(rows, &y, &vec![0.0; d], 0.0, c);
                     let at_end = primal_gradient(rows, &y, w, fit.model.intercepts()[class], c);
@@ -316,11 +290,7 @@ mod tests {
                 .num_threads(threads)
                 .build()
                 .unwrap()
-                .install(|| {
-                    fit(rows, &labels, 4, 1.0, Stopping::default())
-                        .unwrap()
-                        .model
-                })
+                .install(|| fit(rows, &labels, 4, 1.0, Stopping::default()).unwrap().model)
         };
         assert_eq!(with(1), with(2));
     }
@@ -330,19 +300,11 @@ mod tests {
         let x = [0f32, 1.0, 2.0, 3.0];
         let rows = Rows::new(&x, 2).unwrap();
         let said = |labels: &[usize], c| {
-            fit(rows, labels, 2, c, Stopping::default())
-                .unwrap_err()
-                .to_string()
+            fit(rows, labels, 2, c, Stopping::default()).unwrap_err().to_string()
         };
         assert_eq!(said(&[0], 1.0), "2 rows of features but 1 labels");
-        assert_eq!(
-            said(&[0, 2], 1.0),
-            "label 2 is not below the number of classes, 2"
-        );
-        assert_eq!(
-            said(&[1, 1], 1.0),
-            "a classifier needs samples of at least two classes"
-        );
+        assert_eq!(said(&[0, 2], 1.0), "label 2 is not below the number of classes, 2");
+        assert_eq!(said(&[1, 1], 1.0), "a classifier needs samples of at least two classes");
         assert_eq!(said(&[0, 1], -1.0), "c must be a positive number, not -1");
     }
 }

@@ -11,9 +11,7 @@ pub(crate) fn clusters(
     seed: u64,
 ) -> (Vec<f32>, Vec<usize>) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let centres: Vec<f32> = (0..classes * columns)
-        .map(|_| rng.random_range(-1.0..1.0))
-        .collect();
+    let centres: Vec<f32> = (0..classes * columns).map(|_| rng.random_range(-1.0..1.0)).collect();
     let labels: Vec<usize> = (0..samples).map(|i| i % classes).collect();
     let mut values = Vec::with_capacity(samples * columns);
     for &label in &labels {

@@ -32,6 +32,7 @@ pub(crate) fn parse<'a>(
     for key in table.keys().filter(|key| !shape.keys.iter().any(|known| known == key.get_ref())) {
         rest.remove(key.get_ref().as_ref());
     }
+    let mut said = errors.len() > before || !stage.bad_axes.is_empty();
     loop {
         let node = Spanned::new(stage.header.clone(), DeValue::Table(rest.clone()));
         let error = match shape.kind.from_toml(node) {
@@ -62,10 +63,11 @@ pub(crate) fn parse<'a>(
                 let diagnostic = words::diagnose(&path, error.message(), span);
                 say(errors, explain_variable(stage, diagnostic));
                 rest.remove(key.as_str());
+                said = true;
             }
             _ => {
                 // What is left is a field that was taken out above, or is missing and was said.
-                if errors.len() == before {
+                if !said {
                     let message = format!("stage `{}`: {}", stage.name, error.message());
                     errors.push(Diagnostic::new(message, stage.header.clone()));
                 }
@@ -100,7 +102,7 @@ fn check_keys(
         }
     }
     for axis in &stage.axes {
-        let known = shape.keys.iter().any(|key| *key == axis.name);
+        let known = shape.keys.contains(&axis.name);
         if !known && !shape.kind.free_axes && axis.name != "seed" {
             let message = format!("kind `{kind}` has no parameter `{}` for this axis", axis.name);
             errors.push(Diagnostic::new(message, axis.span.clone()).did_you_mean(

@@ -36,9 +36,7 @@ fn mark(digest: &Digest) -> u32 {
 
 /// Marks an open file as verified content of `digest`.
 pub(super) fn set_mark(file: &File, digest: &Digest) -> std::io::Result<()> {
-    let since = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let time = Duration::new(since.as_secs(), mark(digest));
     file.set_modified(SystemTime::UNIX_EPOCH + time)
 }
@@ -161,8 +159,6 @@ impl Store {
         } else {
             members.par_iter().with_min_len(64).map(holds).collect()
         };
-        results
-            .into_iter()
-            .try_fold(true, |all, one| Ok(all & one?))
+        results.into_iter().try_fold(true, |all, one| Ok(all & one?))
     }
 }

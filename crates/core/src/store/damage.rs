@@ -78,10 +78,7 @@ impl Store {
 
 /// The error for bad content at `path`.
 pub(super) fn damaged(digest: &Digest, path: &Path) -> Error {
-    Error::Damaged {
-        digest: *digest,
-        path: path.to_owned(),
-    }
+    Error::Damaged { digest: *digest, path: path.to_owned() }
 }
 
 /// Locks a mutex that holds nothing a panic could leave half-done.

@@ -28,12 +28,8 @@ impl Store {
 
 /// Writes a file under a temporary name and waits until it is on the disk.
 pub(super) fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(path)
-        .at(path)?;
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).open(path).at(path)?;
     file.write_all(bytes).at(path)?;
     file.sync_all().at(path)
 }

@@ -60,18 +60,12 @@ impl Store {
             .map(|(name, known)| (name.to_owned(), known))
             .collect();
         let members = self.tree(tree)?;
-        let view = View {
-            store: self,
-            to: &to,
-        };
+        let view = View { store: self, to: &to };
         // What will be put is recorded first: should this process be killed, the next one knows
         // it for its own by the digest.
         let mut planned = record.clone();
         for (name, member) in &members {
-            if record
-                .get(name)
-                .is_none_or(|old| old.digest != member.digest)
-            {
+            if record.get(name).is_none_or(|old| old.digest != member.digest) {
                 planned.insert(name.clone(), unknown(member));
             }
         }
@@ -91,8 +85,7 @@ struct View<'a> {
 impl View<'_> {
     fn write_record(&self, path: &Path, tree: &Digest, record: &Record) -> Result<()> {
         let entries = record.iter().map(|(name, known)| (name.as_str(), *known));
-        self.store
-            .write_cache(path, &stat_index::encode(tree, entries))
+        self.store.write_cache(path, &stat_index::encode(tree, entries))
     }
 
     /// Removes what was put earlier and is not in the tree. What the user changed is the user's.
@@ -126,10 +119,7 @@ impl View<'_> {
                 self.put_file(member, &path)?;
             }
             let metadata = std::fs::symlink_metadata(&path).at(&path)?;
-            let known = Known {
-                stat: Stat::of(&metadata),
-                ..unknown(member)
-            };
+            let known = Known { stat: Stat::of(&metadata), ..unknown(member) };
             shown.insert(name.clone(), known);
         }
         Ok(shown)
@@ -166,10 +156,7 @@ impl View<'_> {
             }
         }
         let blob = self.store.blob(&member.digest);
-        if !self
-            .store
-            .verify(&member.digest, Some(member.size), &blob)?
-        {
+        if !self.store.verify(&member.digest, Some(member.size), &blob)? {
             return Err(damaged(&member.digest, &blob));
         }
         let temporary = self.store.temporary()?;
@@ -200,10 +187,7 @@ impl View<'_> {
 /// What is known of a file that is about to be put.
 fn unknown(member: &Member) -> Known {
     Known {
-        stat: Stat {
-            size: member.size,
-            ..Stat::default()
-        },
+        stat: Stat { size: member.size, ..Stat::default() },
         digest: member.digest,
         settled: true,
     }
@@ -219,20 +203,13 @@ fn partial(path: &Path) -> PathBuf {
 fn is_same(path: &Path, known: &Known) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|metadata| {
         let now = Stat::of(&metadata);
-        metadata.is_file()
-            && Stat {
-                ctime: known.stat.ctime,
-                ..now
-            } == known.stat
+        metadata.is_file() && Stat { ctime: known.stat.ctime, ..now } == known.stat
     })
 }
 
 /// Whether a file is one that was put there and not changed since.
 fn is_ours(path: &Path, known: &Known) -> bool {
-    let member = Member {
-        digest: known.digest,
-        size: known.stat.size,
-    };
+    let member = Member { digest: known.digest, size: known.stat.size };
     is_same(path, known)
         || std::fs::symlink_metadata(path).is_ok_and(|found| has_content(path, &found, &member))
 }

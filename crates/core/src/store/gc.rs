@@ -48,14 +48,8 @@ pub struct GcReport {
 impl GcReport {
     /// Bytes that went.
     pub fn size(&self) -> u64 {
-        let counts = [
-            self.receipts,
-            self.blobs,
-            self.checkpoints,
-            self.scratch,
-            self.logs,
-            self.quarantine,
-        ];
+        let counts =
+            [self.receipts, self.blobs, self.checkpoints, self.scratch, self.logs, self.quarantine];
         counts.iter().map(|count| count.size).sum()
     }
 }
@@ -184,10 +178,7 @@ impl Store {
                 remove(&path, limits)?;
             }
         }
-        for (area, count) in [
-            ("logs", &mut report.logs),
-            ("quarantine", &mut report.quarantine),
-        ] {
+        for (area, count) in [("logs", &mut report.logs), ("quarantine", &mut report.quarantine)] {
             for path in files_below(&self.root().join(area)) {
                 if is_old(newest(&path)) {
                     count.add(size_below(&path));
@@ -255,10 +246,7 @@ fn newest(path: &Path) -> SystemTime {
     let modified = |path: &Path| path.symlink_metadata().and_then(|m| m.modified()).ok();
     let files = files_below(path);
     let times = files.iter().filter_map(|file| modified(file));
-    times
-        .max()
-        .or_else(|| modified(path))
-        .unwrap_or(SystemTime::UNIX_EPOCH)
+    times.max().or_else(|| modified(path)).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 fn remove(path: &Path, limits: &GcLimits) -> Result<()> {

@@ -51,10 +51,7 @@ pub(super) fn of_file(file: &File) -> io::Result<(Digest, u64)> {
         return streamed(file);
     }
     let left = left_subtree_len(size);
-    let (a, b) = rayon::join(
-        || subtree(file, 0, left),
-        || subtree(file, left, size - left),
-    );
+    let (a, b) = rayon::join(|| subtree(file, 0, left), || subtree(file, left, size - left));
     let root = merge_subtrees_root(&a?, &b?, Mode::Hash);
     Ok((Digest::from_bytes(*root.as_bytes()), size))
 }
@@ -164,18 +161,9 @@ mod tests {
         let path = folder.path().join("f");
         let part = PART as usize;
         let bytes: Vec<u8> = (0..5 * part + 7).map(|i| (i * 31 % 251) as u8).collect();
-        for size in [
-            0,
-            1,
-            1023,
-            1025,
-            part - 1,
-            part,
-            part + 1,
-            2 * part,
-            3 * part + 5,
-            5 * part + 7,
-        ] {
+        for size in
+            [0, 1, 1023, 1025, part - 1, part, part + 1, 2 * part, 3 * part + 5, 5 * part + 7]
+        {
             std::fs::write(&path, &bytes[..size]).unwrap();
             let wanted = (Digest::of(&bytes[..size]), size as u64);
             assert_eq!(of_path(&path).unwrap(), wanted, "{size}");

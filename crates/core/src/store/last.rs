@@ -28,10 +28,7 @@ impl Store {
             return Ok(());
         }
         last.extend(cells.iter().map(|(cell, key)| (cell.clone(), *key)));
-        self.write(
-            &self.last_path(pipeline),
-            &serde_json::to_vec_pretty(&last)?,
-        )
+        self.write(&self.last_path(pipeline), &serde_json::to_vec_pretty(&last)?)
     }
 
     /// The last keys of all pipelines: what [`Store::gc`] is mostly told to keep.
@@ -48,8 +45,6 @@ impl Store {
     }
 
     fn last_path(&self, pipeline: &str) -> std::path::PathBuf {
-        self.root()
-            .join("last")
-            .join(format!("{}.json", file_name(pipeline)))
+        self.root().join("last").join(format!("{}.json", file_name(pipeline)))
     }
 }

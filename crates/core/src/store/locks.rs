@@ -51,10 +51,7 @@ impl Store {
     }
 
     fn key_lock(&self, file: File) -> KeyLock {
-        KeyLock {
-            _file: file,
-            _busy: Busy::new(&self.inner.busy),
-        }
+        KeyLock { _file: file, _busy: Busy::new(&self.inner.busy) }
     }
 
     fn lock_path(&self, key: &Digest) -> std::path::PathBuf {
@@ -73,14 +70,7 @@ impl Store {
 /// Opens a lock file, and makes it where it is missing. In a store that cannot be written, one
 /// that is there can still be read and shared.
 pub(super) fn open(path: &Path) -> Result<File> {
-    let open = || {
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-    };
+    let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
     match open() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             if let Some(folder) = path.parent() {

@@ -70,10 +70,8 @@ mod tests {
 
     #[test]
     fn a_trees_digest_is_its_manifests_and_names_may_be_unusual() {
-        let member = |text: &str| Member {
-            digest: Digest::of(text.as_bytes()),
-            size: text.len() as u64,
-        };
+        let member =
+            |text: &str| Member { digest: Digest::of(text.as_bytes()), size: text.len() as u64 };
         let names = ["a b", "a/ü", "line\nbreak", ".hidden", "x/y/z.bin"];
         let tree: BTreeMap<_, _> = names.map(|n| (n.to_owned(), member(n))).into();
         let text = encode(tree.iter());
@@ -93,10 +91,7 @@ mod tests {
     fn names_that_leave_the_folder_are_no_names() {
         for name in ["", "/etc/passwd", "..", "a/../../b", "a//b", "./a", "a/"] {
             assert!(!is_inside(name), "{name:?}");
-            let member = Member {
-                digest: Digest::of(b""),
-                size: 0,
-            };
+            let member = Member { digest: Digest::of(b""), size: 0 };
             assert_eq!(decode(&encode([(name, member)].into_iter())), None);
         }
     }

@@ -65,12 +65,7 @@ pub(super) fn create(
             Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
             other => other.at(&folder)?,
         }
-        return Ok(Scratch {
-            folder,
-            lock_path,
-            _lock: lock,
-            _busy: busy.map(Busy::new),
-        });
+        return Ok(Scratch { folder, lock_path, _lock: lock, _busy: busy.map(Busy::new) });
     }
 }
 

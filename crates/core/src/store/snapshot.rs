@@ -85,20 +85,13 @@ impl Store {
         let (folder, walk) = if metadata.is_dir() {
             let store = std::fs::canonicalize(self.root()).at(self.root())?;
             let store = store.strip_prefix(&place).ok().and_then(Path::to_str);
-            let walk = walk::walk(&place, |name, path| {
-                IGNORED.contains(&name) || store == Some(path)
-            })?;
+            let walk =
+                walk::walk(&place, |name, path| IGNORED.contains(&name) || store == Some(path))?;
             (place.clone(), walk)
         } else if metadata.is_file() {
             let (folder, name) = split(&place)?;
             let files = vec![(name, Stat::of(&metadata))];
-            (
-                folder,
-                Walk {
-                    files,
-                    ignored: Vec::new(),
-                },
-            )
+            (folder, Walk { files, ignored: Vec::new() })
         } else {
             return Err(walk::unusual(path, false));
         };
@@ -150,16 +143,9 @@ impl Store {
     /// A file's content is not that of the snapshot any more.
     pub fn import_snapshot(&self, path: &Path, snapshot: &Snapshot) -> Result<Imported> {
         let place = std::fs::canonicalize(path).at(path)?;
-        let folder = if place.is_dir() {
-            place
-        } else {
-            split(&place)?.0
-        };
-        let members: Vec<(String, Member)> = snapshot
-            .members
-            .iter()
-            .map(|(name, member)| (name.clone(), member.clone()))
-            .collect();
+        let folder = if place.is_dir() { place } else { split(&place)?.0 };
+        let members: Vec<(String, Member)> =
+            snapshot.members.iter().map(|(name, member)| (name.clone(), member.clone())).collect();
         let stage = |(name, member): &(String, Member)| -> Option<Result<Staged>> {
             match self.holds(member) {
                 Ok(true) => None,
@@ -171,11 +157,8 @@ impl Store {
                 Err(error) => Some(Err(error)),
             }
         };
-        let staged: Result<Vec<_>> = members
-            .par_iter()
-            .with_min_len(16)
-            .filter_map(stage)
-            .collect();
+        let staged: Result<Vec<_>> =
+            members.par_iter().with_min_len(16).filter_map(stage).collect();
         self.publish(staged?)?;
         self.put_tree(&members)
     }
@@ -193,10 +176,7 @@ impl Store {
 
 impl Known {
     fn member(&self) -> Member {
-        Member {
-            digest: self.digest,
-            size: self.stat.size,
-        }
+        Member { digest: self.digest, size: self.stat.size }
     }
 }
 
@@ -215,10 +195,7 @@ fn match_up(files: &[(String, Stat)], entries: &[(&str, Known)]) -> (Vec<Option<
     let known = files
         .iter()
         .map(|(name, stat)| {
-            while entries
-                .next_if(|(known, _)| *known < name.as_str())
-                .is_some()
-            {}
+            while entries.next_if(|(known, _)| *known < name.as_str()).is_some() {}
             let known = entries
                 .next_if(|(known, _)| known == name)
                 .map(|(_, known)| *known)
@@ -243,11 +220,7 @@ fn hash_settled(path: &Path) -> Result<Known> {
             let whole = |time: i64| time % 1_000_000_000 == 0;
             let coarse = whole(stat.mtime) && whole(stat.ctime);
             let tick = if coarse { COARSE_TICK } else { TICK };
-            return Ok(Known {
-                stat,
-                digest,
-                settled: latest < now.saturating_sub(tick),
-            });
+            return Ok(Known { stat, digest, settled: latest < now.saturating_sub(tick) });
         }
     }
     Err(changed(path))

@@ -73,11 +73,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<StatIndex<&str>> {
         let (name, after) = rest.split_at_checked(length)?;
         rest = after;
         let settled = settled != 0;
-        let known = Known {
-            stat,
-            digest,
-            settled,
-        };
+        let known = Known { stat, digest, settled };
         entries.push((std::str::from_utf8(name).ok()?, known));
     }
     rest.is_empty().then_some(StatIndex { tree, entries })
@@ -93,12 +89,7 @@ pub(super) fn encode<'a>(
     bytes.extend_from_slice(tree.as_bytes());
     bytes.extend_from_slice(&(entries.len() as u64).to_le_bytes());
     for (name, known) in entries {
-        let Stat {
-            size,
-            mtime,
-            ctime,
-            ino,
-        } = known.stat;
+        let Stat { size, mtime, ctime, ino } = known.stat;
         // Names are paths: the system's limit is far below 4 GiB.
         bytes.extend_from_slice(&(name.len() as u32).to_le_bytes());
         for number in [size, mtime.cast_unsigned(), ctime.cast_unsigned(), ino] {

@@ -41,10 +41,7 @@ fn commit(store: &Store, number: u64, files: &[(&str, &str)]) -> Receipt {
     let receipt = Receipt {
         key,
         parts,
-        cell: CellId {
-            stage: "stage".to_owned(),
-            coordinates: Coordinates::none(),
-        },
+        cell: CellId { stage: "stage".to_owned(), coordinates: Coordinates::none() },
         pipeline: "test".to_owned(),
         outputs: BTreeMap::from([("out".to_owned(), output.record("files", false))]),
         metrics: BTreeMap::from([("accuracy".to_owned(), 0.1 + number as f64)]),

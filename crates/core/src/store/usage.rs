@@ -45,14 +45,8 @@ pub struct Usage {
 impl Usage {
     /// Bytes of all.
     pub fn size(&self) -> u64 {
-        let counts = [
-            self.blobs,
-            self.receipts,
-            self.checkpoints,
-            self.scratch,
-            self.logs,
-            self.quarantine,
-        ];
+        let counts =
+            [self.blobs, self.receipts, self.checkpoints, self.scratch, self.logs, self.quarantine];
         counts.iter().map(|count| count.size).sum()
     }
 }
@@ -72,18 +66,14 @@ impl Store {
     /// Counts what is in the store.
     pub fn usage(&self) -> Result<Usage> {
         let mut usage = Usage::default();
-        for (area, count) in [
-            ("blobs", &mut usage.blobs),
-            ("receipts", &mut usage.receipts),
-        ] {
+        for (area, count) in [("blobs", &mut usage.blobs), ("receipts", &mut usage.receipts)] {
             self.each_named(area, |_, path| {
                 count.add(path.symlink_metadata().map_or(0, |metadata| metadata.len()));
             })?;
         }
-        for (area, count) in [
-            ("checkpoints", &mut usage.checkpoints),
-            ("quarantine", &mut usage.quarantine),
-        ] {
+        for (area, count) in
+            [("checkpoints", &mut usage.checkpoints), ("quarantine", &mut usage.quarantine)]
+        {
             let folder = self.root().join(area);
             for name in super::walk::names(&folder)? {
                 count.add(size_below(&folder.join(name)));
@@ -122,10 +112,7 @@ impl Store {
         let damage = self.take_damage();
         super::damage::relock(&self.inner.damage).extend(earlier);
         Ok(CheckReport {
-            blobs: Count {
-                number: blobs.len(),
-                size: all,
-            },
+            blobs: Count { number: blobs.len(), size: all },
             receipts: keys.len(),
             damage,
         })
@@ -135,9 +122,7 @@ impl Store {
 /// Sum of the sizes of the files at or below `path`; what cannot be read counts 0.
 pub(super) fn size_below(path: &Path) -> u64 {
     let files = files_below(path).into_iter();
-    files
-        .map(|file| file.symlink_metadata().map_or(0, |metadata| metadata.len()))
-        .sum()
+    files.map(|file| file.symlink_metadata().map_or(0, |metadata| metadata.len())).sum()
 }
 
 /// The files at or below `path`, links not followed.

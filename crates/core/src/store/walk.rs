@@ -40,12 +40,7 @@ impl Stat {
 
     #[cfg(not(unix))]
     pub(super) fn of(metadata: &Metadata) -> Self {
-        Self {
-            size: metadata.len(),
-            mtime: metadata.modified().map_or(0, nanos),
-            ctime: 0,
-            ino: 0,
-        }
+        Self { size: metadata.len(), mtime: metadata.modified().map_or(0, nanos), ctime: 0, ino: 0 }
     }
 }
 
@@ -124,11 +119,7 @@ fn stat_all(pending: &mut Vec<(String, DirEntry)>, files: &mut Vec<(String, Stat
             files.push(stat(one)?);
         }
     } else {
-        let found: Result<Vec<_>> = pending
-            .into_par_iter()
-            .with_min_len(128)
-            .map(stat)
-            .collect();
+        let found: Result<Vec<_>> = pending.into_par_iter().with_min_len(128).map(stat).collect();
         files.append(&mut found?);
     }
     Ok(())

@@ -5,24 +5,14 @@ use proptest::prelude::*;
 
 fn pools() -> impl Strategy<Value = (Pool2d, [usize; 4], u64)> {
     let one = || (1..4usize, 1..4usize, 0..2usize, 0..6usize);
-    (
-        one(),
-        one(),
-        any::<bool>(),
-        1..3usize,
-        1..3usize,
-        any::<u64>(),
-    )
-        .prop_map(|(v, h, ceil_mode, n, c, seed)| {
+    (one(), one(), any::<bool>(), 1..3usize, 1..3usize, any::<u64>()).prop_map(
+        |(v, h, ceil_mode, n, c, seed)| {
             let (pv, ph) = (v.2.min(v.0 / 2), h.2.min(h.0 / 2));
-            let pool = Pool2d {
-                kernel: [v.0, h.0],
-                stride: [v.1, h.1],
-                padding: [pv, ph],
-                ceil_mode,
-            };
+            let pool =
+                Pool2d { kernel: [v.0, h.0], stride: [v.1, h.1], padding: [pv, ph], ceil_mode };
             (pool, [n, c, v.0 + v.3, h.0 + h.3], seed)
-        })
+        },
+    )
 }
 
 /// Each element of the result from the definition; `f` gets the values of a window and the divisor.
@@ -100,11 +90,7 @@ fn sizes_are_pytorchs() {
         (1, 1, 5, 0, true, 1),
     ] {
         let pool = Pool2d::new(k, s).padding(p).ceil_mode(ceil);
-        assert_eq!(
-            pool.output_size([n, n]).unwrap(),
-            [want; 2],
-            "{n} {k} {s} {p} {ceil}"
-        );
+        assert_eq!(pool.output_size([n, n]).unwrap(), [want; 2], "{n} {k} {s} {p} {ceil}");
     }
     assert!(Pool2d::new(2, 2).padding(2).output_size([4, 4]).is_err());
     assert!(Pool2d::new(5, 1).output_size([4, 4]).is_err());
@@ -115,19 +101,10 @@ fn sizes_are_pytorchs() {
 #[test]
 fn first_of_equal_maxima_takes_the_gradient() -> Result<()> {
     let x = Tensor::ones((1, 1, 4, 6), DType::F32, &Device::Cpu)?;
-    for pool in [
-        Pool2d::new(2, 2),
-        Pool2d::new(3, 3).padding(1),
-        Pool2d::new(3, 2),
-    ] {
+    for pool in [Pool2d::new(2, 2), Pool2d::new(3, 3).padding(1), Pool2d::new(3, 2)] {
         for f in [max_pool2d, max_composed] {
             let y = candle_core::Var::from_tensor(&x)?;
-            let g = f(y.as_tensor(), &pool)?
-                .sum_all()?
-                .backward()?
-                .get(&y)
-                .unwrap()
-                .clone();
+            let g = f(y.as_tensor(), &pool)?.sum_all()?.backward()?.get(&y).unwrap().clone();
             let g = g.flatten_all()?.to_vec1::<f32>()?;
             let [oh, ow] = pool.output_size([4, 6])?;
             let mut want = vec![0.0; 24];
@@ -144,10 +121,9 @@ fn first_of_equal_maxima_takes_the_gradient() -> Result<()> {
 
 #[test]
 fn large_planes_equal_the_composition() -> Result<()> {
-    for (pool, h, w) in [
-        (Pool2d::new(3, 2).ceil_mode(true), 111, 111),
-        (Pool2d::new(2, 2), 112, 113),
-    ] {
+    for (pool, h, w) in
+        [(Pool2d::new(3, 2).ceil_mode(true), 111, 111), (Pool2d::new(2, 2), 112, 113)]
+    {
         let x = distinct(3, &[2, 3, h, w])?.to_dtype(DType::F32)?;
         let a = gradients(std::slice::from_ref(&x), |a| max_pool2d(&a[0], &pool))?;
         let b = gradients(&[x], |a| max_composed(&a[0], &pool))?;
