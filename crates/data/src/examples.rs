@@ -1,0 +1,116 @@
+//! Who the rows of an image set or of features are: names, classes, splits.
+
+use sconce_core::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// Names, classes and splits of the examples of an image set or of features, column by column.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Examples {
+    /// Identifies each example: its path in the image set, with `/`.
+    pub ids: Vec<String>,
+    /// Names of the classes; a label is a place in this list. Empty without labels.
+    #[serde(default)]
+    pub classes: Vec<String>,
+    /// The class of each example; empty without labels.
+    #[serde(default)]
+    pub labels: Vec<u32>,
+    /// Names of the splits, such as `train` and `test`; empty without splits.
+    #[serde(default)]
+    pub splits: Vec<String>,
+    /// The split of each example, a place in `splits`; empty without splits.
+    #[serde(default)]
+    pub split: Vec<u32>,
+}
+
+impl Examples {
+    /// Number of examples.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether there is no example.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// Whether the examples have classes.
+    pub fn is_labelled(&self) -> bool {
+        !self.classes.is_empty()
+    }
+
+    /// The examples of the split called `name`, in order.
+    pub fn in_split(&self, name: &str) -> Result<Vec<usize>> {
+        let Some(place) = self.splits.iter().position(|split| split == name) else {
+            return Err(Error::message(if self.splits.is_empty() {
+                format!("expected a split `{name}`, but the examples have no splits")
+            } else {
+                format!("no split `{name}`; there are: {}", self.splits.join(", "))
+            }));
+        };
+        let inside = |(i, &split): (usize, &u32)| (split as usize == place).then_some(i);
+        Ok(self.split.iter().enumerate().filter_map(inside).collect())
+    }
+
+    /// The class of example `i`, if there are classes.
+    pub fn class_of(&self, i: usize) -> Option<&str> {
+        self.classes
+            .get(*self.labels.get(i)? as usize)
+            .map(String::as_str)
+    }
+
+    /// The split of example `i`, if there are splits.
+    pub fn split_of(&self, i: usize) -> Option<&str> {
+        self.splits
+            .get(*self.split.get(i)? as usize)
+            .map(String::as_str)
+    }
+
+    /// The labels of the examples `chosen`; an error when there are none.
+    pub fn labels_of(&self, chosen: &[usize]) -> Result<Vec<u32>> {
+        if !self.is_labelled() {
+            return Err(Error::message(
+                "expected labelled examples: these have no classes",
+            ));
+        }
+        Ok(chosen.iter().map(|&i| self.labels[i]).collect())
+    }
+
+    /// The examples `chosen`, in that order, with the same classes and splits.
+    pub fn select(&self, chosen: &[usize]) -> Self {
+        let column = |column: &[u32]| match column {
+            [] => Vec::new(),
+            column => chosen.iter().map(|&i| column[i]).collect(),
+        };
+        Self {
+            ids: chosen.iter().map(|&i| self.ids[i].clone()).collect(),
+            classes: self.classes.clone(),
+            labels: column(&self.labels),
+            splits: self.splits.clone(),
+            split: column(&self.split),
+        }
+    }
+
+    /// Refuses columns that do not fit each other.
+    pub fn check(&self) -> Result<()> {
+        let n = self.len();
+        let fits = |what: &str, names: &[String], places: &[u32]| {
+            let expected = if names.is_empty() { 0 } else { n };
+            if places.len() != expected {
+                return Err(Error::message(format!(
+                    "expected {expected} {what}s for {n} examples, found {}",
+                    places.len()
+                )));
+            }
+            match places.iter().find(|&&place| place as usize >= names.len()) {
+                Some(place) => Err(Error::message(format!(
+                    "{what} {place} is out of range: there are {}",
+                    names.len()
+                ))),
+                None => Ok(()),
+            }
+        };
+        fits("label", &self.classes, &self.labels)?;
+        fits("split", &self.splits, &self.split)
+    }
+}
