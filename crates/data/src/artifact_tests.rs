@@ -34,10 +34,7 @@ fn features_are_mapped_and_streamed() {
     assert_eq!(loaded.shape(), [3, 2]);
     assert_eq!(loaded.examples(), features.examples());
     assert_eq!(loaded.row(2), &values[12..18]);
-    assert_eq!(
-        loaded.gather(&[3, 0]),
-        [&values[18..], &values[..6]].concat()
-    );
+    assert_eq!(loaded.gather(&[3, 0]), [&values[18..], &values[..6]].concat());
     assert_eq!(loaded.examples().in_split("test").unwrap(), [3]);
     assert_eq!(
         loaded.examples().in_split("tset").unwrap_err().to_string(),
@@ -80,17 +77,8 @@ fn image_sets_of_both_sorts() {
         assert_eq!(loaded.examples(), set.examples());
         assert_eq!(loaded.size(), set.size());
         let sum = |i: usize, image: Image| Ok((i, image));
-        let all: Vec<_> = loaded
-            .batches(&[3, 1, 0], 2, sum)
-            .map(Result::unwrap)
-            .collect();
-        assert_eq!(
-            all,
-            [
-                vec![(3, picture(3)), (1, picture(1))],
-                vec![(0, picture(0))]
-            ]
-        );
+        let all: Vec<_> = loaded.batches(&[3, 1, 0], 2, sum).map(Result::unwrap).collect();
+        assert_eq!(all, [vec![(3, picture(3)), (1, picture(1))], vec![(0, picture(0))]]);
         let two = loaded.select(&[2, 0]).unwrap();
         assert_eq!(two.examples().ids, ["train/2.png", "train/0.png"]);
         assert_eq!(two.decode(0).unwrap(), picture(2));
@@ -114,19 +102,10 @@ fn broken_images_are_all_named() {
 #[test]
 fn ids_cannot_leave_the_folder_or_clash() {
     for id in ["../x", "/x", "a//b", "a/./b", "a\\b", ""] {
-        let examples = Examples {
-            ids: vec![id.into()],
-            ..Examples::default()
-        };
-        assert!(
-            ImageSet::encoded(examples, Color::Rgb, vec!["x".into()]).is_err(),
-            "{id}"
-        );
+        let examples = Examples { ids: vec![id.into()], ..Examples::default() };
+        assert!(ImageSet::encoded(examples, Color::Rgb, vec!["x".into()]).is_err(), "{id}");
     }
-    let examples = Examples {
-        ids: vec!["a".into(), "a".into()],
-        ..Examples::default()
-    };
+    let examples = Examples { ids: vec!["a".into(), "a".into()], ..Examples::default() };
     assert!(ImageSet::encoded(examples, Color::Rgb, vec!["x".into(); 2]).is_err());
 }
 
@@ -149,19 +128,12 @@ fn preprocessing_orders_and_normalises() {
     // Blue 30 60, green 20 50, red 10 40.
     assert_eq!(planes, [29.0, 59.0, 9.0, 24.0, 1.75, 9.25]);
     assert_eq!(preprocessing().denormalize(&planes, 2, 1).unwrap(), image);
-    let unit = Preprocessing {
-        scale: 1.0,
-        mean: vec![0.0; 3],
-        std: vec![1.0; 3],
-        ..preprocessing()
-    };
+    let unit =
+        Preprocessing { scale: 1.0, mean: vec![0.0; 3], std: vec![1.0; 3], ..preprocessing() };
     assert_eq!(unit.apply(&image).unwrap()[0], 30.0 / 255.0);
     let grey = Image::new(1, 1, Color::Grey, vec![51]).unwrap();
     assert_eq!(unit.apply(&grey).unwrap(), [0.2; 3]);
-    let wrong = Preprocessing {
-        mean: vec![1.0],
-        ..preprocessing()
-    };
+    let wrong = Preprocessing { mean: vec![1.0], ..preprocessing() };
     assert_eq!(
         wrong.apply(&image).unwrap_err().to_string(),
         "parameter `preprocessing.mean`: expected 3 finite number(s), one a channel, found [1.0]"
@@ -195,19 +167,12 @@ fn tables() {
         Column::decimals("accuracy", 3),
         Column::integer("n"),
     ]);
-    table
-        .push(vec![json!("fire9, \"L2\""), json!(0.87341), json!(3)])
-        .unwrap();
-    table
-        .push(vec![json!("raw"), json!(null), json!(4)])
-        .unwrap();
+    table.push(vec![json!("fire9, \"L2\""), json!(0.87341), json!(3)]).unwrap();
+    table.push(vec![json!("raw"), json!(null), json!(4)]).unwrap();
     let (folder, loaded) = round_trip(&table);
     assert_eq!(loaded, table);
     let csv = std::fs::read_to_string(folder.path().join("table.csv")).unwrap();
-    assert_eq!(
-        csv,
-        "layer,accuracy,n\n\"fire9, \"\"L2\"\"\",0.87341,3\nraw,,4\n"
-    );
+    assert_eq!(csv, "layer,accuracy,n\n\"fire9, \"\"L2\"\"\",0.87341,3\nraw,,4\n");
     assert_eq!(table.columns[1].show(&table.rows[0][1]), "0.873");
     assert_eq!(table.numbers("n").unwrap(), [3.0, 4.0]);
     assert_eq!(
@@ -215,17 +180,11 @@ fn tables() {
         "column `accuracy`, row 1: expected a number, found null"
     );
     assert_eq!(
-        table
-            .push(vec![json!(1), json!(1), json!(1)])
-            .unwrap_err()
-            .to_string(),
+        table.push(vec![json!(1), json!(1), json!(1)]).unwrap_err().to_string(),
         "column `layer` holds text, not 1"
     );
     assert!(table.push(vec![json!("x")]).is_err());
-    assert_eq!(
-        ColumnType::of(&[json!(1), json!(null), json!(2.5)]),
-        ColumnType::Number
-    );
+    assert_eq!(ColumnType::of(&[json!(1), json!(null), json!(2.5)]), ColumnType::Number);
     assert_eq!(ColumnType::of(&[json!(1), json!("x")]), ColumnType::Text);
 }
 
@@ -242,31 +201,18 @@ fn metrics() {
         "no metric `loss`; there are: accuracy"
     );
     metrics.set("loss", f64::NAN);
-    let error = metrics
-        .save(tempfile::tempdir().unwrap().path())
-        .unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "metric `loss` is NaN: expected a finite number"
-    );
+    let error = metrics.save(tempfile::tempdir().unwrap().path()).unwrap_err();
+    assert_eq!(error.to_string(), "metric `loss` is NaN: expected a finite number");
 }
 
 #[test]
 fn figures() {
-    let figure = Figure::new("A curve.")
-        .with("curve.svg", "<svg/>")
-        .with("curve.png", vec![1, 2]);
+    let figure = Figure::new("A curve.").with("curve.svg", "<svg/>").with("curve.png", vec![1, 2]);
     let (_folder, loaded) = round_trip(&figure);
     assert_eq!(loaded, figure);
-    assert_eq!(
-        loaded.with_extension("png"),
-        Some(("curve.png", &[1, 2][..]))
-    );
+    assert_eq!(loaded.with_extension("png"), Some(("curve.png", &[1, 2][..])));
     for name in ["figure.json", "../x.svg", ".hidden"] {
         let figure = Figure::new("").with(name, "");
-        assert!(
-            figure.save(tempfile::tempdir().unwrap().path()).is_err(),
-            "{name}"
-        );
+        assert!(figure.save(tempfile::tempdir().unwrap().path()).is_err(), "{name}");
     }
 }

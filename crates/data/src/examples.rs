@@ -54,24 +54,18 @@ impl Examples {
 
     /// The class of example `i`, if there are classes.
     pub fn class_of(&self, i: usize) -> Option<&str> {
-        self.classes
-            .get(*self.labels.get(i)? as usize)
-            .map(String::as_str)
+        self.classes.get(*self.labels.get(i)? as usize).map(String::as_str)
     }
 
     /// The split of example `i`, if there are splits.
     pub fn split_of(&self, i: usize) -> Option<&str> {
-        self.splits
-            .get(*self.split.get(i)? as usize)
-            .map(String::as_str)
+        self.splits.get(*self.split.get(i)? as usize).map(String::as_str)
     }
 
     /// The labels of the examples `chosen`; an error when there are none.
     pub fn labels_of(&self, chosen: &[usize]) -> Result<Vec<u32>> {
         if !self.is_labelled() {
-            return Err(Error::message(
-                "expected labelled examples: these have no classes",
-            ));
+            return Err(Error::message("expected labelled examples: these have no classes"));
         }
         Ok(chosen.iter().map(|&i| self.labels[i]).collect())
     }

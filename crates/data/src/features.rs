@@ -43,11 +43,7 @@ impl Features {
     /// Features from numbers in memory, row after row; `shape` is one row's, such as
     /// `[512, 7, 7]`.
     pub fn new(examples: Examples, shape: Vec<usize>, values: Vec<f32>) -> Result<Self> {
-        let features = Self {
-            examples,
-            shape,
-            values: Values::Owned(Arc::new(values)),
-        };
+        let features = Self { examples, shape, values: Values::Owned(Arc::new(values)) };
         features.check()?;
         Ok(features)
     }
@@ -107,18 +103,12 @@ impl Features {
 
     /// The numbers of the rows `rows`, one after the other: rows × dimension.
     pub fn gather(&self, rows: &[usize]) -> Vec<f32> {
-        rows.iter()
-            .flat_map(|&row| self.row(row))
-            .copied()
-            .collect()
+        rows.iter().flat_map(|&row| self.row(row)).copied().collect()
     }
 
     /// The same numbers with other labels or splits.
     pub fn with_examples(&self, examples: Examples) -> Result<Self> {
-        let features = Self {
-            examples,
-            ..self.clone()
-        };
+        let features = Self { examples, ..self.clone() };
         features.check()?;
         Ok(features)
     }
@@ -138,17 +128,10 @@ impl Artifact for Features {
             // Written by another program, without padding to 4 bytes.
             let (numbers, _) = bytes.as_chunks();
             Values::Owned(Arc::new(
-                numbers
-                    .iter()
-                    .map(|&number| f32::from_le_bytes(number))
-                    .collect(),
+                numbers.iter().map(|&number| f32::from_le_bytes(number)).collect(),
             ))
         };
-        let features = Self {
-            examples,
-            shape,
-            values,
-        };
+        let features = Self { examples, shape, values };
         features.check()?;
         Ok(features)
     }
@@ -170,10 +153,7 @@ impl FeaturesWriter {
     pub fn create(folder: &Path, examples: &Examples, shape: &[usize]) -> Result<Self> {
         examples.check()?;
         let (n, d) = (examples.len(), shape.iter().product::<usize>());
-        let index = Index {
-            shape: shape.to_vec(),
-            examples: examples.clone(),
-        };
+        let index = Index { shape: shape.to_vec(), examples: examples.clone() };
         let path = folder.join(INDEX);
         std::fs::write(&path, serde_json::to_vec(&index)?).at(&path)?;
         let file = TensorWriter::create(folder.join(VALUES), "features", Dtype::F32, &[n, d])?;
@@ -185,9 +165,7 @@ impl FeaturesWriter {
         if cfg!(target_endian = "little") {
             self.file.push(bytemuck::cast_slice(values))
         } else {
-            values
-                .iter()
-                .try_for_each(|value| self.file.push(&value.to_le_bytes()))
+            values.iter().try_for_each(|value| self.file.push(&value.to_le_bytes()))
         }
     }
 

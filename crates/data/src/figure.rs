@@ -29,10 +29,7 @@ const INDEX: &str = "figure.json";
 impl Figure {
     /// A figure without files yet.
     pub fn new(caption: impl Into<String>) -> Self {
-        Self {
-            caption: caption.into(),
-            files: BTreeMap::new(),
-        }
+        Self { caption: caption.into(), files: BTreeMap::new() }
     }
 
     /// Adds a file.
@@ -46,10 +43,7 @@ impl Figure {
     pub fn with_extension(&self, extension: &str) -> Option<(&str, &[u8])> {
         self.files
             .iter()
-            .find(|(name, _)| {
-                name.rsplit_once('.')
-                    .is_some_and(|(_, end)| end == extension)
-            })
+            .find(|(name, _)| name.rsplit_once('.').is_some_and(|(_, end)| end == extension))
             .map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
     }
 }
@@ -61,9 +55,7 @@ impl Artifact for Figure {
         let Index { caption } = files.read_json(INDEX)?;
         let mut figure = Self::new(caption);
         for (name, _, path) in files.iter().filter(|(name, ..)| *name != INDEX) {
-            figure
-                .files
-                .insert(name.to_owned(), std::fs::read(path).at(path)?);
+            figure.files.insert(name.to_owned(), std::fs::read(path).at(path)?);
         }
         Ok(figure)
     }
@@ -83,9 +75,7 @@ impl Artifact for Figure {
             std::fs::write(&path, bytes).at(&path)?;
         }
         let path = folder.join(INDEX);
-        let index = Index {
-            caption: self.caption.clone(),
-        };
+        let index = Index { caption: self.caption.clone() };
         std::fs::write(&path, serde_json::to_vec_pretty(&index)?).at(&path)
     }
 }

@@ -97,19 +97,9 @@ impl Image {
         let expected = width * height * color.channels();
         if samples.len() != expected || expected == 0 {
             let found = samples.len();
-            return Err(ImageError::WrongLength {
-                width,
-                height,
-                expected,
-                found,
-            });
+            return Err(ImageError::WrongLength { width, height, expected, found });
         }
-        Ok(Self {
-            width,
-            height,
-            color,
-            samples,
-        })
+        Ok(Self { width, height, color, samples })
     }
 
     /// Decodes a JPEG, PNG or GIF file, converted to `color`.
@@ -169,11 +159,7 @@ impl Image {
             }
             _ => return self,
         };
-        Self {
-            color,
-            samples,
-            ..self
-        }
+        Self { color, samples, ..self }
     }
 
     /// The image as a PNG file.
@@ -186,10 +172,7 @@ impl Image {
         };
         image::codecs::png::PngEncoder::new(&mut bytes)
             .write_image(&self.samples, self.width as u32, self.height as u32, color)
-            .map_err(|error| ImageError::Broken {
-                format: "PNG",
-                cause: error.to_string(),
-            })?;
+            .map_err(|error| ImageError::Broken { format: "PNG", cause: error.to_string() })?;
         Ok(bytes)
     }
 }
@@ -202,10 +185,7 @@ fn check_size(width: usize, height: usize) -> Result<(), ImageError> {
 }
 
 fn decode_jpeg(bytes: &[u8]) -> Result<Image, ImageError> {
-    let broken = |cause: String| ImageError::Broken {
-        format: "JPEG",
-        cause,
-    };
+    let broken = |cause: String| ImageError::Broken { format: "JPEG", cause };
     // zune-jpeg fills what is missing at the end with grey, as browsers do: refused here.
     if !has_end_of_image(bytes) {
         return Err(ImageError::Truncated("JPEG"));
@@ -216,9 +196,7 @@ fn decode_jpeg(bytes: &[u8]) -> Result<Image, ImageError> {
             .set_max_width(usize::from(u16::MAX))
             .set_max_height(usize::from(u16::MAX));
         let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-        decoder
-            .decode_headers()
-            .map_err(|error| broken(error.to_string()))?;
+        decoder.decode_headers().map_err(|error| broken(error.to_string()))?;
         let (width, height) = decoder.dimensions().unwrap_or_default();
         check_size(width, height)?;
         let (color, out) = match decoder.input_colorspace() {
@@ -226,9 +204,7 @@ fn decode_jpeg(bytes: &[u8]) -> Result<Image, ImageError> {
             _ => (Color::Rgb, ColorSpace::RGB),
         };
         decoder.set_options(options.jpeg_set_out_colorspace(out));
-        let samples = decoder
-            .decode()
-            .map_err(|error| broken(error.to_string()))?;
+        let samples = decoder.decode().map_err(|error| broken(error.to_string()))?;
         Image::new(width, height, color, samples)
     };
     match decode(true) {
@@ -273,10 +249,7 @@ fn decode_other(
         Cause::IoError(cause) if cause.kind() == std::io::ErrorKind::UnexpectedEof => {
             ImageError::Truncated(name)
         }
-        error => ImageError::Broken {
-            format: name,
-            cause: error.to_string(),
-        },
+        error => ImageError::Broken { format: name, cause: error.to_string() },
     };
     let size = image::ImageReader::with_format(Cursor::new(bytes), format)
         .into_dimensions()
@@ -312,12 +285,7 @@ mod tests {
             Color::Rgb => image::ExtendedColorType::Rgb8,
         };
         image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 95)
-            .encode(
-                image.samples(),
-                image.width() as u32,
-                image.height() as u32,
-                color,
-            )
+            .encode(image.samples(), image.width() as u32, image.height() as u32, color)
             .unwrap();
         bytes
     }
@@ -329,28 +297,19 @@ mod tests {
         assert_eq!(Image::decode(&png, Color::Rgb).unwrap(), image);
         // Pillow 12.0.0, the picture of `resize::tests`: im.convert("L"), first 12 samples.
         let grey = Image::decode(&png, Color::Grey).unwrap();
-        assert_eq!(
-            grey.samples()[..12],
-            [5, 25, 49, 78, 111, 148, 189, 158, 208, 35, 92, 78]
-        );
+        assert_eq!(grey.samples()[..12], [5, 25, 49, 78, 111, 148, 189, 158, 208, 35, 92, 78]);
         let back = grey.clone().into_color(Color::Rgb);
         assert_eq!(back.clone().into_color(Color::Grey), grey);
     }
 
     #[test]
     fn a_grey_jpeg_stays_close_to_its_source() {
-        let smooth = (0..40 * 30)
-            .map(|i| (i / 40 * 3 + i % 40 * 2) as u8)
-            .collect();
+        let smooth = (0..40 * 30).map(|i| (i / 40 * 3 + i % 40 * 2) as u8).collect();
         let image = Image::new(40, 30, Color::Grey, smooth).unwrap();
         let decoded = Image::decode(&jpeg(&image), Color::Grey).unwrap();
         assert_eq!((decoded.width(), decoded.height()), (40, 30));
-        let worst = decoded
-            .samples()
-            .iter()
-            .zip(image.samples())
-            .map(|(a, b)| a.abs_diff(*b))
-            .max();
+        let worst =
+            decoded.samples().iter().zip(image.samples()).map(|(a, b)| a.abs_diff(*b)).max();
         assert!(worst.unwrap() <= 4, "{worst:?}");
     }
 
@@ -362,16 +321,9 @@ mod tests {
             assert!(Image::decode(&whole, Color::Rgb).is_ok());
             // The last 12 bytes of a PNG are the chunk that marks its end, which Pillow does not
             // ask for either.
-            let end = if whole[0] == 0xff {
-                whole.len()
-            } else {
-                whole.len() - 12
-            };
+            let end = if whole[0] == 0xff { whole.len() } else { whole.len() - 12 };
             for length in 0..end {
-                assert!(
-                    Image::decode(&whole[..length], Color::Rgb).is_err(),
-                    "{length} bytes"
-                );
+                assert!(Image::decode(&whole[..length], Color::Rgb).is_err(), "{length} bytes");
             }
         }
     }
@@ -381,17 +333,10 @@ mod tests {
         let error = |bytes: &[u8]| Image::decode(bytes, Color::Rgb).unwrap_err().to_string();
         assert_eq!(error(b"hello"), "expected a JPEG, PNG or GIF file");
         let whole = jpeg(&picture());
-        assert_eq!(
-            error(&whole[..whole.len() / 2]),
-            "the JPEG data end too early"
-        );
+        assert_eq!(error(&whole[..whole.len() / 2]), "the JPEG data end too early");
         let mut png = picture().to_png().unwrap();
         let middle = png.len() / 2;
         png[middle] ^= 0xff;
-        assert!(
-            error(&png).starts_with("broken PNG data: "),
-            "{}",
-            error(&png)
-        );
+        assert!(error(&png).starts_with("broken PNG data: "), "{}", error(&png));
     }
 }

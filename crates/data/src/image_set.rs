@@ -30,11 +30,7 @@ pub struct ImageSet {
 #[derive(Debug, Clone)]
 enum Pixels {
     Encoded(Arc<Vec<PathBuf>>),
-    Packed {
-        width: usize,
-        height: usize,
-        samples: Samples,
-    },
+    Packed { width: usize, height: usize, samples: Samples },
 }
 
 #[derive(Debug, Clone)]
@@ -89,11 +85,7 @@ impl ImageSet {
                 )));
             }
         }
-        Ok(Self {
-            examples,
-            color,
-            pixels: Pixels::Encoded(Arc::new(files)),
-        })
+        Ok(Self { examples, color, pixels: Pixels::Encoded(Arc::new(files)) })
     }
 
     /// A set of images of one size; `samples` are images × height × width × channels.
@@ -105,26 +97,12 @@ impl ImageSet {
         samples: Vec<u8>,
     ) -> Result<Self> {
         let samples = Samples::Owned(Arc::new(samples));
-        Self {
-            examples,
-            color,
-            pixels: Pixels::Packed {
-                width,
-                height,
-                samples,
-            },
-        }
-        .checked()
+        Self { examples, color, pixels: Pixels::Packed { width, height, samples } }.checked()
     }
 
     fn checked(self) -> Result<Self> {
         self.examples.check()?;
-        if let Pixels::Packed {
-            width,
-            height,
-            samples,
-        } = &self.pixels
-        {
+        if let Pixels::Packed { width, height, samples } = &self.pixels {
             let expected = self.len() * width * height * self.color.channels();
             let found = samples.bytes().len();
             if found != expected || width * height == 0 {
@@ -147,11 +125,7 @@ impl ImageSet {
     pub fn with_examples(&self, examples: Examples) -> Result<Self> {
         match &self.pixels {
             Pixels::Encoded(files) => Self::encoded(examples, self.color, files.to_vec()),
-            Pixels::Packed { .. } => Self {
-                examples,
-                ..self.clone()
-            }
-            .checked(),
+            Pixels::Packed { .. } => Self { examples, ..self.clone() }.checked(),
         }
     }
 
@@ -199,11 +173,7 @@ impl ImageSet {
     pub fn content(&self, i: usize) -> Result<std::borrow::Cow<'_, [u8]>> {
         match &self.pixels {
             Pixels::Encoded(files) => Ok(std::fs::read(&files[i]).at(&files[i])?.into()),
-            Pixels::Packed {
-                width,
-                height,
-                samples,
-            } => {
+            Pixels::Packed { width, height, samples } => {
                 let length = width * height * self.color.channels();
                 Ok(samples.bytes()[i * length..(i + 1) * length].into())
             }
@@ -257,10 +227,7 @@ impl ImageSet {
 
     /// Decodes every image once and throws it away: an error that names all broken ones.
     pub fn check_images(&self) -> Result<()> {
-        let results = (0..self.len())
-            .into_par_iter()
-            .map(|i| self.decode(i).map(drop))
-            .collect();
+        let results = (0..self.len()).into_par_iter().map(|i| self.decode(i).map(drop)).collect();
         all_or_errors(results).map(drop)
     }
 }
@@ -280,10 +247,7 @@ fn all_or_errors<T>(results: Vec<Result<T>>) -> Result<Vec<T>> {
         1 => Err(errors.remove(0)),
         n => {
             let lines: Vec<_> = errors.iter().map(|error| format!("\n  {error}")).collect();
-            Err(Error::message(format!(
-                "{n} images cannot be used:{}",
-                lines.concat()
-            )))
+            Err(Error::message(format!("{n} images cannot be used:{}", lines.concat())))
         }
     }
 }
@@ -292,11 +256,7 @@ impl Artifact for ImageSet {
     const TYPE: &'static str = "image set";
 
     fn load(files: &Files) -> Result<Self> {
-        let Index {
-            color,
-            packed,
-            examples,
-        } = files.read_json(INDEX)?;
+        let Index { color, packed, examples } = files.read_json(INDEX)?;
         if !packed {
             let path = |id: &String| files.path(&format!("images/{id}")).map(Path::to_owned);
             let paths = examples.ids.iter().map(path).collect::<Result<_>>()?;
@@ -316,25 +276,12 @@ impl Artifact for ImageSet {
             )));
         }
         let samples = Samples::Mapped(samples);
-        Self {
-            examples,
-            color,
-            pixels: Pixels::Packed {
-                width,
-                height,
-                samples,
-            },
-        }
-        .checked()
+        Self { examples, color, pixels: Pixels::Packed { width, height, samples } }.checked()
     }
 
     fn save(&self, folder: &Path) -> Result<()> {
         let packed = matches!(self.pixels, Pixels::Packed { .. });
-        let index = Index {
-            color: self.color,
-            packed,
-            examples: self.examples.clone(),
-        };
+        let index = Index { color: self.color, packed, examples: self.examples.clone() };
         let path = folder.join(INDEX);
         std::fs::write(&path, serde_json::to_vec(&index)?).at(&path)?;
         match &self.pixels {
@@ -346,11 +293,7 @@ impl Artifact for ImageSet {
                     .zip(files.iter())
                     .try_for_each(|(id, file)| place::copy(file, &images.join(id)))
             }
-            Pixels::Packed {
-                width,
-                height,
-                samples,
-            } => {
+            Pixels::Packed { width, height, samples } => {
                 let shape = [self.len(), *height, *width, self.color.channels()];
                 let mut file =
                     TensorWriter::create(folder.join(PIXELS), "pixels", Dtype::U8, &shape)?;

@@ -53,10 +53,7 @@ impl Metrics {
     pub fn get(&self, name: &str) -> Result<f64> {
         self.values.get(name).copied().ok_or_else(|| {
             let names: Vec<_> = self.values.keys().map(String::as_str).collect();
-            Error::message(format!(
-                "no metric `{name}`; there are: {}",
-                names.join(", ")
-            ))
+            Error::message(format!("no metric `{name}`; there are: {}", names.join(", ")))
         })
     }
 
@@ -91,14 +88,8 @@ impl Artifact for Metrics {
 
     fn save(&self, folder: &Path) -> Result<()> {
         // JSON has no NaN: it would be read as a missing number.
-        let values = self
-            .values
-            .iter()
-            .map(|(name, value)| (name, std::slice::from_ref(value)));
-        let arrays = self
-            .arrays
-            .iter()
-            .map(|(name, array)| (name, array.data.as_slice()));
+        let values = self.values.iter().map(|(name, value)| (name, std::slice::from_ref(value)));
+        let arrays = self.arrays.iter().map(|(name, array)| (name, array.data.as_slice()));
         for (name, numbers) in values.chain(arrays) {
             if let Some(value) = numbers.iter().find(|value| !value.is_finite()) {
                 return Err(Error::message(format!(

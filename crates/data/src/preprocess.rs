@@ -85,17 +85,11 @@ impl Preprocessing {
         if !(self.scale.is_finite() && self.scale > 0.0) {
             return Err(Error::parameter(
                 "preprocessing.scale",
-                format!(
-                    "expected 255 or 1 (the value of white), found {}",
-                    self.scale
-                ),
+                format!("expected 255 or 1 (the value of white), found {}", self.scale),
             ));
         }
         if self.size == Some(0) {
-            return Err(Error::parameter(
-                "preprocessing.size",
-                "expected at least 1 pixel",
-            ));
+            return Err(Error::parameter("preprocessing.size", "expected at least 1 pixel"));
         }
         Ok(())
     }
@@ -125,11 +119,7 @@ impl Preprocessing {
         let count = self.channels.count();
         let mut planes = Vec::with_capacity(image.samples().len());
         for channel in 0..count {
-            let sample = if self.channels == Channels::Bgr {
-                2 - channel
-            } else {
-                channel
-            };
+            let sample = if self.channels == Channels::Bgr { 2 - channel } else { channel };
             let (mean, std) = (self.mean[channel], self.std[channel]);
             // 256 values at most: a table is faster than the arithmetic.
             let values: [f32; 256] =
@@ -155,11 +145,7 @@ impl Preprocessing {
         }
         let mut samples = vec![0; planes.len()];
         for (channel, values) in planes.chunks_exact(plane.max(1)).enumerate() {
-            let sample = if self.channels == Channels::Bgr {
-                2 - channel
-            } else {
-                channel
-            };
+            let sample = if self.channels == Channels::Bgr { 2 - channel } else { channel };
             let (mean, std) = (self.mean[channel], self.std[channel]);
             for (pixel, value) in values.iter().enumerate() {
                 let level = (value * std + mean) / self.scale * 255.0;

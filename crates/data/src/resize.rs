@@ -42,9 +42,7 @@ pub enum Filter {
 /// Scales `image` to `width × height`.
 pub fn resize(image: &Image, width: usize, height: usize, filter: Filter) -> Result<Image> {
     if width == 0 || height == 0 || width.max(height) > usize::from(u16::MAX) {
-        return Err(Error::message(format!(
-            "cannot resize an image to {width} × {height}"
-        )));
+        return Err(Error::message(format!("cannot resize an image to {width} × {height}")));
     }
     let channels = image.color().channels();
     let mut samples = std::borrow::Cow::Borrowed(image.samples());
@@ -98,10 +96,7 @@ impl Filter {
             let center = (target as f64 + 0.5) * scale;
             if self == Self::Nearest {
                 let first = (center as usize).min(from - 1);
-                return Window {
-                    first,
-                    weights: vec![1 << PRECISION],
-                };
+                return Window { first, weights: vec![1 << PRECISION] };
             }
             // A cast to an unsigned integer truncates, and a negative number gives 0.
             let first = (center - support + 0.5) as usize;
@@ -114,10 +109,7 @@ impl Filter {
                 let weight = if sum == 0.0 { *weight } else { weight / sum };
                 (weight * f64::from(1 << PRECISION) + 0.5_f64.copysign(weight)) as i32
             };
-            Window {
-                first,
-                weights: weights.iter().map(fixed).collect(),
-            }
+            Window { first, weights: weights.iter().map(fixed).collect() }
         };
         (0..to).map(window).collect()
     }
@@ -149,10 +141,8 @@ fn horizontal(samples: &[u8], width: usize, channels: usize, windows: &[Window])
                     out.extend(sums.map(round));
                 }
                 _ => {
-                    let products = pixels
-                        .iter()
-                        .zip(weights)
-                        .map(|(&s, weight)| i32::from(s) * weight);
+                    let products =
+                        pixels.iter().zip(weights).map(|(&s, weight)| i32::from(s) * weight);
                     out.push(round(HALF + products.sum::<i32>()));
                 }
             }
@@ -181,11 +171,8 @@ fn vertical(samples: &[u8], stride: usize, windows: &[Window]) -> Vec<u8> {
 /// torchvision's `Resize(size)` does.
 pub fn resize_shorter_side(image: &Image, size: usize, filter: Filter) -> Result<Image> {
     let (width, height) = (image.width(), image.height());
-    let (new_width, new_height) = if width <= height {
-        (size, size * height / width)
-    } else {
-        (size * width / height, size)
-    };
+    let (new_width, new_height) =
+        if width <= height { (size, size * height / width) } else { (size * width / height, size) };
     resize(image, new_width, new_height, filter)
 }
 
@@ -278,28 +265,16 @@ mod tests {
             let image = picture(23, 17).into_color(color);
             let image = resize(&image, width, height, filter).unwrap();
             let samples = image.samples().iter().map(|&sample| u64::from(sample));
-            let weighted = samples
-                .clone()
-                .enumerate()
-                .map(|(i, sample)| i as u64 % 251 * sample);
+            let weighted = samples.clone().enumerate().map(|(i, sample)| i as u64 % 251 * sample);
             (samples.sum::<u64>(), weighted.sum::<u64>())
         };
-        assert_eq!(
-            sums(31, 40, Filter::Bilinear, Color::Rgb),
-            (454023, 56370062)
-        );
-        assert_eq!(
-            sums(31, 40, Filter::Bicubic, Color::Rgb),
-            (454058, 56360144)
-        );
+        assert_eq!(sums(31, 40, Filter::Bilinear, Color::Rgb), (454023, 56370062));
+        assert_eq!(sums(31, 40, Filter::Bicubic, Color::Rgb), (454058, 56360144));
         assert_eq!(sums(8, 6, Filter::Nearest, Color::Rgb), (17752, 1348312));
         assert_eq!(sums(50, 3, Filter::Nearest, Color::Rgb), (54212, 6400502));
         assert_eq!(sums(7, 29, Filter::Bilinear, Color::Grey), (25249, 2631463));
         assert_eq!(sums(23, 5, Filter::Bicubic, Color::Grey), (14311, 843978));
-        assert_eq!(
-            sums(300, 1, Filter::Bilinear, Color::Grey),
-            (37341, 4046830)
-        );
+        assert_eq!(sums(300, 1, Filter::Bilinear, Color::Grey), (37341, 4046830));
     }
 
     #[test]
@@ -316,17 +291,10 @@ mod tests {
         for (width, left) in [(5, 0), (7, 2), (9, 2), (11, 4), (8, 2)] {
             let image = picture(width, 4);
             let middle = center_crop(&image, 4, 4).unwrap();
-            assert_eq!(
-                middle.samples()[..12],
-                image.samples()[3 * left..3 * left + 12],
-                "{width}"
-            );
+            assert_eq!(middle.samples()[..12], image.samples()[3 * left..3 * left + 12], "{width}");
         }
         let error = center_crop(&picture(5, 4), 5, 5).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "cannot cut 5 × 5 out of an image of 5 × 4"
-        );
+        assert_eq!(error.to_string(), "cannot cut 5 × 5 out of an image of 5 × 4");
         assert!(resize(&picture(5, 4), 0, 5, Filter::Bilinear).is_err());
         let square = fit(&picture(30, 20), 16, Fit::Crop, Filter::Bilinear).unwrap();
         assert_eq!((square.width(), square.height()), (16, 16));

@@ -69,10 +69,7 @@ impl Column {
 
     /// A column of numbers, shown with so many digits after the point.
     pub fn decimals(name: impl Into<String>, decimals: u8) -> Self {
-        Self {
-            decimals: Some(decimals),
-            ..Self::number(name)
-        }
+        Self { decimals: Some(decimals), ..Self::number(name) }
     }
 
     /// A column of truth values.
@@ -82,11 +79,7 @@ impl Column {
 
     /// A column of any type.
     pub fn new(name: impl Into<String>, kind: ColumnType) -> Self {
-        Self {
-            name: name.into(),
-            kind,
-            decimals: None,
-        }
+        Self { name: name.into(), kind, decimals: None }
     }
 
     /// A cell of this column as people read it; a missing one is empty.
@@ -96,9 +89,7 @@ impl Column {
             (Value::String(text), _) => text.clone(),
             (Value::Number(number), Some(decimals)) => {
                 let decimals = usize::from(decimals);
-                number
-                    .as_f64()
-                    .map_or_else(String::new, |number| format!("{number:.decimals$}"))
+                number.as_f64().map_or_else(String::new, |number| format!("{number:.decimals$}"))
             }
             (other, _) => other.to_string(),
         }
@@ -144,11 +135,7 @@ impl ColumnType {
 impl Table {
     /// A table without rows.
     pub fn new(columns: Vec<Column>) -> Self {
-        Self {
-            caption: String::new(),
-            columns,
-            rows: Vec::new(),
-        }
+        Self { caption: String::new(), columns, rows: Vec::new() }
     }
 
     /// Adds a row; it must have one value of the right type for each column.
@@ -162,20 +149,10 @@ impl Table {
 
     /// The place of the column called `name`.
     pub fn column(&self, name: &str) -> Result<usize> {
-        self.columns
-            .iter()
-            .position(|column| column.name == name)
-            .ok_or_else(|| {
-                let names: Vec<_> = self
-                    .columns
-                    .iter()
-                    .map(|column| column.name.as_str())
-                    .collect();
-                Error::message(format!(
-                    "no column `{name}`; there are: {}",
-                    names.join(", ")
-                ))
-            })
+        self.columns.iter().position(|column| column.name == name).ok_or_else(|| {
+            let names: Vec<_> = self.columns.iter().map(|column| column.name.as_str()).collect();
+            Error::message(format!("no column `{name}`; there are: {}", names.join(", ")))
+        })
     }
 
     /// The values of the column called `name`, from the top.
@@ -193,20 +170,13 @@ impl Table {
                 ))
             })
         };
-        self.values(name)?
-            .into_iter()
-            .enumerate()
-            .map(number)
-            .collect()
+        self.values(name)?.into_iter().enumerate().map(number).collect()
     }
 
     /// The table as comma-separated values with a line of names.
     pub fn to_csv(&self) -> String {
         let mut csv = String::new();
-        write_csv_line(
-            &mut csv,
-            self.columns.iter().map(|column| column.name.clone()),
-        );
+        write_csv_line(&mut csv, self.columns.iter().map(|column| column.name.clone()));
         for row in &self.rows {
             let cells = row.iter().map(|value| match value {
                 Value::Null => String::new(),

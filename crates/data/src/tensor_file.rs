@@ -39,13 +39,7 @@ impl Mapped {
     pub(crate) fn open(path: &Path, name: &str, dtype: Dtype) -> Result<(Self, Vec<usize>)> {
         let map = map(path)?;
         let (range, shape) = Self::find(&map, name, dtype).doing(|| path.display().to_string())?;
-        Ok((
-            Self {
-                map: Arc::new(map),
-                range,
-            },
-            shape,
-        ))
+        Ok((Self { map: Arc::new(map), range }, shape))
     }
 
     fn find(map: &[u8], name: &str, dtype: Dtype) -> Result<(Range<usize>, Vec<usize>)> {
@@ -82,22 +76,14 @@ impl TensorWriter {
             header.push(' ');
         }
         let mut file = BufWriter::with_capacity(1 << 20, File::create(&path).at(&path)?);
-        file.write_all(&(header.len() as u64).to_le_bytes())
-            .at(&path)?;
+        file.write_all(&(header.len() as u64).to_le_bytes()).at(&path)?;
         file.write_all(header.as_bytes()).at(&path)?;
-        Ok(Self {
-            file,
-            path,
-            missing,
-        })
+        Ok(Self { file, path, missing })
     }
 
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<()> {
         self.missing = self.missing.checked_sub(bytes.len()).ok_or_else(|| {
-            Error::message(format!(
-                "{}: more bytes than the shape holds",
-                self.path.display()
-            ))
+            Error::message(format!("{}: more bytes than the shape holds", self.path.display()))
         })?;
         self.file.write_all(bytes).at(&self.path)
     }
@@ -105,10 +91,7 @@ impl TensorWriter {
     pub(crate) fn finish(mut self) -> Result<()> {
         if self.missing > 0 {
             let path = self.path.display();
-            return Err(Error::message(format!(
-                "{path}: {} bytes are missing",
-                self.missing
-            )));
+            return Err(Error::message(format!("{path}: {} bytes are missing", self.missing)));
         }
         self.file.flush().at(&self.path)
     }

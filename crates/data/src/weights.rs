@@ -48,11 +48,7 @@ impl Weights {
         SafeTensors::deserialize(&map)
             .map_err(Error::other)
             .doing(|| path.display().to_string())?;
-        Ok(Self {
-            info,
-            path: path.to_owned(),
-            map: Arc::new(map),
-        })
+        Ok(Self { info, path: path.to_owned(), map: Arc::new(map) })
     }
 
     /// The safetensors file. To be read only.

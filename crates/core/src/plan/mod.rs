@@ -1,6 +1,6 @@
 //! From a pipeline to cells, and from cells to what has to run.
 
-// mod state;
+mod state;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-// pub use state::{Assessment, Reason, State, assess, assess_cell, explain};
+pub use state::{Assessment, Reason, State, assess, assess_cell, explain, output_digest};
 
 use crate::receipt::{InputPart, KeyParts};
 use crate::{AnyStage, CellId, Digest, Error, Kind, Output, Resources, Result};

@@ -111,9 +111,7 @@ impl fmt::Display for Reason {
         let short = |digest: &Option<Digest>| digest.map(|digest| digest.short());
         match self {
             Self::New => f.write_str("never ran here"),
-            Self::Kind { old, new } => {
-                change(f, format_args!("kind"), Some(old), Some(new))
-            }
+            Self::Kind { old, new } => change(f, format_args!("kind"), Some(old), Some(new)),
             Self::Version { kind, old, new } => {
                 change(f, format_args!("version of kind `{kind}`"), Some(old), Some(new))
             }
@@ -179,7 +177,10 @@ pub fn assess(
 /// The digest of the output that `source` names.
 pub fn output_digest(receipt: &Receipt, source: &Source) -> Result<Digest> {
     let output = receipt.outputs.get(&source.output).ok_or_else(|| {
-        Error::message(format!("the result of `{}` has no output `{}`", receipt.cell, source.output))
+        Error::message(format!(
+            "the result of `{}` has no output `{}`",
+            receipt.cell, source.output
+        ))
     })?;
     Ok(output.digest)
 }
@@ -199,8 +200,8 @@ pub fn assess_cell(
     let id = plan.cells[index].id.to_string();
     let reasons = match last.get(&id) {
         Some(last) if *last == key => vec![Reason::Missing],
-        Some(last) => match store.recorded_parts(last)? {
-            Some(old) => explain(&old, parts),
+        Some(last) => match store.recorded(last)? {
+            Some(old) => explain(&old.parts, parts),
             None => vec![Reason::New],
         },
         None => vec![Reason::New],
@@ -244,7 +245,11 @@ pub fn explain(old: &KeyParts, new: &KeyParts) -> Vec<Reason> {
     }
     if reasons.is_empty() {
         // The order of a gathered list, or an environment variable that no longer counts.
-        reasons.push(Reason::Parameter { path: "order of inputs".to_owned(), old: None, new: None });
+        reasons.push(Reason::Parameter {
+            path: "order of inputs".to_owned(),
+            old: None,
+            new: None,
+        });
     }
     reasons
 }
@@ -281,5 +286,76 @@ fn parameters(path: &str, old: Option<&Value>, new: Option<&Value>, reasons: &mu
             old: old.cloned(),
             new: new.cloned(),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::receipt::InputPart;
+
+    fn parts() -> KeyParts {
+        KeyParts {
+            kind: "fit-svm".to_owned(),
+            version: 1,
+            parameters: json!({ "c": 1.0, "nested": { "list": [1, 2] } }),
+            inputs: BTreeMap::from([(
+                "features".to_owned(),
+                vec![InputPart { digest: Digest::of(b"a"), from: None }],
+            )]),
+            seed: Some(3),
+            axes: crate::Coordinates::none(),
+            environment: BTreeMap::new(),
+            content: None,
+        }
+    }
+
+    fn reasons(change: impl Fn(&mut KeyParts)) -> Vec<String> {
+        let mut new = parts();
+        change(&mut new);
+        assert_ne!(new.key(), parts().key());
+        explain(&parts(), &new).iter().map(Reason::to_string).collect()
+    }
+
+    #[test]
+    fn reasons_name_what_changed_with_its_old_and_new_value() {
+        assert_eq!(
+            reasons(|parts| parts.parameters["c"] = json!(10.0)),
+            ["parameter `c` changed: 1.0 → 10.0"]
+        );
+        assert_eq!(
+            reasons(|parts| parts.parameters["nested"]["list"] = json!([1])),
+            ["parameter `nested.list` changed: [1,2] → [1]"]
+        );
+        assert_eq!(
+            reasons(|parts| parts.parameters["loss"] = json!("hinge")),
+            ["parameter `loss` is new: hinge"]
+        );
+        assert_eq!(
+            reasons(|parts| {
+                parts.inputs.get_mut("features").unwrap()[0].digest = Digest::of(b"b");
+                parts.seed = Some(4);
+            }),
+            [
+                format!(
+                    "input `features` changed: {} → {}",
+                    Digest::of(b"a").short(),
+                    Digest::of(b"b").short()
+                ),
+                "seed changed: 3 → 4".to_owned()
+            ]
+        );
+        assert_eq!(
+            reasons(|parts| parts.version = 2),
+            ["version of kind `fit-svm` changed: 1 → 2"]
+        );
+        assert_eq!(
+            reasons(|parts| {
+                parts.environment.insert("LANG".to_owned(), Some("C".to_owned()));
+            }),
+            ["environment variable `LANG` is new: C"]
+        );
     }
 }
