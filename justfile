@@ -1,0 +1,31 @@
+# Sconce: `just` lists the recipes.
+
+_list:
+    @just --list --unsorted
+
+# Run a pipeline: just run pipelines/transfer.toml [--profile scenes] [--set stage.svm.c=10]
+run FILE *ARGS:
+    cargo sconce run {{ FILE }} {{ ARGS }}
+
+# All tests
+test *ARGS:
+    cargo test --release {{ ARGS }}
+
+# Formatting, clippy and docs, as CI wants them
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# Everything that CI does
+ci:
+    bash .ci/run
+
+# The benchmarks of the engine, beside their peers (see benches/README.md)
+bench *ARGS:
+    bash benches/run {{ ARGS }}
+
+# The JSON Schema of pipeline files, for editors
+schema FILE="target/sconce.schema.json":
+    cargo sconce schema > {{ FILE }}
+    @echo "wrote {{ FILE }}"
