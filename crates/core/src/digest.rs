@@ -17,18 +17,9 @@ impl Digest {
         Self(*blake3::hash(bytes).as_bytes())
     }
 
-    /// The digest of a file's bytes. Large files are read in parallel.
+    /// The digest of a file's bytes. Large files are read in parallel, on rayon's pool.
     pub fn of_file(path: &Path) -> io::Result<Self> {
-        /// Above this size several threads read at once.
-        const PARALLEL: u64 = 1 << 20;
-        let mut hasher = blake3::Hasher::new();
-        let mut file = std::fs::File::open(path)?;
-        if file.metadata()?.len() >= PARALLEL {
-            hasher.update_mmap_rayon(path)?;
-        } else {
-            io::copy(&mut file, &mut hasher)?;
-        }
-        Ok(Self(*hasher.finalize().as_bytes()))
+        crate::store::hash::of_path(path).map(|(digest, _)| digest)
     }
 
     /// The digest from its 32 bytes.

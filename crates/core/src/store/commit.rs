@@ -180,7 +180,7 @@ impl Store {
 
     fn is_there(&self, digest: &Digest, path: &Path) -> bool {
         let size = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-        matches!(self.look(digest, size, path), Ok(Look::Unchanged))
+        matches!(self.look(digest, size), Ok(Look::Unchanged))
     }
 
     /// Whether a file can become a blob by a mere rename: it has no other name by which someone

@@ -29,7 +29,7 @@ fn with_buffer<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
 }
 
 /// The digest and the size of the file at `path`.
-pub(super) fn of_path(path: &Path) -> io::Result<(Digest, u64)> {
+pub(crate) fn of_path(path: &Path) -> io::Result<(Digest, u64)> {
     of_file(&File::open(path)?)
 }
 

@@ -32,7 +32,7 @@ mod damage;
 mod durable;
 mod export;
 mod gc;
-mod hash;
+pub(crate) mod hash;
 mod last;
 mod locks;
 mod manifest;
@@ -77,6 +77,9 @@ struct Inner {
     root: PathBuf,
     /// Shared while open; exclusive during `gc`.
     lock: File,
+    /// The folder `blobs`, for short paths.
+    #[cfg(unix)]
+    blobs: File,
     damage: Mutex<Vec<Damage>>,
     /// Scratch folders and key locks of this process that are alive.
     busy: Arc<AtomicUsize>,
@@ -112,6 +115,8 @@ impl Store {
         scratch::remove_stale(&root.join("scratch"), true);
         Ok(Self {
             inner: Arc::new(Inner {
+                #[cfg(unix)]
+                blobs: File::open(root.join("blobs")).at(root.join("blobs"))?,
                 root,
                 lock,
                 damage: Mutex::default(),
