@@ -1,1 +1,28 @@
 //! Plots, grids, animations, tables, the HTML report.
+//!
+//! Everything is drawn on one path: a function builds a [`Scene`] of shapes, the scene is written as SVG, and
+//! that SVG is rasterised with bundled fonts. The same input gives the same bytes. Figures read tables, metrics
+//! and images, never models.
+
+pub mod activation;
+pub mod animation;
+pub mod color;
+pub mod error;
+pub mod font;
+pub mod frame;
+pub mod grid;
+pub mod panels;
+pub mod plot;
+pub mod raster;
+pub mod scene;
+mod svg;
+pub mod ticks;
+
+#[cfg(test)]
+mod drawn;
+
+pub use color::ColorMap;
+pub use error::{Error, Result};
+pub use frame::Words;
+pub use raster::Field;
+pub use scene::Scene;

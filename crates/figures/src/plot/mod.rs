@@ -1,0 +1,19 @@
+//! Plots: lines and points with their spread, bars, matrices.
+
+pub mod bars;
+pub mod lines;
+pub mod matrix;
+
+mod axes;
+mod legend;
+mod panel;
+
+pub use bars::{BarChart, Bars};
+pub use lines::{Axis, Marks, Panel, Plot, Point, Rule, Series, Spread};
+pub use matrix::{Matrix, confusion};
+
+/// Width of a figure that fills a README's column, in CSS pixels.
+pub const README_WIDTH: f64 = 800.0;
+
+#[cfg(test)]
+mod tests;
