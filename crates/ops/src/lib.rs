@@ -5,7 +5,11 @@
 //! Results on the CPU do not depend on the number of threads.
 
 pub mod activation;
+pub mod conv;
 mod cpu;
+mod kernel;
 pub mod pool;
+mod scratch;
+mod slices;
 #[cfg(test)]
 mod testing;

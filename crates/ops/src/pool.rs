@@ -1,6 +1,7 @@
 //! Pooling over the last two dimensions of `(batch, channels, height, width)`, with PyTorch's sizes and gradients.
 
 use crate::cpu::{build, by_dtype, contiguous, has_kernels, tensor, with_data};
+use crate::slices::{every, margin};
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType, bail};
 
@@ -345,19 +346,8 @@ fn places(x: &Tensor, pool: &Pool2d, fill: f64) -> Result<Vec<Tensor>> {
     for (d, len) in [(2, h), (3, w)] {
         let i = d - 2;
         let reach = (out[i] - 1) * pool.stride[i] + pool.kernel[i];
-        let after = reach.saturating_sub(pool.padding[i] + len);
-        for (size, before) in [(pool.padding[i], true), (after, false)] {
-            if size > 0 {
-                let mut dims = x.dims().to_vec();
-                dims[d] = size;
-                let margin = Tensor::full(fill, dims, x.device())?.to_dtype(x.dtype())?;
-                x = if before {
-                    Tensor::cat(&[&margin, &x], d)?
-                } else {
-                    Tensor::cat(&[&x, &margin], d)?
-                };
-            }
-        }
+        let before = pool.padding[i];
+        x = margin(&x, d, [before, reach.saturating_sub(before + len)], fill)?;
     }
     let mut all = Vec::with_capacity(pool.kernel[0] * pool.kernel[1]);
     for ky in 0..pool.kernel[0] {
@@ -369,21 +359,9 @@ fn places(x: &Tensor, pool: &Pool2d, fill: f64) -> Result<Vec<Tensor>> {
     Ok(all)
 }
 
-/// `count` indices of a dimension, `step` apart.
-fn every(x: &Tensor, d: usize, from: usize, step: usize, count: usize) -> Result<Tensor> {
-    if step == 1 {
-        return x.narrow(d, from, count);
-    }
-    let at: Vec<u32> = (0..count).map(|i| (from + i * step) as u32).collect();
-    x.contiguous()?.index_select(&Tensor::from_vec(at, count, x.device())?, d)
-}
-
 fn max_composed(x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
     let places = places(x, pool, f64::NEG_INFINITY)?;
-    places[1..].iter().try_fold(places[0].contiguous()?, |m, v| {
-        let v = v.contiguous()?;
-        v.gt(&m)?.where_cond(&v, &m)
-    })
+    places[1..].iter().try_fold(places[0].clone(), |m, v| v.gt(&m)?.where_cond(v, &m))
 }
 
 fn average_composed(x: &Tensor, pool: &Pool2d, count_include_pad: bool) -> Result<Tensor> {

@@ -1,0 +1,220 @@
+use super::*;
+use crate::testing::{check_gradients, gradients, max_difference, random, strided};
+use candle_core::{DType, Device, Var};
+use proptest::prelude::*;
+
+/// The definition, output by output, in f64.
+fn naive(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d) -> Result<Tensor> {
+    let s = conv.sizes(x.dims(), w.dims())?;
+    let flat = |t: &Tensor| t.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>();
+    let (xs, ws) = (flat(x)?, flat(w)?);
+    let bs = b.map(flat).transpose()?.unwrap_or_else(|| vec![0.0; s.outputs]);
+    let mut out = vec![];
+    for n in 0..s.batch {
+        for m in 0..s.outputs {
+            for i in 0..s.output[0] {
+                for j in 0..s.output[1] {
+                    let mut sum = bs[m];
+                    for c in 0..s.channels {
+                        for u in 0..s.kernel[0] {
+                            for v in 0..s.kernel[1] {
+                                let y =
+                                    (i * s.stride[0] + u * s.dilation[0]).checked_sub(s.padding[0]);
+                                let x =
+                                    (j * s.stride[1] + v * s.dilation[1]).checked_sub(s.padding[1]);
+                                let (Some(y), Some(x)) = (y, x) else { continue };
+                                if y < s.input[0] && x < s.input[1] {
+                                    sum += xs
+                                        [((n * s.channels + c) * s.input[0] + y) * s.input[1] + x]
+                                        * ws[((m * s.channels + c) * s.kernel[0] + u)
+                                            * s.kernel[1]
+                                            + v];
+                                }
+                            }
+                        }
+                    }
+                    out.push(if conv.relu { sum.max(0.0) } else { sum });
+                }
+            }
+        }
+    }
+    Tensor::from_vec(out, (s.batch, s.outputs, s.output[0], s.output[1]), &Device::Cpu)
+}
+
+fn f32s(t: &Tensor) -> Tensor {
+    t.to_dtype(DType::F32).unwrap()
+}
+
+prop_compose! {
+    /// Settings, and shapes of input and weight, both small.
+    fn small()(
+        v in (1..4usize, 1..4usize, 0..3usize, 1..3usize, 0..5usize),
+        h in (1..4usize, 1..4usize, 0..3usize, 1..3usize, 0..5usize),
+        (n, c, m) in (1..3usize, 1..4usize, 1..5usize),
+        seed in any::<u64>(),
+    ) -> (Conv2d, [usize; 4], [usize; 4], u64) {
+        let conv = Conv2d {
+            stride: [v.1, h.1],
+            padding: [v.2, h.2],
+            dilation: [v.3, h.3],
+            ..Conv2d::default()
+        };
+        let size = |d: (usize, usize, usize, usize, usize)| (d.3 * (d.0 - 1) + 1 + d.4).saturating_sub(2 * d.2).max(1);
+        (conv, [n, c, size(v), size(h)], [m, c, v.0, h.0], seed)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..Default::default() })]
+
+    #[test]
+    fn convolution_equals_its_definition((conv, x, w, seed) in small()) {
+        let (x, w) = (random(seed, &x).unwrap(), random(seed ^ 1, &w).unwrap());
+        let b = random(seed ^ 2, &[w.dim(0).unwrap()]).unwrap();
+        let want = naive(&x, &w, Some(&b), &conv).unwrap();
+        let xs = strided(&x).unwrap();
+        prop_assert!(max_difference(&conv2d(&xs, &w, Some(&b), &conv).unwrap(), &want).unwrap() < 1e-12);
+        let single = conv2d(&f32s(&xs), &f32s(&w), Some(&f32s(&b)), &conv).unwrap();
+        prop_assert!(max_difference(&single, &want).unwrap() < 1e-5);
+        let relu = conv.relu(true);
+        let single = conv2d(&f32s(&xs), &f32s(&w), None, &relu).unwrap();
+        prop_assert!(max_difference(&single, &naive(&x, &w, None, &relu).unwrap()).unwrap() < 1e-5);
+        let composed = composed::conv2d(&x, &w, Some(&b), &conv).unwrap();
+        prop_assert!(max_difference(&composed, &want).unwrap() < 1e-12);
+    }
+
+    #[test]
+    fn convolution_gradients_equal_finite_differences((conv, x, w, seed) in small()) {
+        let b = random(seed ^ 2, &[w[0]]).unwrap();
+        let args = [random(seed, &x).unwrap(), random(seed ^ 1, &w).unwrap(), b];
+        check_gradients(&args, |a| conv2d(&strided(&a[0])?, &strided(&a[1])?, Some(&a[2]), &conv)).unwrap();
+        // single precision and the composition against the double precision just checked
+        let want = gradients(&args, |a| conv2d(&a[0], &a[1], Some(&a[2]), &conv)).unwrap();
+        let single = gradients(&args.each_ref().map(f32s), |a| conv2d(&a[0], &a[1], Some(&a[2]), &conv)).unwrap();
+        let composed = gradients(&args, |a| composed::conv2d(&a[0], &a[1], Some(&a[2]), &conv)).unwrap();
+        for i in 0..3 {
+            prop_assert!(max_difference(&single[i], &want[i]).unwrap() < 1e-4);
+            prop_assert!(max_difference(&composed[i], &want[i]).unwrap() < 1e-11);
+        }
+    }
+
+    #[test]
+    fn transpose_equals_the_gradient_of_the_convolution((conv, x, w, seed) in small(), extra in 0..2usize) {
+        let t = ConvTranspose2d {
+            stride: conv.stride,
+            padding: conv.padding,
+            output_padding: conv.stride.map(|s| extra.min(s - 1)),
+            dilation: conv.dilation,
+            relu: false,
+        };
+        let Ok(size) = t.output_size([x[2], x[3]], [w[2], w[3]]) else { return Ok(()) };
+        // ⟨conv(u), x⟩ = ⟨u, transpose(x)⟩ for all u: its gradient to u is the transpose of x
+        let x = random(seed, &x).unwrap();
+        let w = random(seed ^ 1, &[w[1], w[0], w[2], w[3]]).unwrap();
+        let b = random(seed ^ 2, &[w.dim(1).unwrap()]).unwrap();
+        let large = [x.dim(0).unwrap(), w.dim(1).unwrap(), size[0], size[1]];
+        let u = Var::from_tensor(&random(seed ^ 3, &large).unwrap()).unwrap();
+        let y = conv2d(u.as_tensor(), &w, None, &conv).unwrap();
+        let grads = (y * &x).unwrap().sum_all().unwrap().backward().unwrap();
+        let want = grads.get(&u).unwrap().broadcast_add(&b.reshape((1, (), 1, 1)).unwrap()).unwrap();
+        let got = conv_transpose2d(&strided(&x).unwrap(), &w, Some(&b), &t).unwrap();
+        prop_assert!(max_difference(&got, &want).unwrap() < 1e-12);
+        let composed = composed::conv_transpose2d(&x, &w, Some(&b), &t, size).unwrap();
+        prop_assert!(max_difference(&composed, &want).unwrap() < 1e-12);
+        let args = [x, w, b];
+        check_gradients(&args, |a| conv_transpose2d(&a[0], &strided(&a[1])?, Some(&a[2]), &t)).unwrap();
+        let want = gradients(&args, |a| conv_transpose2d(&a[0], &a[1], Some(&a[2]), &t)).unwrap();
+        let composed = gradients(&args, |a| composed::conv_transpose2d(&a[0], &a[1], Some(&a[2]), &t, size)).unwrap();
+        for i in 0..3 {
+            prop_assert!(max_difference(&composed[i], &want[i]).unwrap() < 1e-11);
+        }
+    }
+}
+
+/// Shapes large enough for several blocks, groups of channels, tasks and images in a copy.
+const LARGE: [([usize; 4], [usize; 4], usize, usize); 7] = [
+    ([1, 70, 21, 19], [45, 70, 3, 3], 1, 1),
+    ([3, 20, 14, 14], [33, 20, 5, 5], 1, 2),
+    ([2, 130, 9, 13], [31, 130, 1, 1], 1, 0),
+    ([5, 16, 17, 16], [20, 16, 4, 4], 2, 1),
+    ([1, 3, 61, 60], [20, 3, 7, 7], 2, 0),
+    ([2, 90, 4, 4], [40, 90, 4, 4], 1, 0),
+    ([3, 12, 23, 40], [9, 12, 3, 3], 3, 1),
+];
+
+#[test]
+fn large_shapes_equal_double_precision() -> Result<()> {
+    for (x, w, stride, padding) in LARGE {
+        let conv = Conv2d::new().stride(stride).padding(padding).relu(true);
+        let args = [random(1, &x)?, random(2, &w)?, random(3, &w[..1])?];
+        let single = args.each_ref().map(f32s);
+        let f = |a: &[Tensor]| conv2d(&a[0], &a[1], Some(&a[2]), &conv);
+        let want = f(&args)?;
+        assert!(max_difference(&naive(&args[0], &args[1], Some(&args[2]), &conv)?, &want)? < 1e-11);
+        assert!(max_difference(&f(&single)?, &want)? < 1e-3, "{x:?} {w:?}");
+        // without the rectifier, whose mask may differ near zero
+        let conv = conv.relu(false);
+        let f = |a: &[Tensor]| conv2d(&a[0], &a[1], Some(&a[2]), &conv);
+        let want = gradients(&args, f)?;
+        for (got, want) in gradients(&single, f)?.iter().zip(&want) {
+            let scale = want.abs()?.flatten_all()?.max(0)?.to_scalar::<f64>()?;
+            assert!(max_difference(got, want)? < 1e-5 * scale, "{x:?} {w:?}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn threads_do_not_change_a_bit() -> Result<()> {
+    let run = |threads: usize| -> Result<Vec<Vec<f32>>> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let mut out = vec![];
+            for (x, w, stride, padding) in LARGE {
+                let conv = Conv2d::new().stride(stride).padding(padding).relu(true);
+                let args = [random(1, &x)?, random(2, &w)?, random(3, &w[..1])?].map(|t| f32s(&t));
+                let f = |a: &[Tensor]| conv2d(&a[0], &a[1], Some(&a[2]), &conv);
+                out.push(f(&args)?.flatten_all()?.to_vec1()?);
+                for g in gradients(&args, f)? {
+                    out.push(g.flatten_all()?.to_vec1()?);
+                }
+            }
+            Ok(out)
+        })
+    };
+    let one = run(1)?;
+    for threads in [2, 3, 7] {
+        assert!(run(threads)? == one, "{threads} threads");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_needs_no_gradient_gets_none() -> Result<()> {
+    let x = Var::from_tensor(&random(1, &[1, 2, 5, 5])?)?;
+    let w = random(2, &[3, 2, 3, 3])?;
+    let y = conv2d(x.as_tensor(), &w, None, &Conv2d::new())?;
+    let grads = y.sum_all()?.backward()?;
+    assert!(grads.get(&x).is_some());
+    assert!(grads.get(&w).is_none());
+    assert!(!conv2d(&w, &w, None, &Conv2d::new().padding(2))?.track_op());
+    Ok(())
+}
+
+#[test]
+fn wrong_shapes_are_refused() -> Result<()> {
+    let t = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &Device::Cpu);
+    let conv = Conv2d::new();
+    for (x, w, b) in [
+        (t(&[1, 2, 5, 5])?, t(&[3, 4, 3, 3])?, None),
+        (t(&[1, 2, 5])?, t(&[3, 2, 3, 3])?, None),
+        (t(&[1, 2, 2, 5])?, t(&[3, 2, 3, 3])?, None),
+        (t(&[1, 2, 5, 5])?, t(&[3, 2, 3, 3])?, Some(t(&[2])?)),
+    ] {
+        assert!(conv2d(&x, &w, b.as_ref(), &conv).is_err());
+    }
+    assert!(conv2d(&t(&[1, 2, 5, 5])?, &t(&[3, 2, 3, 3])?, None, &conv.stride(0)).is_err());
+    let empty = conv2d(&t(&[0, 2, 5, 5])?, &t(&[3, 2, 3, 3])?, None, &conv)?;
+    assert_eq!(empty.dims(), [0, 3, 3, 3]);
+    Ok(())
+}

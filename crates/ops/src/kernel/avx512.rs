@@ -1,0 +1,122 @@
+//! The loops with AVX-512: 28 of the 32 registers hold sums.
+
+use super::{Block, Correlation, Kernel, Level};
+use std::arch::x86_64::*;
+
+const LANES: usize = 16;
+
+pub(super) const KERNEL: Kernel<f32> =
+    Kernel { lanes: LANES, vectors: 2, rows: 14, block, correlate, level: Level::Avx512 };
+
+/// Calls `$f::<rows, vectors>` with the numbers as constants, so that sums stay in registers.
+macro_rules! with_constants {
+    ($f:ident, $rows:expr, $vectors:expr, $t:expr) => {
+        with_constants!(@rows $f, $rows, $vectors, $t, 1 2 3 4 5 6 7 8 9 10 11 12 13 14)
+    };
+    (@rows $f:ident, $rows:expr, $vectors:expr, $t:expr, $($r:literal)*) => {
+        match ($rows, $vectors) {
+            $(($r, 1) => $f::<$r, 1>($t), ($r, 2) => $f::<$r, 2>($t),)*
+            (rows, vectors) => unreachable!("no block of {rows} rows and {vectors} vectors"),
+        }
+    };
+}
+
+/// Safety: see [`Kernel::block`].
+unsafe fn block(t: &Block<f32>) {
+    // SAFETY: the caller's.
+    unsafe { with_constants!(block_of, t.rows, t.vectors, t) }
+}
+
+/// Safety: see [`Kernel::correlate`].
+unsafe fn correlate(t: &Correlation<f32>) {
+    // SAFETY: the caller's.
+    unsafe { with_constants!(correlate_of, t.offsets.len(), t.vectors, t) }
+}
+
+/// Safety: see [`Kernel::block`]; `R` and `V` are the block's rows and vectors.
+#[target_feature(enable = "avx512f")]
+unsafe fn block_of<const R: usize, const V: usize>(t: &Block<f32>) {
+    let mut acc = [[_mm512_setzero_ps(); V]; R];
+    // SAFETY: `c` has R rows of V vectors and `bias`, if any, R elements.
+    unsafe {
+        if t.accumulate {
+            for (r, row) in acc.iter_mut().enumerate() {
+                for (v, s) in row.iter_mut().enumerate() {
+                    *s = _mm512_loadu_ps(t.c.add(r * t.ldc + v * LANES));
+                }
+            }
+        } else if !t.bias.is_null() {
+            for (r, row) in acc.iter_mut().enumerate() {
+                *row = [_mm512_set1_ps(*t.bias.add(r)); V];
+            }
+        }
+    }
+    let (mut a, mut b) = (t.a, t.b);
+    for _ in 0..t.depth {
+        // SAFETY: `a` has `depth` groups of R elements and `b` of V vectors.
+        unsafe {
+            let mut x = [_mm512_setzero_ps(); V];
+            for (v, x) in x.iter_mut().enumerate() {
+                *x = _mm512_loadu_ps(b.add(v * LANES));
+            }
+            for (r, row) in acc.iter_mut().enumerate() {
+                let w = _mm512_set1_ps(*a.add(r));
+                for (s, x) in row.iter_mut().zip(x) {
+                    *s = _mm512_fmadd_ps(w, x, *s);
+                }
+            }
+            a = a.add(R);
+            b = b.add(V * LANES);
+        }
+    }
+    let zero = _mm512_setzero_ps();
+    for (r, row) in acc.iter().enumerate() {
+        for (v, &s) in row.iter().enumerate() {
+            // the second operand is what a NaN becomes: kept
+            let s = if t.relu { _mm512_max_ps(zero, s) } else { s };
+            // SAFETY: `c` has R rows of V vectors.
+            unsafe { _mm512_storeu_ps(t.c.add(r * t.ldc + v * LANES), s) };
+        }
+    }
+}
+
+/// Safety: see [`Kernel::correlate`]; `R` and `V` are the numbers of offsets and vectors.
+#[target_feature(enable = "avx512f")]
+unsafe fn correlate_of<const R: usize, const V: usize>(t: &Correlation<f32>) {
+    let mut acc = [[_mm512_setzero_ps(); V]; R];
+    let mut from = [t.x; R];
+    // SAFETY: `c` has R rows of V vectors, and the offsets lie inside `x`.
+    unsafe {
+        for (r, row) in acc.iter_mut().enumerate() {
+            from[r] = t.x.add(t.offsets[r]);
+            for (v, s) in row.iter_mut().enumerate() {
+                *s = _mm512_loadu_ps(t.c.add((r * V + v) * LANES));
+            }
+        }
+    }
+    let mut g = t.g;
+    for i in 0..t.height {
+        for j in i * t.stride..i * t.stride + t.width {
+            // SAFETY: `g` has `height · width` groups of V vectors; the caller's offsets keep `x` inside its buffer.
+            unsafe {
+                let mut y = [_mm512_setzero_ps(); V];
+                for (v, y) in y.iter_mut().enumerate() {
+                    *y = _mm512_loadu_ps(g.add(v * LANES));
+                }
+                for (row, from) in acc.iter_mut().zip(from) {
+                    let x = _mm512_set1_ps(*from.add(j));
+                    for (s, y) in row.iter_mut().zip(y) {
+                        *s = _mm512_fmadd_ps(x, y, *s);
+                    }
+                }
+                g = g.add(V * LANES);
+            }
+        }
+    }
+    for (r, row) in acc.iter().enumerate() {
+        for (v, &s) in row.iter().enumerate() {
+            // SAFETY: as above.
+            unsafe { _mm512_storeu_ps(t.c.add((r * V + v) * LANES), s) };
+        }
+    }
+}

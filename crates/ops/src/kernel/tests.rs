@@ -1,0 +1,102 @@
+use super::*;
+
+fn values(n: usize, seed: f64) -> Vec<f64> {
+    (0..n).map(|i| ((i as f64 + seed) * 12.9898).sin()).collect()
+}
+
+/// Every size of block, from and beyond one vector, against plain sums.
+fn check<T: Element>(tolerance: f64) {
+    let narrow = |v: &[f64]| v.iter().map(|&x| T::from_f64(x)).collect::<Vec<T>>();
+    for &level in levels() {
+        let kernel = T::kernel_at(level);
+        assert!(kernel.rows <= MAX_ROWS && kernel.columns() <= MAX_COLUMNS);
+        for rows in 1..=kernel.rows {
+            for vectors in 1..=kernel.vectors {
+                let (n, depth, ldc) = (vectors * kernel.lanes, 7, vectors * kernel.lanes + 3);
+                let (a, b, c0) =
+                    (values(depth * rows, 0.1), values(depth * n, 0.7), values(rows * ldc, 0.3));
+                let bias = values(rows, 0.9);
+                for (accumulate, with_bias, relu) in [
+                    (false, false, false),
+                    (true, false, true),
+                    (false, true, false),
+                    (false, true, true),
+                ] {
+                    let (ta, tb, tbias, mut c) =
+                        (narrow(&a), narrow(&b), narrow(&bias), narrow(&c0));
+                    let block = Block {
+                        rows,
+                        vectors,
+                        depth,
+                        a: ta.as_ptr(),
+                        b: tb.as_ptr(),
+                        c: c.as_mut_ptr(),
+                        ldc,
+                        accumulate,
+                        bias: if with_bias { tbias.as_ptr() } else { std::ptr::null() },
+                        relu,
+                    };
+                    // SAFETY: the vectors have the sizes that the block names.
+                    unsafe { (kernel.block)(&block) };
+                    for r in 0..rows {
+                        for j in 0..ldc {
+                            let mut want = c0[r * ldc + j];
+                            if j < n {
+                                want = if accumulate { want } else { 0.0 }
+                                    + if with_bias { bias[r] } else { 0.0 };
+                                want +=
+                                    (0..depth).map(|k| a[k * rows + r] * b[k * n + j]).sum::<f64>();
+                                want = if relu { want.max(0.0) } else { want };
+                            }
+                            let got = c[r * ldc + j].to_f64();
+                            assert!(
+                                (got - want).abs() < tolerance,
+                                "{level:?} {rows}x{vectors} {got} {want}"
+                            );
+                        }
+                    }
+                }
+                let (x, g) = (values(200, 0.2), values(6 * n, 0.5));
+                let offsets: Vec<usize> = (0..rows).map(|r| r * 11 + r % 2).collect();
+                let (tx, tg, mut c) = (narrow(&x), narrow(&g), narrow(&c0[..rows * n]));
+                let sum = Correlation {
+                    offsets: &offsets,
+                    vectors,
+                    x: tx.as_ptr(),
+                    stride: 10,
+                    g: tg.as_ptr(),
+                    height: 2,
+                    width: 3,
+                    c: c.as_mut_ptr(),
+                };
+                // SAFETY: likewise; the largest place read in `x` is 13 · 11 + 1 + 10 + 2.
+                unsafe { (kernel.correlate)(&sum) };
+                for r in 0..rows {
+                    for o in 0..n {
+                        let at = |i: usize, j: usize| {
+                            x[offsets[r] + i * 10 + j] * g[(i * 3 + j) * n + o]
+                        };
+                        let want = c0[r * n + o] + (0..6).map(|p| at(p / 3, p % 3)).sum::<f64>();
+                        assert!((c[r * n + o].to_f64() - want).abs() < tolerance, "{level:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn blocks_equal_plain_sums() {
+    check::<f32>(2e-5);
+    check::<f64>(1e-12);
+}
+
+#[test]
+fn row_groups_cover_all_rows() {
+    let kernel = f32::kernel();
+    for count in [1, 13, 14, 15, 64, 1000] {
+        let groups = kernel.row_groups(count);
+        assert_eq!(groups.iter().map(|g| g.len()).sum::<usize>(), count);
+        assert!(groups.iter().all(|g| !g.is_empty() && g.len() <= kernel.rows));
+    }
+}
