@@ -36,12 +36,13 @@ fn mark(digest: &Digest) -> u32 {
 
 /// Marks an open file as verified content of `digest`.
 pub(super) fn set_mark(file: &File, digest: &Digest) -> std::io::Result<()> {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let time = Duration::new(since.as_secs(), mark(digest));
+    // The second before this one: programs that see the file must not find it from the future.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let time = Duration::new(now.as_secs().saturating_sub(1), mark(digest));
     file.set_modified(SystemTime::UNIX_EPOCH + time)
 }
 
-/// Whether a modification time carries the mark of `digest`.
+/// Whether the modification time carries the mark of `digest`.
 fn is_marked(metadata: &Metadata, digest: &Digest) -> bool {
     metadata
         .modified()

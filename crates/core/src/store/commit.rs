@@ -143,20 +143,14 @@ impl Store {
     pub(super) fn publish(&self, mut staged: Vec<Staged>) -> Result<()> {
         staged.sort_unstable_by_key(|one| one.digest);
         staged.dedup_by_key(|one| one.digest);
-        let Some(first) = staged.first() else {
-            return Ok(());
-        };
-        let together = staged.len() >= MANY && sync_all_of(&first.path)?.is_some();
-        staged.par_iter().try_for_each(|one| -> Result<()> {
-            let file = File::open(&one.path).at(&one.path)?;
-            seal(&file, &one.digest).at(&one.path)?;
-            if !together {
-                file.sync_all().at(&one.path)?;
-            }
-            Ok(())
+        staged.par_iter().with_min_len(16).try_for_each(|one| {
+            File::open(&one.path).and_then(|file| seal(&file, &one.digest)).at(&one.path)
         })?;
-        if together {
-            sync_all_of(&first.path)?;
+        let many = staged.len() >= MANY;
+        if !(many && self.sync_file_system()) {
+            staged.par_iter().try_for_each(|one| {
+                File::open(&one.path).and_then(|file| file.sync_all()).at(&one.path)
+            })?;
         }
         let mut folders = BTreeSet::new();
         for one in &staged {
@@ -170,12 +164,20 @@ impl Store {
             }
             folders.extend(to.parent().map(Path::to_owned));
         }
-        if together {
-            sync_all_of(self.root())?;
+        if many && self.sync_file_system() {
             return Ok(());
         }
         let folders: Vec<_> = folders.into_iter().collect();
-        folders.par_iter().try_for_each(|f| durable::sync_folder(f))
+        folders.par_iter().try_for_each(|folder| durable::sync_folder(folder))
+    }
+
+    /// Waits until all of the store's file system is on the disk; false where the system cannot
+    /// do that.
+    fn sync_file_system(&self) -> bool {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        return rustix::fs::syncfs(&self.inner.lock).is_ok();
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        return false;
     }
 
     fn is_there(&self, digest: &Digest, path: &Path) -> bool {
@@ -208,24 +210,6 @@ fn seal(file: &File, digest: &Digest) -> std::io::Result<()> {
         file.set_permissions(std::fs::Permissions::from_mode(0o444))?;
     }
     set_mark(file, digest)
-}
-
-/// Waits until all of the file system that holds `path` is on the disk; none where the system
-/// cannot do that.
-fn sync_all_of(path: &Path) -> Result<Option<()>> {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    {
-        let file = File::open(path).at(path)?;
-        match rustix::fs::syncfs(&file) {
-            Ok(()) => Ok(Some(())),
-            Err(error) => Err(std::io::Error::from(error)).at(path),
-        }
-    }
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    {
-        let _ = path;
-        Ok(None)
-    }
 }
 
 pub(super) fn changed(path: &Path) -> Error {

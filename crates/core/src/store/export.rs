@@ -8,6 +8,9 @@ use std::fs::{Metadata, Permissions};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
+
+use super::blobs::MANY;
 use super::damage::damaged;
 use super::stat_index::{self, Known};
 use super::walk::Stat;
@@ -34,14 +37,14 @@ impl Store {
         let to = std::path::absolute(to).at(to)?;
         let record_path = self.index_path("views", &to);
         let shows = |bytes: &[u8]| {
+            let same = |(name, known): &(&str, Known)| is_same(&to.join(name), known);
             stat_index::decode(bytes).is_some_and(|record| {
-                let mut path = PathBuf::new();
                 record.tree == *tree
-                    && record.entries.iter().all(|(name, known)| {
-                        path.clone_from(&to);
-                        path.push(name);
-                        is_same(&path, known)
-                    })
+                    && if record.entries.len() < MANY {
+                        record.entries.iter().all(same)
+                    } else {
+                        record.entries.par_iter().with_min_len(64).all(same)
+                    }
             })
         };
         if shows(&Self::read_index(&record_path)?) {

@@ -253,12 +253,5 @@ fn remove(path: &Path, limits: &GcLimits) -> Result<()> {
     if limits.dry_run {
         return Ok(());
     }
-    let gone = match path.symlink_metadata() {
-        Ok(metadata) if metadata.is_dir() => std::fs::remove_dir_all(path),
-        _ => std::fs::remove_file(path),
-    };
-    match gone {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(path, error)),
-        _ => Ok(()),
-    }
+    scratch::remove_tree(path).at(path)
 }

@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use blake3::Hasher;
@@ -92,23 +92,28 @@ fn streamed(file: &File) -> io::Result<(Digest, u64)> {
     }
 }
 
-/// Copies all of `from` to `to` and hashes what passes.
+/// Copies all of `from` to `to`; the digest is that of the very bytes that were written.
 pub(super) fn copy(from: &File, to: &mut impl io::Write) -> io::Result<(Digest, u64)> {
     let mut hasher = Hasher::new();
-    let mut buffer = vec![0; (PART * 4) as usize];
-    let (mut from, mut size) = (from, 0);
-    loop {
-        let read = match from.read(&mut buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            read => read?,
-        };
-        if read == 0 {
-            return Ok((Digest::from_bytes(*hasher.finalize().as_bytes()), size));
-        }
-        hasher.update_rayon(&buffer[..read]);
+    let mut size = with_buffer(|buffer| -> io::Result<_> {
+        let read = fill(from, buffer)?;
+        hasher.update(&buffer[..read]);
         to.write_all(&buffer[..read])?;
-        size += read as u64;
+        Ok(read as u64)
+    })?;
+    if size == PART {
+        let mut buffer = vec![0; (PART * 4) as usize];
+        loop {
+            let read = read_at(from, &mut buffer, size)?;
+            if read == 0 {
+                break;
+            }
+            hasher.update_rayon(&buffer[..read]);
+            to.write_all(&buffer[..read])?;
+            size += read as u64;
+        }
     }
+    Ok((Digest::from_bytes(*hasher.finalize().as_bytes()), size))
 }
 
 /// Reads from the beginning until the buffer is full or the file ends.

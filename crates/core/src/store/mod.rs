@@ -141,12 +141,7 @@ impl Store {
     /// Removes the checkpoint of `key`, if there is one.
     pub fn remove_checkpoint(&self, key: &Digest) -> Result<()> {
         let folder = self.checkpoint(key);
-        match std::fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::io(folder, error))
-            }
-            _ => Ok(()),
-        }
+        scratch::remove_tree(&folder).at(folder)
     }
 
     /// The log of a cell's last run. Its folder exists afterwards.

@@ -31,7 +31,7 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         // What cannot be removed now is stale for the next process.
-        let _ = std::fs::remove_dir_all(&self.folder);
+        let _ = remove_tree(&self.folder);
         let _ = std::fs::remove_file(&self.lock_path);
     }
 }
@@ -97,18 +97,49 @@ pub(super) fn remove_stale(root: &Path, remove: bool) -> Count {
         count.number += 1;
         count.size += super::usage::size_below(&folder);
         if remove {
-            let gone = match std::fs::remove_dir_all(&folder) {
-                Err(error) if error.kind() == ErrorKind::NotADirectory => {
-                    std::fs::remove_file(&folder)
-                }
-                other => other,
-            };
+            let gone = remove_tree(&folder);
             if gone.is_ok() || !folder.exists() {
                 let _ = std::fs::remove_file(lock_of(&folder));
             }
         }
     }
     count
+}
+
+/// Removes a file, or a folder with all below it, read-only folders too. What is not there is
+/// gone.
+pub(super) fn remove_tree(path: &Path) -> std::io::Result<()> {
+    let gone = match std::fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => std::fs::remove_dir_all(path).or_else(|error| {
+            if error.kind() != ErrorKind::PermissionDenied {
+                return Err(error);
+            }
+            open_up(path)?;
+            std::fs::remove_dir_all(path)
+        }),
+        Ok(_) => std::fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match gone {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Lets the owner list and change a folder and those below it.
+fn open_up(folder: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
+    }
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            open_up(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn lock_of(folder: &Path) -> PathBuf {

@@ -166,6 +166,9 @@ impl Store {
     /// How a snapshot differs from an earlier tree; none when the store does not hold that one's
     /// manifest (any more).
     pub fn changes(&self, before: &Digest, now: &Snapshot) -> Result<Option<Changes>> {
+        if !self.blob(before).exists() {
+            return Ok(None);
+        }
         match self.tree(before) {
             Ok(before) => Ok(Some(Changes::between(&before, &now.members))),
             Err(Error::Damaged { .. }) => Ok(None),
