@@ -16,6 +16,18 @@ pub enum Error {
         /// What it was.
         found: String,
     },
+    /// A name that nothing has.
+    #[error("no {what} `{name}`; there are: {known}{hint}")]
+    Unknown {
+        /// What is named: a column, a metric.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// The names that there are.
+        known: String,
+        /// The name that was perhaps meant, in words.
+        hint: String,
+    },
     /// A value cannot be drawn.
     #[error("{0}")]
     Value(String),
@@ -41,6 +53,22 @@ pub enum Error {
 }
 
 impl Error {
+    pub(crate) fn unknown<'a>(
+        what: &'static str,
+        name: &str,
+        known: impl Iterator<Item = &'a str> + Clone,
+    ) -> Self {
+        let close = known
+            .clone()
+            .map(|other| (strsim::damerau_levenshtein(name, other), other))
+            .filter(|(distance, other)| *distance <= other.chars().count().max(3) / 3)
+            .min_by_key(|(distance, _)| *distance);
+        let hint = close.map(|(_, other)| format!("; did you mean `{other}`?"));
+        let known: Vec<&str> = known.collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        Self::Unknown { what, name: name.to_owned(), known, hint: hint.unwrap_or_default() }
+    }
+
     pub(crate) fn shape(
         what: impl Into<String>,
         expected: impl std::fmt::Display,

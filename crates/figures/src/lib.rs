@@ -16,6 +16,7 @@ pub mod plot;
 pub mod raster;
 pub mod scene;
 mod svg;
+pub mod table;
 pub mod ticks;
 
 #[cfg(test)]
