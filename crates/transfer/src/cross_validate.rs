@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use crate::{
     Error, Gram, Rows,
     dual::Dual,
-    svm::{Stopping, argmax, check, visiting_order},
+    svm::{Stopping, argmax, check},
 };
 
 /// Accuracies of every C on every fold.
@@ -111,7 +111,6 @@ struct Split {
     held_out: Vec<usize>,
     labels: Vec<usize>,
     gram: Gram,
-    order: Vec<usize>,
 }
 
 impl Split {
@@ -121,7 +120,6 @@ impl Split {
         Self {
             labels: train.iter().map(|&i| labels[i]).collect(),
             gram: gram.subset(&train),
-            order: visiting_order(train.len()),
             train,
             held_out,
         }
@@ -136,7 +134,7 @@ impl Split {
         rising: &[usize],
         stopping: Stopping,
     ) -> Vec<Vec<f64>> {
-        let mut dual = Dual::new(&self.gram, |i| self.labels[i] == class, &self.order);
+        let mut dual = Dual::new(&self.gram, |i| self.labels[i] == class);
         let mut decisions = vec![Vec::new(); cs.len()];
         for &c in rising {
             dual.solve(cs[c], stopping.tolerance, stopping.max_sweeps);

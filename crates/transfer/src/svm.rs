@@ -3,8 +3,6 @@
 //! For each class, against all others, `min over w, b: ½ (‖w‖² + b²) + C Σ max(0, 1 − y (wᵀx + b))²`: L2 penalty, squared
 //! hinge, the intercept regularised as the weight of a feature that is always 1 (`intercept_scaling = 1`).
 
-use rand::{SeedableRng, seq::SliceRandom};
-use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use crate::{Error, Gram, Rows, dual::Dual};
@@ -57,11 +55,10 @@ pub fn fit(
 ) -> Result<Fit, Error> {
     check(rows.len(), labels, classes, &[c])?;
     let gram = Gram::new(rows, 1.0)?;
-    let order = visiting_order(rows.len());
     let solved: Vec<_> = (0..classes)
         .into_par_iter()
         .map(|class| {
-            let mut dual = Dual::new(&gram, |i| labels[i] == class, &order);
+            let mut dual = Dual::new(&gram, |i| labels[i] == class);
             let solved = dual.solve(c, stopping.tolerance, stopping.max_sweeps);
             let (weights, intercept) = primal(rows, &dual.coefficients());
             (solved, weights, intercept)
@@ -184,13 +181,6 @@ pub(crate) fn check(
         return Err(Error::Parameter(format!("c must be a positive number, not {c}")));
     }
     Ok(())
-}
-
-/// A fixed shuffle of the coordinates: samples come sorted by class, which is a slow order to descend in.
-pub(crate) fn visiting_order(samples: usize) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..samples).collect();
-    order.shuffle(&mut ChaCha8Rng::seed_from_u64(0));
-    order
 }
 
 /// `w = Xᵀ coefficients` and the intercept, the sum of the coefficients.
