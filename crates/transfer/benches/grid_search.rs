@@ -11,10 +11,7 @@ use sconce_transfer::{
 };
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|a| a != "--bench")
-        .collect();
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     match run(&arguments) {
         Ok(json) => {
             println!("{json}");
@@ -37,10 +34,7 @@ fn run(arguments: &[String]) -> Result<String, Box<dyn std::error::Error>> {
     let folder = Path::new(folder);
     let (classes, columns): (usize, usize) = (classes.parse()?, columns.parse()?);
     let cs: Vec<f64> = cs.iter().map(|c| c.parse()).collect::<Result<_, _>>()?;
-    let (train, test) = (
-        floats(&folder.join("train.f32"))?,
-        floats(&folder.join("test.f32"))?,
-    );
+    let (train, test) = (floats(&folder.join("train.f32"))?, floats(&folder.join("test.f32"))?);
     let labels = integers(&folder.join("labels.u32"))?;
     let folds = integers(&folder.join("folds.u32"))?;
     let rows = Rows::new(&train, columns)?;
@@ -70,9 +64,7 @@ fn floats(path: &Path) -> std::io::Result<Vec<f32>> {
 }
 
 fn integers(path: &Path) -> std::io::Result<Vec<usize>> {
-    Ok(words(path)?
-        .map(|w| u32::from_le_bytes(w) as usize)
-        .collect())
+    Ok(words(path)?.map(|w| u32::from_le_bytes(w) as usize).collect())
 }
 
 fn words(path: &Path) -> std::io::Result<impl Iterator<Item = [u8; 4]>> {

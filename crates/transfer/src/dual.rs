@@ -85,12 +85,7 @@ impl<'a> Dual<'a> {
             let change = (alpha - self.state.alpha[i]) * self.state.signs[i];
             if change != 0.0 {
                 self.state.alpha[i] = alpha;
-                add_scaled(
-                    self.state.arch,
-                    &mut self.state.scores,
-                    change,
-                    self.gram.row(i),
-                );
+                add_scaled(self.state.arch, &mut self.state.scores, change, self.gram.row(i));
             }
         }
         sweeps
@@ -99,12 +94,7 @@ impl<'a> Dual<'a> {
     /// `α y`, the coefficients of the samples in the weight vector `w = Xᵀ (α y)`.
     pub(crate) fn coefficients(&self) -> Vec<f64> {
         let state = &self.state;
-        state
-            .alpha
-            .iter()
-            .zip(&state.signs)
-            .map(|(a, s)| a * s)
-            .collect()
+        state.alpha.iter().zip(&state.signs).map(|(a, s)| a * s).collect()
     }
 }
 
@@ -175,10 +165,7 @@ impl State {
             #[inline(always)]
             || {
                 maxima.clear();
-                let blocks = alpha
-                    .chunks(BLOCK)
-                    .zip(scores.chunks(BLOCK))
-                    .zip(signs.chunks(BLOCK));
+                let blocks = alpha.chunks(BLOCK).zip(scores.chunks(BLOCK)).zip(signs.chunks(BLOCK));
                 maxima.extend(blocks.map(|((alpha, scores), signs)| {
                     let mut values = [0f64; BLOCK];
                     for (((value, &a), &s), &y) in
@@ -197,11 +184,7 @@ impl State {
 /// The absolute projected gradient: zero at the solution.
 #[inline(always)]
 fn violation(alpha: f64, gradient: f64) -> f64 {
-    if alpha > 0.0 || gradient < 0.0 {
-        gradient.abs()
-    } else {
-        0.0
-    }
+    if alpha > 0.0 || gradient < 0.0 { gradient.abs() } else { 0.0 }
 }
 
 /// The largest of the values, by halves, which vectorises.
