@@ -1,0 +1,116 @@
+//! The layers that networks are made of: the one place that chooses whose operations run.
+
+use candle_core::{D, Result, Tensor};
+use sconce_ops::activation::relu;
+use sconce_ops::pool::{Pool2d, global_avg_pool2d, max_pool2d};
+
+/// A convolution with bias: weight `(out, in, kernel, kernel)`, bias `(out)`.
+#[derive(Clone, Debug)]
+pub(crate) struct Conv {
+    pub(crate) weight: Tensor,
+    pub(crate) bias: Tensor,
+    pub(crate) stride: usize,
+    pub(crate) padding: usize,
+}
+
+impl Conv {
+    /// `relu(x ∗ weight + bias)`.
+    pub(crate) fn forward_relu(&self, x: &Tensor) -> Result<Tensor> {
+        let channels = self.bias.dim(0)?;
+        let y = x.conv2d(&self.weight, self.padding, self.stride, 1, 1)?;
+        relu(&y.broadcast_add(&self.bias.reshape((1, channels, 1, 1))?)?)
+    }
+}
+
+/// A fully connected layer: weight `(out, in)`, bias `(out)`.
+#[derive(Clone, Debug)]
+pub(crate) struct Linear {
+    pub(crate) weight: Tensor,
+    pub(crate) bias: Tensor,
+}
+
+impl Linear {
+    /// `x weightᵀ + bias` for `x` of shape `(batch, in)`.
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        x.matmul(&self.weight.t()?)?.broadcast_add(&self.bias)
+    }
+}
+
+/// SqueezeNet's module: a 1×1 "squeeze", then 1×1 and 3×3 "expand" side by side.
+#[derive(Clone, Debug)]
+pub(crate) struct Fire {
+    pub(crate) squeeze: Conv,
+    pub(crate) expand1x1: Conv,
+    pub(crate) expand3x3: Conv,
+}
+
+/// What one step of a sequential network computes.
+#[derive(Clone, Debug)]
+pub(crate) enum Layer {
+    ConvRelu(Conv),
+    Fire(Fire),
+    MaxPool(Pool2d),
+    /// Mean over height and width: `(batch, channels)`.
+    GlobalAvgPool,
+    /// PyTorch's `AdaptiveAvgPool2d(size)`, flattened to `(batch, channels · size²)`.
+    AdaptiveAvgPool(usize),
+    Linear(Linear),
+    Relu,
+}
+
+impl Layer {
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::ConvRelu(conv) => conv.forward_relu(x),
+            Self::Fire(fire) => {
+                let x = fire.squeeze.forward_relu(x)?;
+                Tensor::cat(
+                    &[fire.expand1x1.forward_relu(&x)?, fire.expand3x3.forward_relu(&x)?],
+                    1,
+                )
+            }
+            Self::MaxPool(pool) => max_pool2d(x, pool),
+            Self::GlobalAvgPool => global_avg_pool2d(x),
+            Self::AdaptiveAvgPool(size) => adaptive_avg_pool(x, *size)?.flatten_from(1),
+            Self::Linear(linear) => linear.forward(x),
+            Self::Relu => relu(x),
+        }
+    }
+}
+
+/// Means over `size × size` windows that start at `⌊i·n/size⌋` and end before `⌈(i+1)·n/size⌉`, as PyTorch's.
+fn adaptive_avg_pool(x: &Tensor, size: usize) -> Result<Tensor> {
+    let (batch, channels, height, width) = x.dims4()?;
+    if (height, width) == (size, size) {
+        return Ok(x.clone());
+    }
+    let means = |length: usize| {
+        let mut weights = vec![0f32; size * length];
+        for i in 0..size {
+            let window = i * length / size..((i + 1) * length).div_ceil(size);
+            let weight = 1.0 / window.len() as f32;
+            weights[i * length..][window].fill(weight);
+        }
+        Tensor::from_vec(weights, (size, length), x.device())?.to_dtype(x.dtype())
+    };
+    // rows · x · columnsᵀ, as two matrix products, which have gradients.
+    let y = x.reshape((batch * channels * height, width))?.matmul(&means(width)?.t()?)?;
+    let y = y.reshape((batch * channels, height, size))?.transpose(1, 2)?.contiguous()?;
+    let y = y.reshape((batch * channels * size, height))?.matmul(&means(height)?.t()?)?;
+    y.reshape((batch, channels, size, size))?.transpose(D::Minus1, D::Minus2)?.contiguous()
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    /// `torch.nn.functional.adaptive_avg_pool2d(torch.arange(20.).reshape(1, 1, 4, 5), 3)`.
+    #[test]
+    fn adaptive_pooling_has_pytorchs_windows() {
+        let x = Tensor::arange(0f32, 20., &Device::Cpu).unwrap().reshape((1, 1, 4, 5)).unwrap();
+        let y = adaptive_avg_pool(&x, 3).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(y, [3.0, 4.5, 6.0, 8.0, 9.5, 11.0, 13.0, 14.5, 16.0]);
+    }
+}

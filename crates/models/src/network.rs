@@ -1,0 +1,129 @@
+//! Networks whose inner outputs can be taken by name.
+
+use candle_core::{Device, Tensor, bail};
+use sconce_core::{Error, Result};
+use sconce_data::Weights;
+
+use crate::architecture::Architecture;
+use crate::layers::Layer;
+use crate::{Tensors, squeezenet1_1, vgg16, vgg16_features};
+
+/// A network with named outputs ("taps") on the way from the image to the logits.
+pub trait Network: Send + Sync {
+    /// The name, as in torchvision or timm.
+    fn architecture(&self) -> &str;
+
+    /// Names of the outputs that can be taken, from the input on.
+    fn taps(&self) -> Vec<&'static str>;
+
+    /// The outputs called `taps`, in that order, for `x` of shape `(batch, channels, height, width)`. Nothing beyond the
+    /// last of them is computed.
+    ///
+    /// # Errors
+    /// When there is no such tap (the message lists them) or the input has a wrong shape.
+    fn forward_taps(&self, x: &Tensor, taps: &[&str]) -> candle_core::Result<Vec<Tensor>>;
+
+    /// The output called `tap`. See [`Network::forward_taps`].
+    ///
+    /// # Errors
+    /// As [`Network::forward_taps`].
+    fn forward_to(&self, x: &Tensor, tap: &str) -> candle_core::Result<Tensor> {
+        match self.forward_taps(x, &[tap])?.pop() {
+            Some(output) => Ok(output),
+            None => bail!("no output for tap `{tap}`"),
+        }
+    }
+}
+
+/// A network that is a list of layers.
+pub(crate) struct Sequential {
+    name: &'static str,
+    layers: Vec<(&'static str, Layer)>,
+}
+
+impl Sequential {
+    pub(crate) fn new(architecture: &Architecture, tensors: &Tensors) -> Result<Self> {
+        Ok(Self { name: architecture.name(), layers: architecture.build(tensors)? })
+    }
+}
+
+impl Network for Sequential {
+    fn architecture(&self) -> &str {
+        self.name
+    }
+
+    fn taps(&self) -> Vec<&'static str> {
+        self.layers.iter().map(|(tap, _)| *tap).collect()
+    }
+
+    fn forward_taps(&self, x: &Tensor, taps: &[&str]) -> candle_core::Result<Vec<Tensor>> {
+        let mut wanted = Vec::with_capacity(taps.len());
+        for tap in taps {
+            wanted.push(place_of_tap(self, tap)?);
+        }
+        let mut outputs = vec![None; taps.len()];
+        let count = wanted.iter().max().map_or(0, |last| last + 1);
+        let mut x = x.clone();
+        for (i, (_, layer)) in self.layers.iter().take(count).enumerate() {
+            x = layer.forward(&x)?;
+            for (output, _) in outputs.iter_mut().zip(&wanted).filter(|(_, place)| **place == i) {
+                *output = Some(x.clone());
+            }
+        }
+        Ok(outputs.into_iter().flatten().collect())
+    }
+}
+
+/// The place of `tap` among the network's taps.
+pub(crate) fn place_of_tap(network: &dyn Network, tap: &str) -> candle_core::Result<usize> {
+    let taps = network.taps();
+    match taps.iter().position(|name| *name == tap) {
+        Some(place) => Ok(place),
+        None => {
+            bail!("{} has no tap `{tap}`; there are: {}", network.architecture(), taps.join(", "))
+        }
+    }
+}
+
+/// The sequential architectures.
+pub(crate) fn architectures() -> [Architecture; 3] {
+    [squeezenet1_1(), vgg16(), vgg16_features()]
+}
+
+/// The sequential architecture called `name`.
+///
+/// # Errors
+/// When there is none; the message lists them.
+pub fn architecture(name: &str) -> Result<Architecture> {
+    let known: Vec<_> = architectures().iter().map(Architecture::name).collect();
+    architectures().into_iter().find(|known| known.name() == name).ok_or_else(|| {
+        Error::message(format!("unknown architecture `{name}`; known are: {}", known.join(", ")))
+    })
+}
+
+/// The network that `weights` are of, on `device`.
+///
+/// `vgg16` weights without the fully connected layers give the network up to `pool5`.
+///
+/// # Errors
+/// When the architecture is unknown, or a tensor is missing or has another shape.
+pub fn load(weights: &Weights, device: &Device) -> Result<Box<dyn Network>> {
+    let tensors = Tensors::from_weights(weights, device)?;
+    from_tensors(&weights.info.architecture, &tensors)
+}
+
+/// The network of this architecture with these tensors. See [`load`].
+///
+/// # Errors
+/// As [`load`].
+pub fn from_tensors(name: &str, tensors: &Tensors) -> Result<Box<dyn Network>> {
+    let mut found = architecture(name)?;
+    if name == "vgg16" && !tensors.iter().any(|(name, _)| is_head(name)) {
+        found = vgg16_features();
+    }
+    Ok(Box::new(Sequential::new(&found, tensors)?))
+}
+
+fn is_head(name: &str) -> bool {
+    ["classifier.", "pre_logits.", "head."].iter().any(|prefix| name.starts_with(prefix))
+}

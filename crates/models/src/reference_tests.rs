@@ -1,0 +1,103 @@
+//! The networks against PyTorch's numbers, where the mirror and the reference are at hand.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use candle_core::{Device, Tensor};
+
+use crate::{Tensors, from_tensors};
+
+/// The folder that an environment variable names; prints why the test is skipped when it is not set.
+fn folder(variable: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os(variable).map(PathBuf::from);
+    if folder.is_none() {
+        println!("skipped: set {variable} to the folder with the data");
+    }
+    folder
+}
+
+/// The images of `imagenet_val_25.npz` minus `mean`, `(count, 3, 224, 224)`, and their classes.
+fn images(mirror: &std::path::Path, mean: [f32; 3], count: usize) -> (Tensor, Vec<u32>) {
+    let file = std::fs::File::open(mirror.join("imagenet_val_25.npz")).unwrap();
+    let mut archive = zip::ZipArchive::new(file).unwrap();
+    let mut member = |name: &str| {
+        let mut bytes = Vec::new();
+        archive.by_name(name).unwrap().read_to_end(&mut bytes).unwrap();
+        // npy: magic, version, length of the header, header, samples.
+        let header = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+        bytes.split_off(10 + header)
+    };
+    let samples = member("X.npy");
+    assert_eq!(samples.len(), 25 * 224 * 224 * 3);
+    let labels = member("y.npy");
+    let width = labels.len() / 25;
+    let labels =
+        labels.chunks(width).map(|l| u32::from_le_bytes(l[..4].try_into().unwrap())).collect();
+    let values: Vec<f32> = samples[..count * 224 * 224 * 3]
+        .iter()
+        .enumerate()
+        .map(|(i, &sample)| f32::from(sample) - mean[i % 3])
+        .collect();
+    let x = Tensor::from_vec(values, (count, 224, 224, 3), &Device::Cpu).unwrap();
+    (x.permute((0, 3, 1, 2)).unwrap().contiguous().unwrap(), labels)
+}
+
+/// The largest difference, relative to the largest value.
+fn difference(ours: &Tensor, reference: &Tensor) -> f64 {
+    assert_eq!(ours.dims(), reference.dims());
+    let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let (ours, reference) = (flat(ours), flat(reference));
+    let scale = reference.iter().fold(0f32, |m, v| m.max(v.abs()));
+    let worst = ours.iter().zip(&reference).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
+    f64::from(worst) / f64::from(scale)
+}
+
+fn read(path: PathBuf) -> Tensors {
+    Tensors::from_safetensors(&std::fs::read(path).unwrap(), &Device::Cpu).unwrap()
+}
+
+#[test]
+fn squeezenet_equals_pytorch_on_25_images() {
+    let (Some(mirror), Some(reference)) = (folder("SCONCE_MIRROR"), folder("SCONCE_REFERENCE"))
+    else {
+        return;
+    };
+    let network =
+        from_tensors("squeezenet1_1", &read(mirror.join("squeezenet1_1.safetensors"))).unwrap();
+    let reference = read(reference.join("squeezenet1_1_imagenet25.safetensors"));
+    let (x, labels) = images(&mirror, [123., 117., 104.], 25);
+    let taps = ["logits", "fire5", "fire7", "fire9"];
+    let outputs = network.forward_taps(&x, &taps).unwrap();
+    assert!(difference(&outputs[0], reference.find("logits").unwrap()) < 1e-4);
+    for (tap, output) in taps.iter().zip(&outputs).skip(1) {
+        let gap = output.mean((2, 3)).unwrap();
+        assert!(difference(&gap, reference.find(&format!("{tap}_gap")).unwrap()) < 1e-4, "{tap}");
+    }
+    let logits = outputs[0].to_vec2::<f32>().unwrap();
+    let ranks: Vec<usize> = logits
+        .iter()
+        .zip(&labels)
+        .map(|(row, &label)| row.iter().filter(|v| **v > row[label as usize]).count())
+        .collect();
+    assert_eq!(ranks.iter().filter(|rank| **rank < 1).count(), 13);
+    assert_eq!(ranks.iter().filter(|rank| **rank < 5).count(), 20);
+}
+
+#[test]
+fn vgg16_features_equal_pytorch_on_5_images() {
+    let (Some(mirror), Some(reference)) = (folder("SCONCE_MIRROR"), folder("SCONCE_REFERENCE"))
+    else {
+        return;
+    };
+    let network = from_tensors("vgg16", &read(mirror.join("vgg16_features.safetensors"))).unwrap();
+    let reference = read(reference.join("vgg16_features_imagenet25.safetensors"));
+    let (x, _) = images(&mirror, [123.68, 116.779, 103.939], 5);
+    let pool5 = network.forward_to(&x, "pool5").unwrap();
+    assert!(difference(&pool5.mean((2, 3)).unwrap(), reference.find("pool5_gap").unwrap()) < 1e-4);
+    assert!(difference(&pool5.get(0).unwrap(), reference.find("pool5_image0").unwrap()) < 1e-4);
+    let error = network.forward_to(&x, "relu6").unwrap_err().to_string();
+    assert!(
+        error.starts_with("vgg16_features has no tap `relu6`; there are: conv1_1, conv1_2"),
+        "{error}"
+    );
+}

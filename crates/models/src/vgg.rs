@@ -1,0 +1,82 @@
+//! VGG16 (Simonyan & Zisserman, "Very deep convolutional networks for large-scale image recognition", 2015, their
+//! configuration D), as in torchvision.
+
+use sconce_ops::pool::Pool2d;
+
+use crate::architecture::{Architecture, Op, Step};
+
+const CONVOLUTIONS: [(&str, &[&str], usize, usize); 13] = [
+    ("conv1_1", &["features.0"], 3, 64),
+    ("conv1_2", &["features.2"], 64, 64),
+    ("conv2_1", &["features.5"], 64, 128),
+    ("conv2_2", &["features.7"], 128, 128),
+    ("conv3_1", &["features.10"], 128, 256),
+    ("conv3_2", &["features.12"], 256, 256),
+    ("conv3_3", &["features.14"], 256, 256),
+    ("conv4_1", &["features.17"], 256, 512),
+    ("conv4_2", &["features.19"], 512, 512),
+    ("conv4_3", &["features.21"], 512, 512),
+    ("conv5_1", &["features.24"], 512, 512),
+    ("conv5_2", &["features.26"], 512, 512),
+    ("conv5_3", &["features.28"], 512, 512),
+];
+
+/// VGG16: 138,357,544 parameters, input `(batch, 3, height, width)`, in training 224 × 224.
+///
+/// Taps: `conv1_1` … `conv5_3` (each after its ReLU), `pool1` … `pool5`, `fc6`, `relu6`, `fc7`, `relu7` (4096 each), `logits`
+/// (1000) and `relu8`, the logits' positive part. Of the fully connected layers torchvision's names (`classifier.0`) and
+/// timm's, which keeps them as convolutions (`pre_logits.fc1`), are known.
+pub fn vgg16() -> Architecture {
+    let mut vgg = vgg16_features();
+    let linear = |tap, names, input, output| Step { tap, op: Op::Linear { names, input, output } };
+    let relu = |tap| Step { tap, op: Op::Relu };
+    vgg.name = "vgg16";
+    vgg.steps.extend([
+        Step { tap: "avgpool", op: Op::AdaptiveAvgPool(7) },
+        linear("fc6", &["classifier.0", "pre_logits.fc1"], 512 * 7 * 7, 4096),
+        relu("relu6"),
+        linear("fc7", &["classifier.3", "pre_logits.fc2"], 4096, 4096),
+        relu("relu7"),
+        linear("logits", &["classifier.6", "head.fc"], 4096, 1000),
+        relu("relu8"),
+    ]);
+    vgg
+}
+
+/// The convolutions of VGG16 alone: 14,714,688 parameters, taps up to `pool5`.
+pub fn vgg16_features() -> Architecture {
+    let mut steps = Vec::new();
+    let mut pools = ["pool1", "pool2", "pool3", "pool4", "pool5"].into_iter();
+    for (i, &(tap, names, input, output)) in CONVOLUTIONS.iter().enumerate() {
+        let op = Op::ConvRelu { names, input, output, kernel: 3, stride: 1, padding: 1 };
+        steps.push(Step { tap, op });
+        let last = CONVOLUTIONS.get(i + 1).is_none_or(|next| next.0[..5] != tap[..5]);
+        if let Some(tap) = last.then(|| pools.next()).flatten() {
+            steps.push(Step { tap, op: Op::MaxPool(Pool2d::new(2, 2)) });
+        }
+    }
+    Architecture { name: "vgg16_features", steps }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Group;
+
+    #[test]
+    fn has_the_published_numbers_of_parameters() {
+        let parameters = vgg16().parameters();
+        let count = |group| {
+            parameters.iter().filter(|p| p.group == group).map(|p| p.count()).sum::<usize>()
+        };
+        assert_eq!(count(Group::Convolution), 14_714_688);
+        assert_eq!(count(Group::FullyConnected), 123_642_856);
+        assert_eq!(parameters.iter().map(|p| p.count()).sum::<usize>(), 138_357_544);
+        let taps: Vec<_> = vgg16_features().taps().collect();
+        assert_eq!(
+            taps.join(" "),
+            "conv1_1 conv1_2 pool1 conv2_1 conv2_2 pool2 conv3_1 conv3_2 conv3_3 pool3 \
+             conv4_1 conv4_2 conv4_3 pool4 conv5_1 conv5_2 conv5_3 pool5"
+        );
+    }
+}
