@@ -1,17 +1,23 @@
 //! Features, linear SVM, grid search, fine-tuning, PCA.
 
+pub mod classifier;
 mod cross_validate;
 mod dual;
 mod error;
+pub mod evaluation;
+pub mod extract;
 mod folds;
 mod gram;
 mod rows;
+pub mod stages;
 pub mod svm;
 #[cfg(test)]
 mod synthetic;
 
+pub use classifier::Classifier;
 pub use cross_validate::{CrossValidation, cross_validate};
 pub use error::Error;
 pub use folds::stratified_folds;
 pub use gram::Gram;
 pub use rows::{Rows, l2_normalise};
+pub use stages::KINDS;

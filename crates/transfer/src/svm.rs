@@ -23,9 +23,9 @@ impl Default for Stopping {
     }
 }
 
-/// One-vs-rest linear classifiers: weights `(classes, features)` and an intercept each.
+/// Linear decision functions, one a class: weights `(classes, features)` and an intercept each.
 #[derive(Clone, Debug, PartialEq)]
-pub struct LinearSvm {
+pub struct LinearModel {
     weights: Vec<f32>,
     intercepts: Vec<f32>,
     features: usize,
@@ -35,7 +35,7 @@ pub struct LinearSvm {
 #[derive(Clone, Debug)]
 pub struct Fit {
     /// The classifiers.
-    pub model: LinearSvm,
+    pub model: LinearModel,
     /// Passes over the coordinates, for the class that took most.
     pub sweeps: usize,
     /// The largest projected gradient left in any class; above the tolerance when the passes ran out.
@@ -67,7 +67,7 @@ pub fn fit(
     Ok(Fit {
         sweeps: solved.iter().map(|(s, ..)| s.sweeps).max().unwrap_or(0),
         violation: solved.iter().map(|(s, ..)| s.violation).fold(0.0, f64::max),
-        model: LinearSvm {
+        model: LinearModel {
             intercepts: solved.iter().map(|&(.., b)| b).collect(),
             weights: solved.into_iter().flat_map(|(_, w, _)| w).collect(),
             features: rows.columns(),
@@ -75,7 +75,7 @@ pub fn fit(
     })
 }
 
-impl LinearSvm {
+impl LinearModel {
     /// A machine from its weights `(classes, features)`, row after row, and intercepts `(classes)`.
     ///
     /// # Errors
@@ -139,7 +139,7 @@ impl LinearSvm {
     /// The class with the highest decision value of each row; the first of equals.
     ///
     /// # Errors
-    /// As [`LinearSvm::decision`].
+    /// As [`LinearModel::decision`].
     pub fn predict(&self, rows: Rows<'_>) -> Result<Vec<usize>, Error> {
         Ok(self.decision(rows)?.chunks_exact(self.classes()).map(argmax).collect())
     }

@@ -1,0 +1,87 @@
+use schemars::JsonSchema;
+use sconce_core::{Context, Error, Input, Output, Resources, Result, Stage, Threads};
+use sconce_data::{Features, Metrics};
+use serde::{Deserialize, Serialize};
+
+use super::{choose, train, yes};
+use crate::Rows;
+use crate::classifier::{Classifier, Method};
+use crate::svm::{self, Stopping};
+
+/// Fits linear support vector machines, one class against the rest: scikit-learn's `LinearSVC`.
+///
+/// Squared hinge, L2 penalty, the intercept penalised as the weight of a feature that is always 1.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FitSvm {
+    /// The features, with classes.
+    pub features: Input<Features>,
+    /// Weight of the errors against the penalty. 1 by default, or what `c_from` chose.
+    #[serde(default)]
+    pub c: Option<f64>,
+    /// A choice of C by cross-validation, in the place of `c`: output `best` of kind `cross-validate`.
+    #[serde(default)]
+    pub c_from: Option<Input<Metrics>>,
+    /// Whether rows are divided by their Euclidean norm.
+    #[serde(default = "yes")]
+    pub normalize: bool,
+    /// The split to fit on; empty for all rows.
+    #[serde(default = "train")]
+    pub split: String,
+    /// Largest projected gradient of the dual at which a machine counts as fitted.
+    #[serde(default = "tolerance")]
+    pub tolerance: f64,
+}
+
+fn tolerance() -> f64 {
+    Stopping::default().tolerance
+}
+
+impl Stage for FitSvm {
+    const KIND: &'static str = "fit-svm";
+    const VERSION: u32 = 1;
+    const OUTPUTS: &'static [Output] = &[Output::of::<Classifier>("model", "the classifier")];
+
+    fn resources(&self) -> Resources {
+        Resources { threads: Threads::All, memory: 2 * Resources::GIB, gpu: false }
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.c.is_some() && self.c_from.is_some() {
+            return Err(Error::parameter("c", "expected either `c` or `c_from`, not both"));
+        }
+        if self.c.is_some_and(|c| !(c.is_finite() && c > 0.0)) {
+            return Err(Error::parameter("c", "expected a positive number"));
+        }
+        if !(self.tolerance.is_finite() && self.tolerance > 0.0) {
+            return Err(Error::parameter("tolerance", "expected a positive number"));
+        }
+        Ok(())
+    }
+
+    fn run(&self, ctx: &Context) -> Result<()> {
+        let features = ctx.input(&self.features)?;
+        let c = match ctx.optional(&self.c_from)? {
+            Some(chosen) => chosen.get("c")?,
+            None => self.c.unwrap_or(1.0),
+        };
+        let chosen = choose(&features, &self.split, self.normalize)?;
+        let rows = Rows::new(&chosen.values, features.dimension()).map_err(Error::other)?;
+        let classes = features.examples().classes.clone();
+        let stopping = Stopping { tolerance: self.tolerance, ..Stopping::default() };
+        let fit =
+            svm::fit(rows, &chosen.labels, classes.len(), c, stopping).map_err(Error::other)?;
+        if fit.violation > self.tolerance {
+            ctx.note(format!(
+                "stopped after {} passes with a projected gradient of {:.1e}, above the tolerance {:.1e}",
+                fit.sweeps, fit.violation, self.tolerance
+            ));
+        }
+        ctx.metric("c", c);
+        let method = Method::LinearSvm { c };
+        ctx.write(
+            "model",
+            &Classifier { model: fit.model, classes, normalize: self.normalize, method },
+        )
+    }
+}

@@ -1,0 +1,60 @@
+//! The kinds of this crate: one file each.
+
+mod cross_validate;
+mod evaluate;
+mod extract_features;
+mod fit_svm;
+
+use sconce_core::Kind;
+use sconce_core::Result;
+use sconce_data::Features;
+
+pub use cross_validate::CrossValidate;
+pub use evaluate::Evaluate;
+pub use extract_features::ExtractFeatures;
+pub use fit_svm::FitSvm;
+
+/// The kinds of this crate.
+pub const KINDS: &[Kind] = &[
+    Kind::of::<ExtractFeatures>(),
+    Kind::of::<FitSvm>(),
+    Kind::of::<CrossValidate>(),
+    Kind::of::<Evaluate>(),
+];
+
+/// Rows of one split to fit on or to test: their places, values and labels.
+struct Chosen {
+    places: Vec<usize>,
+    values: Vec<f32>,
+    labels: Vec<usize>,
+}
+
+/// The labelled rows of the split called `split` (all rows where it is empty), L2-normalised if asked for.
+fn choose(features: &Features, split: &str, normalize: bool) -> Result<Chosen> {
+    let examples = features.examples();
+    let places = match split {
+        "" => (0..features.len()).collect(),
+        split => examples.in_split(split)?,
+    };
+    let labels = examples.labels_of(&places)?.into_iter().map(|label| label as usize).collect();
+    let mut values = features.gather(&places);
+    if normalize {
+        crate::l2_normalise(&mut values, features.dimension());
+    }
+    Ok(Chosen { places, values, labels })
+}
+
+/// The default of parameters called `split` of kinds that fit.
+fn train() -> String {
+    "train".to_owned()
+}
+
+/// The default of parameters called `split` of kinds that test.
+fn test() -> String {
+    "test".to_owned()
+}
+
+/// The default of parameters called `normalize`.
+const fn yes() -> bool {
+    true
+}
