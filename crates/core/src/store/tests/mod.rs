@@ -157,13 +157,13 @@ fn many_files_are_committed_together() {
     let (folder, store) = fresh();
     let out = folder.path().join("out");
     let texts: Vec<_> =
-        (0..700).map(|i| (format!("d{}/{i}", i % 7), format!("{}", i % 650))).collect();
+        (0..90).map(|i| (format!("d{}/{i}", i % 7), format!("{}", i % 70))).collect();
     let files: Vec<_> = texts.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
     put(&out, &files);
     let wanted = crate::Files::from_folder(&out).unwrap().digest();
     assert_eq!(store.import(&out).unwrap().digest, wanted);
-    assert_eq!(store.files(&wanted).unwrap().len(), 700);
-    assert_eq!(store.usage().unwrap().blobs.number, 651);
+    assert_eq!(store.files(&wanted).unwrap().len(), 90);
+    assert_eq!(store.usage().unwrap().blobs.number, 71);
 }
 
 #[cfg(unix)]
