@@ -21,7 +21,9 @@ use crate::{Digest, Error, Member, Result};
 /// Larger files are linked where they cannot be shared by reflink, smaller ones copied, in bytes.
 const COPY: u64 = 1 << 20;
 
-type Record = BTreeMap<String, Known>;
+/// What was put under each name; several while an interrupted call may have put the one or the
+/// other.
+type Record = BTreeMap<String, Vec<Known>>;
 
 impl Store {
     /// Makes `to` show this tree; returns whether there was anything to do.
@@ -56,21 +58,17 @@ impl Store {
         if shows(&bytes) {
             return Ok(false);
         }
-        let record: Record = stat_index::decode(&bytes)
-            .map(|record| record.entries)
-            .unwrap_or_default()
-            .into_iter()
-            .map(|(name, known)| (name.to_owned(), known))
-            .collect();
+        let mut record = Record::new();
+        for (name, known) in stat_index::decode(&bytes).map(|r| r.entries).unwrap_or_default() {
+            record.entry(name.to_owned()).or_default().push(known);
+        }
         let members = self.tree(tree)?;
         let view = View { store: self, to: &to };
         // What will be put is recorded first: should this process be killed, the next one knows
         // it for its own by the digest.
         let mut planned = record.clone();
         for (name, member) in &members {
-            if record.get(name).is_none_or(|old| old.digest != member.digest) {
-                planned.insert(name.clone(), unknown(member));
-            }
+            planned.entry(name.clone()).or_default().push(unknown(member));
         }
         view.write_record(&record_path, &Digest::of(b""), &planned)?;
         view.remove_stale(&record, &members)?;
@@ -87,8 +85,11 @@ struct View<'a> {
 
 impl View<'_> {
     fn write_record(&self, path: &Path, tree: &Digest, record: &Record) -> Result<()> {
-        let entries = record.iter().map(|(name, known)| (name.as_str(), *known));
-        self.store.write_cache(path, &stat_index::encode(tree, entries))
+        let entries: Vec<_> = record
+            .iter()
+            .flat_map(|(name, known)| known.iter().map(|known| (name.as_str(), *known)))
+            .collect();
+        self.store.write_cache(path, &stat_index::encode(tree, entries.into_iter()))
     }
 
     /// Removes what was put earlier and is not in the tree. What the user changed is the user's.
@@ -96,7 +97,7 @@ impl View<'_> {
         for (name, known) in record {
             let path = self.to.join(name);
             let _ = std::fs::remove_file(partial(&path));
-            if members.contains_key(name) || !is_ours(&path, known) {
+            if members.contains_key(name) || !known.iter().any(|known| is_ours(&path, known)) {
                 continue;
             }
             std::fs::remove_file(&path).at(&path)?;
@@ -113,19 +114,21 @@ impl View<'_> {
     fn put(&self, record: &Record, members: &BTreeMap<String, Member>) -> Result<Record> {
         std::fs::create_dir_all(self.to).at(self.to)?;
         let mut folders = BTreeSet::new();
-        let mut shown = Record::new();
-        for (name, member) in members {
+        for name in members.keys() {
+            self.make_folders(name, &mut folders)?;
+        }
+        let put = |(name, member): (&String, &Member)| -> Result<(String, Vec<Known>)> {
             let path = self.to.join(name);
-            let old = record.get(name).filter(|old| old.digest == member.digest);
-            if old.is_none_or(|old| !is_same(&path, old)) {
-                self.make_folders(name, &mut folders)?;
+            let old = record.get(name).map_or(&[][..], Vec::as_slice);
+            let same = |old: &Known| old.digest == member.digest && is_same(&path, old);
+            if !old.iter().any(same) {
                 self.put_file(member, &path)?;
             }
             let metadata = std::fs::symlink_metadata(&path).at(&path)?;
             let known = Known { stat: Stat::of(&metadata), ..unknown(member) };
-            shown.insert(name.clone(), known);
-        }
-        Ok(shown)
+            Ok((name.clone(), vec![known]))
+        };
+        members.par_iter().map(put).collect()
     }
 
     /// Makes the folders above a file, none of them through a link.

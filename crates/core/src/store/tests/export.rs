@@ -91,7 +91,7 @@ fn what_a_killed_export_put_is_known_for_ours() {
         digest: Digest::of(text.as_bytes()),
         settled: true,
     };
-    let planned = [("a", member("1")), ("b/c", member("2"))];
+    let planned = [("a", member("0")), ("a", member("1")), ("b/c", member("2"))];
     let nothing = Digest::of(b"");
     store.write_cache(&record, &stat_index::encode(&nothing, planned.into_iter())).unwrap();
     put(&to, &[("a", "1"), ("b/c", "2")]);

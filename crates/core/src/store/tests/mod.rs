@@ -166,7 +166,7 @@ fn many_files_are_committed_together() {
     assert_eq!(store.usage().unwrap().blobs.number, 71);
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[test]
 fn links_pipes_and_odd_names_are_refused_with_their_path() {
     use std::os::unix::ffi::OsStrExt;
