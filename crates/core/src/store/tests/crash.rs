@@ -20,7 +20,12 @@ fn commit_numbered(store: &Store, number: u64) -> Receipt {
     commit(store, number, &files)
 }
 
-/// Commits cell after cell until it is killed.
+/// Where the children show their last cell.
+fn view(store: &Store) -> PathBuf {
+    store.root().with_file_name("view")
+}
+
+/// Commits and shows cell after cell until it is killed.
 #[test]
 fn child_that_commits() {
     let Some((folder, first)) = as_child() else {
@@ -29,7 +34,8 @@ fn child_that_commits() {
     let store = Store::open(&folder).unwrap();
     println!("\nready");
     for number in first.parse::<u64>().unwrap().. {
-        commit_numbered(&store, number);
+        let receipt = commit_numbered(&store, number);
+        store.export(&tree_of(&receipt), &view(&store)).unwrap();
     }
 }
 
@@ -56,6 +62,7 @@ fn assert_whole(store: &Store) {
 #[test]
 fn killed_at_any_moment_nothing_is_half_written() {
     let (_folder, store) = fresh();
+    std::fs::create_dir(view(&store)).unwrap();
     for round in 0..20_u64 {
         let mut one = child("crash::child_that_commits", store.root(), &(round * 100).to_string());
         wait_for(&mut one, "ready");
@@ -63,6 +70,14 @@ fn killed_at_any_moment_nothing_is_half_written() {
         one.kill().unwrap();
         one.wait().unwrap();
         assert_whole(&store);
+        // Of the view, any file may be any cell's, but is whole.
+        for (name, text) in texts(&view(&store)) {
+            let number = match name.strip_prefix("own/") {
+                Some(number) => number.parse().unwrap(),
+                None => text.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0),
+            };
+            assert!(content(number).contains(&(name, text)));
+        }
     }
     assert!(!store.keys().unwrap().is_empty());
     // What the killed ones left in scratch goes when the store is opened next.
@@ -70,6 +85,10 @@ fn killed_at_any_moment_nothing_is_half_written() {
     assert_eq!(again.usage().unwrap().scratch, Count::default());
     let left = std::fs::read_dir(store.root().join("scratch")).unwrap().count();
     assert_eq!(left, 0);
+    // Nothing of what the killed ones showed is taken for the user's.
+    let shown = commit_numbered(&again, 7);
+    again.export(&tree_of(&shown), &view(&store)).unwrap();
+    assert_eq!(texts(&view(&store)), content(7).into_iter().collect());
     // The rest of the work gives what an undisturbed run gives.
     let (_other, undisturbed) = fresh();
     for number in [0, 100, 101] {
