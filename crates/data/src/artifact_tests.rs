@@ -92,7 +92,7 @@ fn broken_images_are_all_named() {
     let path = folder.path().join("broken");
     std::fs::write(&path, "not an image").unwrap();
     let set = ImageSet::encoded(examples(2), Color::Rgb, vec![path.clone(), path]).unwrap();
-    insta::assert_snapshot!(set.check_images().unwrap_err(), @r"
+    insta::assert_snapshot!(set.check_images(|_| Ok(())).unwrap_err(), @r"
     2 images cannot be used:
       image `train/0.png`: expected a JPEG, PNG or GIF file
       image `train/1.png`: expected a JPEG, PNG or GIF file

@@ -106,6 +106,13 @@ impl Features {
         rows.iter().flat_map(|&row| self.row(row)).copied().collect()
     }
 
+    /// Writes the rows `rows` as features of `examples` into `folder` (of `ctx.output("…")`).
+    pub fn write_rows(&self, rows: &[usize], examples: &Examples, folder: &Path) -> Result<()> {
+        let mut writer = FeaturesWriter::create(folder, examples, &self.shape)?;
+        rows.iter().try_for_each(|&row| writer.push(self.row(row)))?;
+        writer.finish()
+    }
+
     /// The same numbers with other labels or splits.
     pub fn with_examples(&self, examples: Examples) -> Result<Self> {
         let features = Self { examples, ..self.clone() };

@@ -226,9 +226,19 @@ impl ImageSet {
     }
 
     /// Decodes every image once and throws it away: an error that names all broken ones.
-    pub fn check_images(&self) -> Result<()> {
-        let results = (0..self.len()).into_par_iter().map(|i| self.decode(i).map(drop)).collect();
-        all_or_errors(results).map(drop)
+    ///
+    /// `progress` gets the number of images done now and then.
+    pub fn check_images(&self, mut progress: impl FnMut(usize) -> Result<()>) -> Result<()> {
+        /// Enough for all threads, few enough to be stopped soon.
+        const BATCH: usize = 256;
+        let mut errors = Vec::new();
+        let all: Vec<_> = (0..self.len()).collect();
+        for places in all.chunks(BATCH) {
+            let check = |&i: &usize| self.decode(i).err();
+            errors.extend(places.par_iter().map(check).collect::<Vec<_>>().into_iter().flatten());
+            progress(places[places.len() - 1] + 1)?;
+        }
+        all_or_errors(errors.into_iter().map(Err::<(), _>).collect()).map(drop)
     }
 }
 

@@ -1,0 +1,119 @@
+//! Image sets from folders: a folder for each class.
+
+use std::collections::BTreeSet;
+
+use sconce_core::{Error, Files, Result};
+
+use crate::examples::Examples;
+use crate::image::Color;
+use crate::image_set::ImageSet;
+
+/// Folders at the top that are splits unless said otherwise, in the order that splits get.
+pub const SPLIT_NAMES: [&str; 5] = ["train", "val", "valid", "validation", "test"];
+
+/// Endings of files that hold no image and are passed over (and told).
+const OTHER: [&str; 14] =
+    ["txt", "md", "rst", "json", "csv", "tsv", "xml", "html", "pdf", "mat", "py", "db", "ini", "m"];
+
+/// What was found in a folder besides the images.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PassedOver {
+    /// Files that hold no image by their ending, and hidden files.
+    pub files: Vec<String>,
+}
+
+/// The images below a folder: `SPLIT/CLASS/…`, `CLASS/…`, or files without classes.
+///
+/// Top folders are splits when `splits` names them, or, without `splits`, when all are called as
+/// in [`SPLIT_NAMES`]. The class is the next folder; deeper folders belong to it. Images are
+/// ordered by split, then by path. Nothing is decoded: [`ImageSet::check_images`] does that.
+pub fn read(
+    files: &Files,
+    color: Color,
+    splits: Option<&[String]>,
+) -> Result<(ImageSet, PassedOver)> {
+    let mut passed_over = PassedOver::default();
+    let mut images = Vec::new();
+    for (name, _, path) in files.iter() {
+        let hidden = name.split('/').any(|part| part.starts_with('.') || part == "__MACOSX");
+        let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
+        if hidden || ending.is_none_or(|ending| OTHER.contains(&ending.as_str())) {
+            passed_over.files.push(name.to_owned());
+        } else {
+            images.push((name, path));
+        }
+    }
+    if images.is_empty() {
+        return Err(Error::message(format!("no image among {} files", files.len())));
+    }
+    let splits = find_splits(&images, splits)?;
+    let mut rows = Vec::new();
+    for (name, path) in images {
+        let (split, rest) = match name.split_once('/') {
+            Some((top, rest)) if !splits.is_empty() => {
+                let split = splits.iter().position(|split| split == top).ok_or_else(|| {
+                    Error::message(format!(
+                        "`{name}`: expected a split folder at the top: {}",
+                        splits.join(", ")
+                    ))
+                })?;
+                (split, rest)
+            }
+            None if !splits.is_empty() => {
+                return Err(Error::message(format!(
+                    "`{name}` is in no split folder; there are: {}",
+                    splits.join(", ")
+                )));
+            }
+            _ => (0, name),
+        };
+        rows.push((split, name, rest.split_once('/').map(|(class, _)| class), path));
+    }
+    rows.sort();
+    let classes: BTreeSet<_> = rows.iter().filter_map(|(_, _, class, _)| *class).collect();
+    if let Some((_, name, ..)) = rows.iter().find(|(_, _, class, _)| class.is_none())
+        && !classes.is_empty()
+    {
+        return Err(Error::message(format!(
+            "`{name}` is in no class folder, but other images are in: {}",
+            classes.into_iter().take(8).collect::<Vec<_>>().join(", ")
+        )));
+    }
+    let classes: Vec<&str> = classes.into_iter().collect();
+    let label = |class: &&str| classes.binary_search(class).unwrap_or_default() as u32;
+    let examples = Examples {
+        ids: rows.iter().map(|(_, name, ..)| (*name).to_owned()).collect(),
+        labels: rows.iter().filter_map(|(_, _, class, _)| class.as_ref().map(label)).collect(),
+        split: match splits.is_empty() {
+            true => Vec::new(),
+            false => rows.iter().map(|(split, ..)| *split as u32).collect(),
+        },
+        classes: classes.iter().map(|&class| class.to_owned()).collect(),
+        splits,
+    };
+    let paths = rows.iter().map(|(.., path)| (*path).to_owned()).collect();
+    Ok((ImageSet::encoded(examples, color, paths)?, passed_over))
+}
+
+fn find_splits(
+    images: &[(&str, &std::path::Path)],
+    wanted: Option<&[String]>,
+) -> Result<Vec<String>> {
+    let tops: BTreeSet<_> =
+        images.iter().filter_map(|(name, _)| name.split_once('/').map(|(top, _)| top)).collect();
+    if let Some(wanted) = wanted {
+        if let Some(missing) = wanted.iter().find(|split| !tops.contains(split.as_str())) {
+            let tops: Vec<_> = tops.into_iter().take(8).collect();
+            return Err(Error::parameter(
+                "splits",
+                format!("no images in a folder `{missing}`; the folders are: {}", tops.join(", ")),
+            ));
+        }
+        return Ok(wanted.to_vec());
+    }
+    if tops.iter().all(|top| SPLIT_NAMES.contains(top)) {
+        let there = SPLIT_NAMES.iter().filter(|split| tops.contains(*split));
+        return Ok(there.map(|&split| split.to_owned()).collect());
+    }
+    Ok(Vec::new())
+}

@@ -1,0 +1,51 @@
+use schemars::JsonSchema;
+use sconce_core::{Context, Folder, Input, Output, Resources, Result, Stage, Threads};
+use serde::{Deserialize, Serialize};
+
+use crate::image::Color;
+use crate::image_folder;
+use crate::image_set::ImageSet;
+
+/// Reads images from a folder with one folder for each class, as `CLASS/…` or `SPLIT/CLASS/…`;
+/// files without class folders are images without classes.
+///
+/// JPEG, PNG and GIF. Every image is decoded once: broken ones are reported by name, all in one
+/// message, and none is passed over. Hidden files and files that hold no image by their ending
+/// (`README.md`) are left out and told.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImageFolder {
+    /// The files, such as those of `fetch` or `file`.
+    pub files: Input<Folder>,
+    /// What images are decoded to: `rgb` or `grey`.
+    #[serde(default)]
+    pub color: Color,
+    /// Folders at the top that are splits, in their order. Without it, they are splits when all
+    /// of them are called `train`, `val`, `valid`, `validation` or `test`. An empty list: none.
+    #[serde(default)]
+    pub splits: Option<Vec<String>>,
+}
+
+impl Stage for ImageFolder {
+    const KIND: &'static str = "image-folder";
+    const VERSION: u32 = 1;
+    const OUTPUTS: &'static [Output] =
+        &[Output::of::<ImageSet>("images", "the images, with classes and splits")];
+
+    fn resources(&self) -> Resources {
+        Resources { threads: Threads::All, ..Resources::default() }
+    }
+
+    fn run(&self, ctx: &Context) -> Result<()> {
+        let Folder(files) = ctx.input(&self.files)?;
+        let (images, passed_over) = image_folder::read(&files, self.color, self.splits.as_deref())?;
+        if let Some(first) = passed_over.files.first() {
+            let n = passed_over.files.len();
+            ctx.note(format!("{n} files that are no images were left out, such as `{first}`"));
+        }
+        images.check_images(|done| ctx.progress(done, images.len(), "images"))?;
+        ctx.metric("images", images.len() as f64);
+        ctx.metric("classes", images.examples().classes.len() as f64);
+        ctx.write("images", &images)
+    }
+}

@@ -1,0 +1,32 @@
+//! The kinds of stages, one file each: parameters and `run`. The methods are the modules beside.
+
+mod deduplicate;
+mod duplicates;
+mod fetch;
+mod image_folder;
+mod mnist;
+mod resplit;
+#[cfg(test)]
+mod tests;
+mod weights;
+
+use sconce_core::Kind;
+
+pub use deduplicate::Deduplicate;
+pub use duplicates::Duplicates;
+pub use fetch::{ByteSize, Fetch};
+pub use image_folder::ImageFolder;
+pub use mnist::Mnist;
+pub use resplit::Resplit;
+pub use weights::ReadWeights;
+
+/// The kinds of this crate.
+pub const KINDS: &[Kind] = &[
+    Kind::of::<Fetch>(),
+    Kind::of::<ImageFolder>(),
+    Kind::of::<Mnist>(),
+    Kind::of::<ReadWeights>(),
+    Kind::of::<Duplicates>(),
+    Kind::of::<Deduplicate>(),
+    Kind::of::<Resplit>(),
+];

@@ -1,0 +1,49 @@
+use schemars::JsonSchema;
+use sconce_core::{Context, Error, Input, Output, Result, Stage};
+use serde::{Deserialize, Serialize};
+
+use crate::features::Features;
+use crate::split;
+
+/// Splits features anew at random, class by class: `train` of each class to train, the others to
+/// test. With `matrix.repeat = [0, 1, 2, 3, 4]` a result can be given with its deviation.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Resplit {
+    /// The features; their splits are forgotten.
+    pub features: Input<Features>,
+    /// Examples of each class for training.
+    #[schemars(range(min = 1))]
+    pub train: usize,
+    /// Examples of each class for testing; by default all the others.
+    #[serde(default)]
+    pub test: Option<usize>,
+    /// The number of the split: each gives another.
+    #[serde(default)]
+    pub repeat: u64,
+}
+
+impl Stage for Resplit {
+    const KIND: &'static str = "resplit";
+    const VERSION: u32 = 1;
+    const OUTPUTS: &'static [Output] =
+        &[Output::of::<Features>("features", "the features with splits `train` and `test`")];
+    const SEEDED: bool = true;
+
+    fn check(&self) -> Result<()> {
+        for (key, count) in [("train", Some(self.train)), ("test", self.test)] {
+            if count == Some(0) {
+                return Err(Error::parameter(key, "expected at least 1"));
+            }
+        }
+        Ok(())
+    }
+
+    fn run(&self, ctx: &Context) -> Result<()> {
+        let features: Features = ctx.input(&self.features)?;
+        let mut generator = ctx.rng(&format!("split {}", self.repeat));
+        let (examples, places) =
+            split::resplit(features.examples(), self.train, self.test, &mut generator)?;
+        features.write_rows(&places, &examples, &ctx.output("features")?)
+    }
+}
