@@ -7,9 +7,15 @@
 pub mod activation;
 pub mod conv;
 mod cpu;
+pub mod dropout;
 mod kernel;
+pub mod linear;
+pub mod loss;
+pub mod norm;
 pub mod pool;
+pub mod reversal;
 mod scratch;
+pub mod separable;
 mod slices;
 #[cfg(test)]
 mod testing;

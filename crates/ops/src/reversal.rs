@@ -1,0 +1,59 @@
+//! The gradient reversal layer of domain-adversarial training.
+
+use crate::cpu::by_dtype;
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType};
+
+/// `x` itself, whose gradient is multiplied by `−strength`.
+///
+/// Any shape. Ganin and Lempitsky, "Unsupervised domain adaptation by backpropagation", 2015.
+pub fn gradient_reversal(x: &Tensor, strength: f64) -> Result<Tensor> {
+    if x.device().is_cpu() && matches!(x.dtype(), candle_core::DType::F32 | candle_core::DType::F64)
+    {
+        return x.contiguous()?.apply_op1(Reversal { strength });
+    }
+    // x·(−s) + (x·(1 + s)) without history: the value of x, the gradient of the first term
+    (x * -strength)? + (x.detach() * (1.0 + strength))?
+}
+
+struct Reversal {
+    strength: f64,
+}
+
+fn copy<T: WithDType>(s: &CpuStorage, l: &Layout) -> Result<CpuStorage> {
+    Ok(T::to_cpu_storage(crate::cpu::contiguous::<T>(s, l)?))
+}
+
+impl CustomOp1 for Reversal {
+    fn name(&self) -> &'static str {
+        "gradient-reversal"
+    }
+
+    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        Ok((by_dtype!(s.dtype(), copy(s, l))?, l.shape().clone()))
+    }
+
+    fn bwd(&self, _: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        (grad * -self.strength).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{gradients, max_difference, random, strided};
+    use candle_core::DType;
+
+    #[test]
+    fn the_value_stays_and_the_gradient_turns() -> Result<()> {
+        let x = strided(&random(1, &[3, 5])?)?;
+        for (dtype, tolerance) in [(DType::F64, 0.0), (DType::BF16, 0.02)] {
+            let x = x.to_dtype(dtype)?;
+            assert!(max_difference(&gradient_reversal(&x, 0.3)?, &x)? <= tolerance);
+            let turned = gradients(std::slice::from_ref(&x), |a| gradient_reversal(&a[0], 0.3))?;
+            let straight = gradients(std::slice::from_ref(&x), |a| a[0].contiguous()? * 1.0)?;
+            assert!(max_difference(&turned[0], &(&straight[0] * -0.3)?)? <= tolerance);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,229 @@
+//! Linear maps of the rows and columns of images: resizing and blurring, with their gradients.
+
+use crate::cpu::{build, by_dtype, contiguous, has_kernels, tensor, with_data};
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType, bail};
+use std::sync::Arc;
+
+/// A sparse matrix that makes a line of `len` numbers out of one of `input`.
+#[derive(Debug, Clone, PartialEq)]
+struct Line {
+    input: usize,
+    /// Where the terms of each output begin, and the end.
+    from: Vec<usize>,
+    /// Place in the input and weight.
+    terms: Vec<(usize, f64)>,
+}
+
+impl Line {
+    /// `terms(i)` lists the places and weights of output `i`.
+    fn new(input: usize, len: usize, mut terms: impl FnMut(usize) -> Vec<(usize, f64)>) -> Self {
+        let mut line = Self { input, from: vec![0], terms: vec![] };
+        for i in 0..len {
+            line.terms.extend(terms(i));
+            line.from.push(line.terms.len());
+        }
+        line
+    }
+
+    fn len(&self) -> usize {
+        self.from.len() - 1
+    }
+
+    fn of(&self, i: usize) -> &[(usize, f64)] {
+        &self.terms[self.from[i]..self.from[i + 1]]
+    }
+
+    fn transposed(&self) -> Self {
+        let mut terms = vec![vec![]; self.input];
+        for i in 0..self.len() {
+            for &(at, weight) in self.of(i) {
+                terms[at].push((i, weight));
+            }
+        }
+        Self::new(self.len(), self.input, |i| std::mem::take(&mut terms[i]))
+    }
+
+    fn dense(&self, like: &Tensor) -> Result<Tensor> {
+        let mut matrix = vec![0.0; self.len() * self.input];
+        for i in 0..self.len() {
+            for &(at, weight) in self.of(i) {
+                matrix[i * self.input + at] += weight;
+            }
+        }
+        Tensor::from_vec(matrix, (self.len(), self.input), like.device())?.to_dtype(like.dtype())
+    }
+}
+
+/// One map of the columns (vertical) and one of the rows (horizontal) of each plane.
+#[derive(Debug, Clone)]
+struct Separable {
+    name: &'static str,
+    vertical: Arc<Line>,
+    horizontal: Arc<Line>,
+}
+
+impl Separable {
+    fn apply(self, x: &Tensor) -> Result<Tensor> {
+        if has_kernels(x) {
+            return x.contiguous()?.apply_op1(self);
+        }
+        let (n, c, h, w) = x.dims4()?;
+        let rows = x.reshape((n * c * h, w))?.matmul(&self.horizontal.dense(x)?.t()?)?;
+        let rows = rows.reshape((n * c, h, ()))?;
+        let y = self.vertical.dense(x)?.broadcast_matmul(&rows)?;
+        y.reshape((n, c, self.vertical.len(), self.horizontal.len()))
+    }
+
+    fn run<T: WithDType>(&self, x: &[T], planes: usize) -> Vec<T> {
+        let (w, ow) = (self.horizontal.input, self.horizontal.len());
+        let (h, oh) = (self.vertical.input, self.vertical.len());
+        let weights = |line: &Line| -> Vec<(usize, T)> {
+            line.terms.iter().map(|&(at, weight)| (at, T::from_f64(weight))).collect()
+        };
+        let (across, down) = (weights(&self.horizontal), weights(&self.vertical));
+        build(planes * oh * ow, oh * ow, |plane, out| {
+            let x = &x[plane * h * w..][..h * w];
+            let mut rows = vec![T::zero(); h * ow];
+            for (x, row) in x.chunks(w.max(1)).zip(rows.chunks_mut(ow.max(1))) {
+                for (i, out) in row.iter_mut().enumerate() {
+                    let mut sum = T::zero();
+                    for &(at, weight) in
+                        &across[self.horizontal.from[i]..self.horizontal.from[i + 1]]
+                    {
+                        sum += x[at] * weight;
+                    }
+                    *out = sum;
+                }
+            }
+            for (i, out) in out.chunks_mut(ow.max(1)).enumerate() {
+                out.fill(T::zero());
+                for &(at, weight) in &down[self.vertical.from[i]..self.vertical.from[i + 1]] {
+                    for (o, &v) in out.iter_mut().zip(&rows[at * ow..][..ow]) {
+                        *o += v * weight;
+                    }
+                }
+            }
+        })
+    }
+}
+
+fn forward<T: WithDType>(op: &Separable, s: &CpuStorage, l: &Layout) -> Result<CpuStorage> {
+    let (n, c, _, _) = l.shape().dims4()?;
+    Ok(T::to_cpu_storage_owned(op.run(contiguous::<T>(s, l)?, n * c)))
+}
+
+fn backward<T: WithDType>(op: &Separable, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    let (n, c, _, _) = x.dims4()?;
+    let back = Separable {
+        name: op.name,
+        vertical: Arc::new(op.vertical.transposed()),
+        horizontal: Arc::new(op.horizontal.transposed()),
+    };
+    tensor(with_data::<T, _>(grad, |g| Ok(back.run(g, n * c)))?, x.shape())
+}
+
+impl CustomOp1 for Separable {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (n, c, _, _) = l.shape().dims4()?;
+        let shape = (n, c, self.vertical.len(), self.horizontal.len()).into();
+        Ok((by_dtype!(s.dtype(), forward(self, s, l))?, shape))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        by_dtype!(x.dtype(), backward(self, x, grad)).map(Some)
+    }
+}
+
+fn resize(
+    name: &'static str,
+    x: &Tensor,
+    [height, width]: [usize; 2],
+    line: impl Fn(usize, usize) -> Line,
+) -> Result<Tensor> {
+    let (_, _, h, w) = x.dims4()?;
+    if h * w == 0 || height * width == 0 {
+        bail!("resizing expects sizes of at least 1, got {h}x{w} to {height}x{width}");
+    }
+    let (vertical, horizontal) = (Arc::new(line(h, height)), Arc::new(line(w, width)));
+    Separable { name, vertical, horizontal }.apply(x)
+}
+
+/// Resizes `(batch, channels, height, width)` to `[height, width]` by linear interpolation between pixel centres.
+///
+/// PyTorch's `interpolate(mode="bilinear", align_corners=False)`; with `antialias` the triangle is as wide as the step
+/// between outputs when it shrinks (PyTorch's `antialias=True`, Pillow's `BILINEAR`).
+pub fn resize_bilinear(x: &Tensor, size: [usize; 2], antialias: bool) -> Result<Tensor> {
+    resize("resize-bilinear", x, size, |input, len| {
+        if antialias { triangle_line(input, len) } else { bilinear_line(input, len) }
+    })
+}
+
+/// Resizes `(batch, channels, height, width)` to `[height, width]`: output `i` is input `⌊i · input / output⌋`.
+///
+/// PyTorch's `interpolate(mode="nearest")`.
+pub fn resize_nearest(x: &Tensor, size: [usize; 2]) -> Result<Tensor> {
+    resize("resize-nearest", x, size, |input, len| {
+        Line::new(input, len, |i| vec![(i * input / len, 1.0)])
+    })
+}
+
+fn bilinear_line(input: usize, len: usize) -> Line {
+    let scale = input as f64 / len as f64;
+    Line::new(input, len, |i| {
+        let at = ((i as f64 + 0.5) * scale - 0.5).max(0.0);
+        let low = (at as usize).min(input - 1);
+        let high = (low + 1).min(input - 1);
+        let t = at - low as f64;
+        if high == low { vec![(low, 1.0)] } else { vec![(low, 1.0 - t), (high, t)] }
+    })
+}
+
+fn triangle_line(input: usize, len: usize) -> Line {
+    let scale = input as f64 / len as f64;
+    let reach = scale.max(1.0);
+    Line::new(input, len, |i| {
+        let centre = (i as f64 + 0.5) * scale;
+        let from = ((centre - reach + 0.5) as isize).max(0) as usize;
+        let to = ((centre + reach + 0.5) as usize).min(input);
+        let weight = |j: usize| (1.0 - ((j as f64 - centre + 0.5) / reach).abs()).max(0.0);
+        let total: f64 = (from..to).map(weight).sum();
+        (from..to).map(|j| (j, weight(j) / total)).collect()
+    })
+}
+
+/// Blurs `(batch, channels, height, width)` with a Gaussian of standard deviation `sigma` pixels, cut off to `kernel`
+/// pixels (odd) and normalised; the image is continued by reflection without its edge.
+///
+/// torchvision's `gaussian_blur`. Height and width must be above `kernel / 2`.
+pub fn gaussian_blur(x: &Tensor, kernel: usize, sigma: f64) -> Result<Tensor> {
+    let (_, _, h, w) = x.dims4()?;
+    if kernel.is_multiple_of(2) || !(sigma > 0.0 && sigma.is_finite()) {
+        bail!("blurring expects an odd kernel and a positive sigma, got {kernel} and {sigma}");
+    }
+    let half = kernel / 2;
+    if h.min(w) <= half {
+        bail!("blurring with kernel {kernel} expects an image above {half} pixels, got {h}x{w}");
+    }
+    let weight = |k: usize| (-0.5 * ((k as f64 - half as f64) / sigma).powi(2)).exp();
+    let total: f64 = (0..kernel).map(weight).sum();
+    let line = |len: usize| {
+        Arc::new(Line::new(len, len, |i| {
+            (0..kernel).map(|k| (reflect(i + k, half, len), weight(k) / total)).collect()
+        }))
+    };
+    Separable { name: "gaussian-blur", vertical: line(h), horizontal: line(w) }.apply(x)
+}
+
+/// Place `i − half` of a line of `len`, continued by reflection without its edge.
+fn reflect(i: usize, half: usize, len: usize) -> usize {
+    let at = i.abs_diff(half);
+    if at < len { at } else { 2 * (len - 1) - at }
+}
+
+#[cfg(test)]
+mod tests;
