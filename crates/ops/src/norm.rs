@@ -322,7 +322,7 @@ fn backward<T: WithDType>(
                 let (mut g_sum, mut gx_sum) = (0.0, 0.0);
                 for plane in planes {
                     let (x, g) = (&x[plane.clone()], &grad[plane]);
-                    g_sum += sum(x, g, &behind);
+                    g_sum += sum(x, g, behind);
                     gx_sum += sum(x, g, |x, g| behind(x, g) * (x - mean));
                 }
                 (g_sum, gx_sum * op.rate[c])
