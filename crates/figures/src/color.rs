@@ -105,7 +105,7 @@ pub fn series_color(index: usize) -> Color {
 #[serde(rename_all = "kebab-case")]
 pub enum ColorMap {
     /// Black to white.
-    Gray,
+    Grey,
     /// White to dark blue: counts and shares on paper.
     Blues,
     /// Purple to yellow (matplotlib's viridis).
@@ -145,7 +145,7 @@ impl ColorMap {
             return Color::hex(0xBB_BBBB);
         }
         let stops: &[u32] = match self {
-            Self::Gray => &[0, 0xFF_FFFF],
+            Self::Grey => &[0, 0xFF_FFFF],
             Self::Blues => &BLUES,
             Self::Viridis => &VIRIDIS,
             Self::Inferno => &INFERNO,
@@ -166,14 +166,14 @@ mod tests {
     fn maps_hit_their_ends_and_refuse_nothing() {
         assert_eq!(ColorMap::Viridis.at(0.0), Color::hex(0x44_0154));
         assert_eq!(ColorMap::Viridis.at(1.0), Color::hex(0xFD_E725));
-        assert_eq!(ColorMap::Gray.at(2.0), WHITE);
+        assert_eq!(ColorMap::Grey.at(2.0), WHITE);
         assert_eq!(ColorMap::Diverging.at(0.5), Color::hex(0xF7_F7F7));
         assert_eq!(ColorMap::Blues.at(f64::NAN), Color::hex(0xBB_BBBB));
     }
 
     #[test]
     fn sequential_maps_grow_in_lightness() {
-        for map in [ColorMap::Gray, ColorMap::Viridis, ColorMap::Inferno] {
+        for map in [ColorMap::Grey, ColorMap::Viridis, ColorMap::Inferno] {
             let steps: Vec<f64> =
                 (0..=50).map(|i| map.at(f64::from(i) / 50.0).luminance()).collect();
             assert!(steps.windows(2).all(|pair| pair[0] < pair[1] + 1e-3), "{map:?}");

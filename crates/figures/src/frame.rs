@@ -6,6 +6,8 @@ use crate::scene::{Scene, Text};
 
 /// Margin around a figure.
 pub const MARGIN: f64 = 16.0;
+/// Width that a small figure has at least, so that its caption is not a column of single words.
+pub const LEAST_WIDTH: f64 = 380.0;
 /// Font size of titles.
 pub const TITLE: f64 = 16.0;
 /// Font size of captions.

@@ -84,7 +84,7 @@ impl Grid {
 
     /// Draws the grid.
     pub fn scene(&self) -> Result<Scene> {
-        Ok(framed(&self.words, self.content()?, 0.0))
+        Ok(framed(&self.words, self.content()?, crate::frame::LEAST_WIDTH))
     }
 
     /// Draws the grid without its words, for a picture of several grids.

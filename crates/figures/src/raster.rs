@@ -149,12 +149,12 @@ mod tests {
     #[test]
     fn a_field_is_coloured_within_its_range() {
         let field = Field::new(2, 2, vec![0.0, 1.0, 2.0, 4.0]).unwrap();
-        let picture = field.picture(ColorMap::Gray, field.range());
+        let picture = field.picture(ColorMap::Grey, field.range());
         let values: Vec<u8> = picture.pixels().map(|pixel| pixel[0]).collect();
         assert_eq!(values, [0, 64, 128, 255]);
         let flat = Field::new(2, 1, vec![3.0, 3.0]).unwrap();
         assert!(flat.is_flat());
-        assert_eq!(flat.picture(ColorMap::Gray, flat.range()).as_raw(), &[0; 6]);
+        assert_eq!(flat.picture(ColorMap::Grey, flat.range()).as_raw(), &[0; 6]);
         assert!(Field::new(2, 2, vec![0.0; 3]).is_err());
         assert!(Field::new(0, 2, vec![]).is_err());
     }
@@ -169,11 +169,11 @@ mod tests {
     fn an_overlay_is_hot_where_the_field_is() {
         let photograph = RgbImage::from_pixel(8, 8, image::Rgb([100, 100, 100]));
         let field = Field::new(2, 1, vec![0.0, 1.0]).unwrap();
-        let laid = overlay(&photograph, &field, ColorMap::Gray, 0.5);
+        let laid = overlay(&photograph, &field, ColorMap::Grey, 0.5);
         assert_eq!(laid.dimensions(), (8, 8));
         assert_eq!(laid.get_pixel(0, 4)[0], 50);
         assert_eq!(laid.get_pixel(7, 4)[0], 178);
-        assert_eq!(overlay(&photograph, &field, ColorMap::Gray, 0.0), photograph);
+        assert_eq!(overlay(&photograph, &field, ColorMap::Grey, 0.0), photograph);
     }
 
     #[test]

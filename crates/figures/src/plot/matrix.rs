@@ -2,7 +2,7 @@
 
 use crate::color::{ColorMap, FRAME, GRID, INK, MUTED};
 use crate::font::{self, CAP_HEIGHT, Weight};
-use crate::frame::{LABEL, SMALL, Words, framed};
+use crate::frame::{LABEL, LEAST_WIDTH, SMALL, Words, framed};
 use crate::scene::{Anchor, Scene, Stroke, Text};
 use crate::ticks::fixed;
 use crate::{Error, Result};
@@ -98,7 +98,8 @@ impl Matrix {
         let cell_height = 28.0;
         let cell_width =
             (widest(&self.texts, SMALL) + 10.0).max(if columns > 20 { 24.0 } else { 36.0 });
-        let left = widest(&self.rows, SMALL).min(170.0).ceil() + 10.0;
+        let title_width = font::text_width(&self.row_title, LABEL, Weight::SemiBold);
+        let left = widest(&self.rows, SMALL).max(title_width).min(170.0).ceil() + 10.0;
         // Names of columns lie flat where they fit, and stand on their ends where they do not.
         let names = widest(&self.columns, SMALL);
         let upright = names > cell_width - 6.0;
@@ -171,7 +172,7 @@ impl Matrix {
                     .text(Text { content: text.clone(), color: INK, ..end.clone() }.centered_on(y));
             }
         }
-        Ok(framed(&self.words, scene, 0.0))
+        Ok(framed(&self.words, scene, LEAST_WIDTH))
     }
 
     fn check(&self) -> Result<()> {

@@ -4,6 +4,8 @@ pub mod bars;
 pub mod lines;
 pub mod matrix;
 
+pub mod from_table;
+
 mod axes;
 mod legend;
 mod panel;

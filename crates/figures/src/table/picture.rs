@@ -79,7 +79,7 @@ pub(super) fn draw(view: &View) -> Result<Scene> {
     }
     rule(&mut scene, y, 1.4);
     scene.height = y + 1.0;
-    Ok(framed(&view.words, scene, 0.0))
+    Ok(framed(&view.words, scene, crate::frame::LEAST_WIDTH))
 }
 
 fn put(scene: &mut Scene, text: Text, numeric: bool, start: f64, room: f64, y: f64) {

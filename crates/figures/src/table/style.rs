@@ -63,7 +63,8 @@ impl Style {
         whole.or_else(|| self.labels.get(&key)).cloned().or_else(plain_label).unwrap_or(text)
     }
 
-    fn name(&self, name: &str) -> String {
+    /// The label of a column.
+    pub fn name(&self, name: &str) -> String {
         self.labels.get(name).cloned().unwrap_or_else(|| name.to_owned())
     }
 }

@@ -1,0 +1,92 @@
+//! Kind `animation`.
+
+use image::imageops::{self, FilterType};
+use schemars::JsonSchema;
+use sconce_core::{Context, Error, Input, Output, Result, Stage};
+use sconce_data::{Figure, ImageSet};
+use serde::{Deserialize, Serialize};
+
+use super::pictures;
+use crate::animation::{Timing, gif};
+use crate::raster;
+
+/// Makes a GIF of the images of a set, in order, with the last one as PNG beside it.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Animation {
+    /// The frames, all of one size.
+    pub frames: Input<ImageSet>,
+    /// Takes every n-th frame, and the last.
+    #[serde(default = "one")]
+    pub every: usize,
+    /// Milliseconds that a frame is shown, in steps of 10.
+    #[serde(default = "frame")]
+    pub frame: u32,
+    /// Milliseconds that the last frame is shown.
+    #[serde(default = "last")]
+    pub last: u32,
+    /// Whole times that frames are enlarged, pixels staying squares.
+    #[serde(default = "times")]
+    pub enlarge: u32,
+    /// What is seen.
+    #[serde(default)]
+    pub caption: String,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn times() -> u32 {
+    1
+}
+
+fn frame() -> u32 {
+    Timing::default().frame
+}
+
+fn last() -> u32 {
+    Timing::default().last
+}
+
+impl Stage for Animation {
+    const KIND: &'static str = "animation";
+    const VERSION: u32 = 1;
+    const OUTPUTS: &'static [Output] =
+        &[Output::of::<Figure>("figure", "the animation as GIF, its last frame as PNG")];
+
+    fn check(&self) -> Result<()> {
+        if self.every == 0 {
+            return Err(Error::parameter("every", "expected 1 or more, found 0"));
+        }
+        if !(1..=32).contains(&self.enlarge) {
+            return Err(Error::parameter(
+                "enlarge",
+                format!("expected 1 to 32, found {}", self.enlarge),
+            ));
+        }
+        Ok(())
+    }
+
+    fn run(&self, ctx: &Context) -> Result<()> {
+        let images = ctx.input(&self.frames)?;
+        let count = images.len();
+        let chosen = (0..count).filter(|place| place % self.every == 0 || place + 1 == count);
+        let mut frames = Vec::new();
+        for place in chosen {
+            ctx.check_cancelled()?;
+            let image = pictures::pixels(&images, place)?;
+            let (width, height) = (image.width() * self.enlarge, image.height() * self.enlarge);
+            frames.push(match self.enlarge {
+                1 => image,
+                _ => imageops::resize(&image, width, height, FilterType::Nearest),
+            });
+        }
+        let bytes = gif(&frames, Timing { frame: self.frame, last: self.last })?;
+        let mut figure = Figure::new(&self.caption).with("animation.gif", bytes);
+        if let Some(last) = frames.last() {
+            figure = figure.with("last.png", raster::encode_png(last)?);
+        }
+        ctx.write("figure", &figure)
+    }
+}

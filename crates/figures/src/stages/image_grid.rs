@@ -1,0 +1,155 @@
+//! Kind `image-grid`.
+
+use schemars::JsonSchema;
+use sconce_core::{Context, Error, Inputs, Output, Result, Stage};
+use sconce_data::{Figure, ImageSet};
+use serde::{Deserialize, Serialize};
+
+use super::sample_sheet::check_cell;
+use super::{Names, pictures};
+use crate::Words;
+use crate::grid::{Cell, Grid, Row};
+
+/// Sets images of several stages side by side: a column for each image set, a row for each image, matched by name.
+///
+/// One image set alone is shown in rows of `across`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImageGrid {
+    /// The image sets, from left to right; the first decides the rows.
+    pub images: Inputs<ImageSet>,
+    /// Names of the columns; by default the stages with their coordinates.
+    #[serde(default)]
+    pub heads: Names,
+    /// Names of the images that are shown; by default the first `most`.
+    #[serde(default)]
+    pub only: Names,
+    /// Rows at most (images, where there is one set alone).
+    #[serde(default = "most")]
+    pub most: usize,
+    /// Images in a row of a single set.
+    #[serde(default = "across")]
+    pub across: usize,
+    /// Width of an image in CSS pixels.
+    #[serde(default = "cell")]
+    pub cell: f64,
+    /// Whether the class and the name of an image stand beside its row.
+    #[serde(default = "yes")]
+    pub labels: bool,
+    /// Above the grid.
+    #[serde(default)]
+    pub title: String,
+    /// Below the grid.
+    #[serde(default)]
+    pub caption: String,
+    /// Pixels of the PNG for each CSS pixel.
+    #[serde(default = "pictures::density")]
+    pub density: f64,
+}
+
+fn most() -> usize {
+    8
+}
+
+fn across() -> usize {
+    8
+}
+
+fn cell() -> f64 {
+    112.0
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Stage for ImageGrid {
+    const KIND: &'static str = "image-grid";
+    const VERSION: u32 = 1;
+    const OUTPUTS: &'static [Output] = &[Output::of::<Figure>("figure", "the grid as PNG")];
+
+    fn check(&self) -> Result<()> {
+        pictures::check_density(self.density)?;
+        check_cell(self.cell)?;
+        for (key, value) in [("most", self.most), ("across", self.across)] {
+            if value == 0 {
+                return Err(Error::parameter(key, "expected 1 or more, found 0"));
+            }
+        }
+        Ok(())
+    }
+
+    fn run(&self, ctx: &Context) -> Result<()> {
+        let sets = ctx.inputs(&self.images)?;
+        let first = sets
+            .first()
+            .ok_or_else(|| Error::parameter("images", "expected at least one image set"))?;
+        if !self.heads.is_empty() && self.heads.0.len() != sets.len() {
+            let message = format!(
+                "expected a name for each of {} columns, found {}",
+                sets.len(),
+                self.heads.0.len()
+            );
+            return Err(Error::parameter("heads", message));
+        }
+        let ids = &first.artifact.examples().ids;
+        let chosen: Vec<usize> = if self.only.is_empty() {
+            (0..ids.len().min(self.most)).collect()
+        } else {
+            self.only
+                .0
+                .iter()
+                .map(|id| pictures::place_of("images", ids, id))
+                .collect::<Result<_>>()?
+        };
+        let small = sets.iter().all(|set| set.artifact.size().is_some_and(|(w, h)| w.max(h) <= 64));
+        let words = Words::new(&self.title, &self.caption);
+        let mut grid = if sets.len() == 1 {
+            let cell = |place: &usize| {
+                let label =
+                    if self.labels { label(&first.artifact, *place) } else { String::new() };
+                Ok(Cell::captioned(pictures::pixels(&first.artifact, *place)?, label))
+            };
+            let cells = chosen.iter().map(cell).collect::<Result<_>>()?;
+            Grid::of_cells(words, cells, self.across, self.cell)
+        } else {
+            let rows = chosen.iter().map(|place| {
+                ctx.check_cancelled()?;
+                let id = ids.get(*place).map_or("", String::as_str);
+                let cells = sets.iter().map(|set| {
+                    let place = pictures::place_of("images", &set.artifact.examples().ids, id)?;
+                    Ok(Cell::new(pictures::pixels(&set.artifact, place)?))
+                });
+                let label =
+                    if self.labels { label(&first.artifact, *place) } else { String::new() };
+                Ok(Row { label, cells: cells.collect::<Result<_>>()? })
+            });
+            let mut grid = Grid::new(words, rows.collect::<Result<_>>()?, self.cell);
+            grid.columns = match self.heads.is_empty() {
+                false => self.heads.0.clone(),
+                true => sets
+                    .iter()
+                    .map(|set| match set.coordinates.is_empty() {
+                        true => set.stage.clone(),
+                        false => format!("{} {}", set.stage, set.coordinates),
+                    })
+                    .collect(),
+            };
+            grid
+        };
+        grid.pixelated = small;
+        grid.density = self.density;
+        ctx.write(
+            "figure",
+            &pictures::photograph("grid", &grid.scene()?, self.density, &self.caption)?,
+        )
+    }
+}
+
+fn label(images: &ImageSet, place: usize) -> String {
+    let examples = images.examples();
+    match examples.class_of(place) {
+        Some(class) => class.to_owned(),
+        None => pictures::short_name(examples.ids.get(place).map_or("", String::as_str)).to_owned(),
+    }
+}

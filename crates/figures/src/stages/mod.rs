@@ -1,0 +1,45 @@
+//! The kinds that draw: each gathers what earlier stages measured and writes a figure.
+//!
+//! All parameters of these kinds only restyle: a change re-runs the figure and nothing else.
+
+mod activation_grid;
+mod animation;
+mod confusion_matrix;
+mod image_grid;
+mod names;
+mod pictures;
+mod plot;
+mod report;
+mod rows;
+mod sample_sheet;
+mod table;
+mod top5_panel;
+
+#[cfg(test)]
+mod tests;
+
+use sconce_core::Kind;
+
+pub use activation_grid::ActivationGrid;
+pub use animation::Animation;
+pub use confusion_matrix::ConfusionMatrix;
+pub use image_grid::ImageGrid;
+pub use names::Names;
+pub use plot::Plot;
+pub use report::Report;
+pub use sample_sheet::SampleSheet;
+pub use table::Table;
+pub use top5_panel::Top5Panel;
+
+/// The kinds of this crate.
+pub const KINDS: &[Kind] = &[
+    Kind::of::<ActivationGrid>(),
+    Kind::of::<Animation>(),
+    Kind::of::<ConfusionMatrix>(),
+    Kind::of::<ImageGrid>(),
+    Kind::of::<Plot>(),
+    Kind::of::<Report>(),
+    Kind::of::<SampleSheet>(),
+    Kind::of::<Table>(),
+    Kind::of::<Top5Panel>(),
+];

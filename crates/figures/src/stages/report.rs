@@ -1,0 +1,99 @@
+//! Kind `report`.
+
+use schemars::JsonSchema;
+use sconce_core::cell::Plain;
+use sconce_core::{Context, Error, Inputs, Output, Result, Stage};
+use sconce_data::Figure;
+use serde::{Deserialize, Serialize};
+
+use super::pictures;
+use crate::report::{self, Body, Exhibit};
+
+/// Puts figures and tables on one HTML page that needs nothing else: images are inlined, nothing is fetched.
+///
+/// Tables are shown as tables, animations as GIF, all else as PNG; under each stands its stage with its place along
+/// the axes.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// The figures in order: `["table", "curve[*]"]`.
+    pub figures: Inputs<Figure>,
+    /// Above all.
+    #[serde(default)]
+    pub title: String,
+    /// Paragraphs below the title, divided by empty lines.
+    #[serde(default)]
+    pub description: String,
+    /// Pixels of the figures' PNG files for each CSS pixel.
+    #[serde(default = "pictures::density")]
+    pub density: f64,
+}
+
+impl Stage for Report {
+    const KIND: &'static str = "report";
+    const VERSION: u32 = 1;
+    const OUTPUTS: &'static [Output] = &[Output::of::<Figure>("figure", "the page")];
+
+    fn check(&self) -> Result<()> {
+        pictures::check_density(self.density)?;
+        if self.figures.edges().is_empty() {
+            return Err(Error::parameter("figures", "expected at least one figure"));
+        }
+        Ok(())
+    }
+
+    fn run(&self, ctx: &Context) -> Result<()> {
+        let mut exhibits = Vec::new();
+        for from in ctx.inputs(&self.figures)? {
+            let figure = &from.artifact;
+            let html = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            let body = if let Some((_, bytes)) = figure.with_extension("html") {
+                Body::Html(html(bytes))
+            } else if let Some((_, bytes)) = figure.with_extension("gif") {
+                Body::Image { mime: "image/gif", bytes: bytes.to_vec(), width: None }
+            } else if let Some((_, bytes)) = figure.with_extension("png") {
+                Body::Image {
+                    mime: "image/png",
+                    bytes: bytes.to_vec(),
+                    width: self.width_of(bytes),
+                }
+            } else {
+                let names: Vec<&str> = figure.files.keys().map(String::as_str).collect();
+                return Err(Error::Input {
+                    slot: "figures".to_owned(),
+                    message: format!(
+                        "`{}`: expected a html, gif or png file, found: {}",
+                        from.stage,
+                        names.join(", ")
+                    ),
+                });
+            };
+            let coordinates = from.coordinates.iter();
+            exhibits.push(Exhibit {
+                name: from.stage.clone(),
+                coordinates: coordinates
+                    .map(|(axis, value)| (axis.to_owned(), Plain(value).to_string()))
+                    .collect(),
+                caption: figure.caption.clone(),
+                bodies: vec![body],
+            });
+        }
+        let report = report::Report {
+            title: self.title.clone(),
+            description: self.description.clone(),
+            exhibits,
+        };
+        ctx.write("figure", &Figure::new(&self.title).with("report.html", report.html()))
+    }
+}
+
+impl Report {
+    /// Width on the page of a PNG file.
+    fn width_of(&self, png: &[u8]) -> Option<u32> {
+        let (width, _) =
+            image::ImageReader::with_format(std::io::Cursor::new(png), image::ImageFormat::Png)
+                .into_dimensions()
+                .ok()?;
+        Some((f64::from(width) / self.density).round().max(1.0) as u32)
+    }
+}

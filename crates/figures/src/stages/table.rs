@@ -1,0 +1,226 @@
+//! Kind `table`.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use sconce_core::{Context, Error, Inputs, Output, Result, Stage};
+use sconce_data::{self as data, Figure, Metrics};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Names, pictures, rows};
+use crate::table::{Best, Layout, Style, View, pivot};
+use crate::{Words, ticks};
+
+/// Gathers metrics into a table: Markdown, CSV, JSON, HTML and a picture.
+///
+/// Each cell of `rows` gives its metrics, together with its coordinates along the gathered axes (and the stage's name
+/// where there are several). Rows of the table are the values of `index`; the values of the axis `columns`, where it
+/// is given, become columns. Without `value`, the gathered rows are shown as they are.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Table {
+    /// Metrics, such as `"evaluate[*]"`.
+    #[serde(default)]
+    pub rows: Inputs<Metrics>,
+    /// Tables, in place of metrics; their rows are taken below each other.
+    #[serde(default)]
+    pub tables: Inputs<data::Table>,
+    /// Axes or columns whose values name the rows; by default all axes that are not named elsewhere.
+    #[serde(default)]
+    pub index: Names,
+    /// Axis or column whose values become columns.
+    #[serde(default)]
+    pub columns: Option<String>,
+    /// Metrics or columns with the numbers.
+    #[serde(default)]
+    pub value: Names,
+    /// Axes along which rows are averaged; cells then show mean ± sample standard deviation.
+    #[serde(default)]
+    pub over: Names,
+    /// Numbers of others to stand beside ours, and where they are from.
+    #[serde(default)]
+    pub published: Option<Published>,
+    /// Texts for names and values: `accuracy`, `layer`, `"normalize=true"`, `fire9`.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Decimals of each quantity; others have three, or none where all are whole.
+    #[serde(default)]
+    pub decimals: BTreeMap<String, u8>,
+    /// Whether numbers are shown as percentages.
+    #[serde(default)]
+    pub percent: bool,
+    /// Which value of a quantity is bold: `{ accuracy = "max", seconds = "min" }`.
+    #[serde(default)]
+    pub best: BTreeMap<String, Best>,
+    /// Above the table.
+    #[serde(default)]
+    pub title: String,
+    /// Below the table. What is averaged and where published numbers are from is added.
+    #[serde(default)]
+    pub caption: String,
+    /// Pixels of the PNG for each CSS pixel.
+    #[serde(default = "pictures::density")]
+    pub density: f64,
+}
+
+/// Numbers of others.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Published {
+    /// Where they are from.
+    pub source: String,
+    /// One table for each number or numbers: values of `index` and `columns`, and the quantities by name.
+    pub rows: Vec<BTreeMap<String, Value>>,
+}
+
+impl Stage for Table {
+    const KIND: &'static str = "table";
+    const VERSION: u32 = 1;
+    const OUTPUTS: &'static [Output] = &[
+        Output::of::<Figure>("figure", "the table as Markdown, CSV, JSON, HTML, SVG and PNG"),
+        Output::of::<data::Table>("rows", "the gathered rows, for plots"),
+    ];
+
+    fn check(&self) -> Result<()> {
+        rows::check_inputs(&self.rows, &self.tables)?;
+        pictures::check_density(self.density)?;
+        if self.value.is_empty() {
+            for (key, given) in [
+                ("columns", self.columns.is_some()),
+                ("published", self.published.is_some()),
+                ("over", !self.over.is_empty()),
+                ("index", !self.index.is_empty()),
+            ] {
+                if given {
+                    return Err(Error::parameter(
+                        key,
+                        "expected `value` beside it: the metric that the cells show",
+                    ));
+                }
+            }
+        }
+        if let Some(key) = self.best.keys().find(|key| !self.value.contains(key)) {
+            let known = self.value.0.iter().map(String::as_str);
+            return Err(Error::parameter(
+                "best",
+                crate::Error::unknown("value", key, known).to_string(),
+            ));
+        }
+        Ok(())
+    }
+
+    fn run(&self, ctx: &Context) -> Result<()> {
+        let mut rows = rows::read(ctx, &self.rows, &self.tables)?;
+        rows.table.caption = self.caption.clone();
+        let figure =
+            if self.value.is_empty() { self.plain(&rows.table)? } else { self.pivoted(&rows)? };
+        ctx.write("figure", &figure)?;
+        ctx.write("rows", &rows.table)
+    }
+}
+
+impl Table {
+    fn plain(&self, table: &data::Table) -> Result<Figure> {
+        let mut shown = table.clone();
+        for column in &mut shown.columns {
+            column.decimals = self.decimals.get(&column.name).copied().or(column.decimals);
+            column.name = self.labels.get(&column.name).unwrap_or(&column.name).clone();
+        }
+        let view = View::of(&shown, Words::new(&self.title, &self.caption));
+        let names = || table.columns.iter().map(|column| column.name.clone());
+        let record = |row: &Vec<Value>| Value::Object(names().zip(row.iter().cloned()).collect());
+        let records = Value::Array(table.rows.iter().map(record).collect());
+        self.figure(&view, table.to_csv(), &records, &self.caption)
+    }
+
+    fn pivoted(&self, rows: &rows::Rows) -> Result<Figure> {
+        rows.check("index", &self.index.0)?;
+        rows.check("columns", self.columns.as_slice())?;
+        rows.check("value", &self.value.0)?;
+        rows.check("over", &self.over.0)?;
+        let index = match self.index.is_empty() {
+            false => self.index.0.clone(),
+            true => {
+                let free = |axis: &&String| {
+                    self.columns.as_ref() != Some(axis) && !self.over.contains(axis)
+                };
+                rows.axes.iter().filter(free).cloned().collect()
+            }
+        };
+        let placed: Vec<&str> = index.iter().chain(&self.columns).map(String::as_str).collect();
+        rows.check_axes(&placed, &self.over.0, "`index`, in `columns`")?;
+        let layout = Layout { index, columns: self.columns.clone(), values: self.value.0.clone() };
+        let published =
+            self.published.as_ref().map(|published| rows::published_table(&published.rows));
+        if let Some(table) = &published {
+            self.check_published(table, &layout)?;
+        }
+        let pivot = pivot(&rows.table, &layout, published.as_ref())?;
+        let mut caption = self.caption.clone();
+        let counts = pivot.cells.iter().flatten().flatten().map(|cell| cell.count);
+        let (fewest, most) =
+            counts.fold((usize::MAX, 0), |(low, high), n| (low.min(n), high.max(n)));
+        if most > 1 {
+            let counts = rows::counts(fewest, most, &self.over.0);
+            rows::add_sentence(
+                &mut caption,
+                &format!("Mean ± sample standard deviation over {counts}."),
+            );
+        }
+        if let Some(published) =
+            self.published.as_ref().filter(|published| !published.source.is_empty())
+        {
+            rows::add_sentence(
+                &mut caption,
+                &format!("Published: {}.", published.source.trim_end_matches('.')),
+            );
+        }
+        let style = Style {
+            words: Words::new(&self.title, &caption),
+            labels: self.labels.clone(),
+            decimals: self.decimals.clone(),
+            percent: self.percent,
+            best: self.best.clone(),
+        };
+        self.figure(&pivot.view(&style), pivot.table().to_csv(), &pivot.records(), &caption)
+    }
+
+    fn check_published(&self, table: &data::Table, layout: &Layout) -> Result<()> {
+        let known =
+            || layout.index.iter().chain(&layout.columns).chain(&layout.values).map(String::as_str);
+        for column in &table.columns {
+            if !known().any(|name| name == column.name) {
+                let error = crate::Error::unknown("index, column or value", &column.name, known());
+                return Err(Error::parameter("published", error.to_string()));
+            }
+        }
+        for name in layout.index.iter().chain(&layout.columns) {
+            let place = table.columns.iter().position(|column| column.name == *name);
+            let missing = |row: &Vec<Value>| {
+                place.and_then(|place| row.get(place)).is_none_or(Value::is_null)
+            };
+            if let Some(row) = table.rows.iter().position(missing) {
+                return Err(Error::parameter(
+                    "published",
+                    format!("row {}: expected a value of `{name}`", row + 1),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn figure(&self, view: &View, csv: String, records: &Value, caption: &str) -> Result<Figure> {
+        let json = serde_json::to_vec_pretty(records)?;
+        Ok(pictures::drawing("table", &view.scene()?, self.density, caption)?
+            .with("table.md", view.markdown())
+            .with("table.html", view.html())
+            .with("table.csv", csv)
+            .with("table.json", json))
+    }
+}
+
+/// A number as it would stand in a table, for captions.
+pub(super) fn share(value: f64) -> String {
+    ticks::fixed(value, 3)
+}
