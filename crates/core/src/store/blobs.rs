@@ -6,15 +6,10 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use rayon::prelude::*;
-
 use super::damage::damaged;
-use super::{Store, hash, manifest};
+use super::{Store, hash, manifest, parallel};
 use crate::error::IoResultExt;
 use crate::{Digest, Error, Files, Member, Result};
-
-/// From so many files on, their stats are asked for by several threads.
-pub(super) const MANY: usize = 256;
 
 /// What a look at a blob's stat tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +75,7 @@ impl Store {
             self.verify(&member.digest, Some(member.size), path)
         };
         // Look at all before the first bad one is told, so that one rebuild mends all.
-        let whole: Vec<Result<bool>> = members.par_iter().map(verify).collect();
+        let whole = parallel::map(parallel::FILES, &members, verify);
         for (whole, (_, (member, path))) in whole.into_iter().zip(&members) {
             if !whole? {
                 return Err(damaged(&member.digest, path));
@@ -183,11 +178,7 @@ impl Store {
                 }
             }
         };
-        let results: Vec<Result<bool>> = if members.len() < MANY {
-            members.iter().map(holds).collect()
-        } else {
-            members.par_iter().with_min_len(64).map(holds).collect()
-        };
+        let results = parallel::map(parallel::STATS, members, holds);
         results.into_iter().try_fold(true, |all, one| Ok(all & one?))
     }
 }

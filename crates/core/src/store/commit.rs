@@ -5,11 +5,9 @@ use std::fs::{File, Metadata};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-use rayon::prelude::*;
-
 use super::blobs::{Look, set_mark};
 use super::walk::{self, Stat};
-use super::{Store, durable, hash, manifest};
+use super::{Store, durable, hash, manifest, parallel};
 use crate::error::IoResultExt;
 use crate::receipt::OutputRecord;
 use crate::{Digest, Error, Member, Result};
@@ -58,7 +56,8 @@ impl Store {
     pub fn import(&self, folder: &Path) -> Result<Imported> {
         let files = walk::walk(folder, |_, _| false)?.files;
         let stage = |(name, _): &(String, Stat)| self.stage(&folder.join(name));
-        let staged: Result<Vec<(Member, Option<Staged>)>> = files.par_iter().map(stage).collect();
+        let staged: Result<Vec<_>> =
+            parallel::map(parallel::FILES, &files, stage).into_iter().collect();
         let mut members = Vec::with_capacity(files.len());
         let mut fresh = Vec::new();
         for ((name, _), (member, staged)) in files.into_iter().zip(staged?) {
@@ -144,14 +143,17 @@ impl Store {
     pub(super) fn publish(&self, mut staged: Vec<Staged>) -> Result<()> {
         staged.sort_unstable_by_key(|one| one.digest);
         staged.dedup_by_key(|one| one.digest);
-        staged.par_iter().with_min_len(16).try_for_each(|one| {
-            File::open(&one.path).and_then(|file| seal(&file, &one.digest)).at(&one.path)
-        })?;
         let many = staged.len() >= MANY;
-        if !(many && self.sync_file_system()) {
-            staged.par_iter().try_for_each(|one| {
-                File::open(&one.path).and_then(|file| file.sync_all()).at(&one.path)
-            })?;
+        let prepare = |one: &Staged| -> Result<()> {
+            let file = File::open(&one.path).at(&one.path)?;
+            seal(&file, &one.digest).at(&one.path)?;
+            if many { Ok(()) } else { file.sync_all().at(&one.path) }
+        };
+        all(parallel::map(parallel::FILES, &staged, prepare))?;
+        if many && !self.sync_file_system() {
+            let sync =
+                |one: &Staged| File::open(&one.path).and_then(|file| file.sync_all()).at(&one.path);
+            all(parallel::map(parallel::FILES, &staged, sync))?;
         }
         let mut folders = BTreeSet::new();
         for one in &staged {
@@ -169,7 +171,8 @@ impl Store {
             return Ok(());
         }
         let folders: Vec<_> = folders.into_iter().collect();
-        folders.par_iter().try_for_each(|folder| durable::sync_folder(folder))
+        let sync = |folder: &PathBuf| durable::sync_folder(folder);
+        all(parallel::map(parallel::FILES, &folders, sync))
     }
 
     /// Waits until all of the store's file system is on the disk; false where the system cannot
@@ -201,6 +204,11 @@ impl Store {
             false
         }
     }
+}
+
+/// The first error, if there is one.
+fn all(results: Vec<Result<()>>) -> Result<()> {
+    results.into_iter().collect()
 }
 
 /// Makes a file read-only and marks it as verified.

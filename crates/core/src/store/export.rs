@@ -8,13 +8,10 @@ use std::fs::{Metadata, Permissions};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
-
-use super::blobs::MANY;
 use super::damage::damaged;
 use super::stat_index::{self, Known};
 use super::walk::Stat;
-use super::{Store, hash};
+use super::{Store, hash, parallel};
 use crate::error::IoResultExt;
 use crate::{Digest, Error, Member, Result};
 
@@ -41,12 +38,9 @@ impl Store {
         let shows = |bytes: &[u8]| {
             let same = |(name, known): &(&str, Known)| is_same(&to.join(name), known);
             stat_index::decode(bytes).is_some_and(|record| {
+                let entries = &record.entries;
                 record.tree == *tree
-                    && if record.entries.len() < MANY {
-                        record.entries.iter().all(same)
-                    } else {
-                        record.entries.par_iter().with_min_len(64).all(same)
-                    }
+                    && !parallel::map(parallel::STATS, entries, same).contains(&false)
             })
         };
         if shows(&Self::read_index(&record_path)?) {
@@ -117,7 +111,7 @@ impl View<'_> {
         for name in members.keys() {
             self.make_folders(name, &mut folders)?;
         }
-        let put = |(name, member): (&String, &Member)| -> Result<(String, Vec<Known>)> {
+        let put = |&(name, member): &(&String, &Member)| -> Result<(String, Vec<Known>)> {
             let path = self.to.join(name);
             let old = record.get(name).map_or(&[][..], Vec::as_slice);
             let same = |old: &Known| old.digest == member.digest && is_same(&path, old);
@@ -128,7 +122,8 @@ impl View<'_> {
             let known = Known { stat: Stat::of(&metadata), ..unknown(member) };
             Ok((name.clone(), vec![known]))
         };
-        members.par_iter().map(put).collect()
+        let members: Vec<_> = members.iter().collect();
+        parallel::map(parallel::FILES, &members, put).into_iter().collect()
     }
 
     /// Makes the folders above a file, none of them through a link.

@@ -16,6 +16,9 @@ use crate::Digest;
 /// Bytes that one thread reads and hashes at a time: a power of two, small enough for its cache.
 const PART: u64 = 256 << 10;
 
+/// From this size on, several threads hash a file.
+const PARALLEL: u64 = 2 << 20;
+
 thread_local! {
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
@@ -47,7 +50,7 @@ pub(super) fn of_file(file: &File) -> io::Result<(Digest, u64)> {
         // It grows, or the system does not tell sizes here.
         return whole.map_or_else(|| streamed(file), Ok);
     }
-    if size == PART {
+    if size < PARALLEL {
         return streamed(file);
     }
     let left = left_subtree_len(size);
@@ -165,10 +168,23 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f");
         let part = PART as usize;
-        let bytes: Vec<u8> = (0..5 * part + 7).map(|i| (i * 31 % 251) as u8).collect();
-        for size in
-            [0, 1, 1023, 1025, part - 1, part, part + 1, 2 * part, 3 * part + 5, 5 * part + 7]
-        {
+        let bytes: Vec<u8> = (0..13 * part + 9).map(|i| (i * 31 % 251) as u8).collect();
+        for size in [
+            0,
+            1,
+            1023,
+            1025,
+            part - 1,
+            part,
+            part + 1,
+            2 * part,
+            3 * part + 5,
+            5 * part + 7,
+            8 * part - 1,
+            8 * part,
+            8 * part + 1,
+            13 * part + 9,
+        ] {
             std::fs::write(&path, &bytes[..size]).unwrap();
             let wanted = (Digest::of(&bytes[..size]), size as u64);
             assert_eq!(of_path(&path).unwrap(), wanted, "{size}");

@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use rayon::prelude::*;
-
-use super::Store;
+use super::{Store, parallel};
 use crate::error::IoResultExt;
 use crate::{Files, Result};
 
@@ -38,6 +36,6 @@ impl Store {
                 Err(_) => std::fs::copy(from, &to).map(drop).at(&to),
             }
         };
-        files.par_iter().with_min_len(64).try_for_each(place)
+        parallel::map(parallel::STATS, &files, place).into_iter().collect()
     }
 }

@@ -37,6 +37,7 @@ mod last;
 mod locks;
 mod manifest;
 mod materialise;
+mod parallel;
 mod receipts;
 mod scratch;
 mod snapshot;

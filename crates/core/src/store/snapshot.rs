@@ -5,12 +5,10 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use rayon::prelude::*;
-
 use super::commit::{Imported, Staged, changed};
 use super::stat_index::{self, Known};
 use super::walk::{self, Stat, Walk};
-use super::{Store, hash, manifest};
+use super::{Store, hash, manifest, parallel};
 use crate::error::IoResultExt;
 use crate::{Digest, Error, Member, Result};
 
@@ -104,16 +102,16 @@ impl Store {
             Some(index) => match_up(&files, &index.entries),
             None => (vec![None; files.len()], true),
         };
-        let learn = |((name, _), known): (&(String, Stat), Option<Known>)| match known {
-            Some(known) => Ok(known),
-            None => hash_settled(&folder.join(name)),
-        };
-        let known: Vec<Known> = if fresh {
-            let known: Result<_> = files.par_iter().zip(known).map(learn).collect();
-            known?
-        } else {
-            known.into_iter().flatten().collect()
-        };
+        let unknown: Vec<&str> = files
+            .iter()
+            .zip(&known)
+            .filter(|(_, known)| known.is_none())
+            .map(|((name, _), _)| name.as_str())
+            .collect();
+        let learn = |name: &&str| hash_settled(&folder.join(name));
+        let mut learnt = parallel::map(parallel::FILES, &unknown, learn).into_iter();
+        let known = known.into_iter().map(|known| known.map(Ok).or_else(|| learnt.next()));
+        let known: Vec<Known> = known.flatten().collect::<Result<_>>()?;
 
         let size = known.iter().map(|known| known.stat.size).sum();
         let names = files.iter().map(|(name, _)| name.as_str());
@@ -146,19 +144,19 @@ impl Store {
         let folder = if place.is_dir() { place } else { split(&place)?.0 };
         let members: Vec<(String, Member)> =
             snapshot.members.iter().map(|(name, member)| (name.clone(), member.clone())).collect();
-        let stage = |(name, member): &(String, Member)| -> Option<Result<Staged>> {
-            match self.holds(member) {
-                Ok(true) => None,
-                Ok(false) => {
-                    let digest = member.digest;
-                    let copied = self.copy_in(&folder.join(name), &digest);
-                    Some(copied.map(|path| Staged { digest, path }))
-                }
-                Err(error) => Some(Err(error)),
+        let held = parallel::map(parallel::STATS, &members, |(_, member)| self.holds(member));
+        let mut missing = Vec::new();
+        for (held, member) in held.into_iter().zip(&members) {
+            if !held? {
+                missing.push(member);
             }
+        }
+        let stage = |(name, member): &&(String, Member)| -> Result<Staged> {
+            let path = self.copy_in(&folder.join(name), &member.digest)?;
+            Ok(Staged { digest: member.digest, path })
         };
         let staged: Result<Vec<_>> =
-            members.par_iter().with_min_len(16).filter_map(stage).collect();
+            parallel::map(parallel::FILES, &missing, stage).into_iter().collect();
         self.publish(staged?)?;
         self.put_tree(&members)
     }

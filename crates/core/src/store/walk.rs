@@ -3,8 +3,7 @@
 use std::fs::{DirEntry, Metadata};
 use std::path::Path;
 
-use rayon::prelude::*;
-
+use super::parallel;
 use crate::error::IoResultExt;
 use crate::{Error, Result};
 
@@ -109,18 +108,13 @@ pub(super) fn walk(root: &Path, ignore: impl Fn(&str, &str) -> bool) -> Result<W
 }
 
 fn stat_all(pending: &mut Vec<(String, DirEntry)>, files: &mut Vec<(String, Stat)>) -> Result<()> {
-    let stat = |(name, entry): (String, DirEntry)| -> Result<(String, Stat)> {
+    let stat = |(_, entry): &(String, DirEntry)| -> Result<Stat> {
         let metadata = entry.metadata().map_err(|e| Error::io(entry.path(), e))?;
-        Ok((name, Stat::of(&metadata)))
+        Ok(Stat::of(&metadata))
     };
-    let pending = std::mem::take(pending);
-    if pending.len() < super::blobs::MANY {
-        for one in pending {
-            files.push(stat(one)?);
-        }
-    } else {
-        let found: Result<Vec<_>> = pending.into_par_iter().with_min_len(128).map(stat).collect();
-        files.append(&mut found?);
+    let stats = parallel::map(parallel::STATS, pending, stat);
+    for ((name, _), stat) in pending.drain(..).zip(stats) {
+        files.push((name, stat?));
     }
     Ok(())
 }
