@@ -1,2 +1,34 @@
-//! The `sconce` command.
-fn main() {}
+//! The `sconce` command: arguments, the registry of kinds, and what people see.
+
+mod arguments;
+mod commands;
+mod configuration;
+mod diagnostics;
+mod failure;
+mod kinds;
+mod report;
+mod session;
+mod size;
+mod style;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::Arguments;
+use failure::Failure;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match commands::dispatch(arguments) {
+        Ok(code) => code,
+        // The reader, such as `head`, has seen enough.
+        Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            diagnostics::print(&failure);
+            failure.exit_code()
+        }
+    }
+}

@@ -32,6 +32,11 @@ pub trait Stage: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'stat
         Self::OUTPUTS.to_vec()
     }
 
+    /// Whether the result of this very stage depends on the seed.
+    fn seeded(&self) -> bool {
+        Self::SEEDED
+    }
+
     /// What a cell needs while it runs.
     fn resources(&self) -> Resources {
         Resources::default()
@@ -130,6 +135,8 @@ pub trait AnyStage: Send + Sync {
     fn parameters(&self) -> Result<Value>;
     /// See [`Stage::outputs`].
     fn outputs(&self) -> Vec<Output>;
+    /// See [`Stage::seeded`].
+    fn seeded(&self) -> bool;
     /// See [`Stage::resources`].
     fn resources(&self) -> Resources;
     /// See [`Stage::check`].
@@ -148,6 +155,9 @@ impl<S: Stage> AnyStage for S {
     }
     fn outputs(&self) -> Vec<Output> {
         Stage::outputs(self)
+    }
+    fn seeded(&self) -> bool {
+        Stage::seeded(self)
     }
     fn resources(&self) -> Resources {
         Stage::resources(self)

@@ -71,6 +71,24 @@ impl Plan {
         upstream
     }
 
+    /// Indices of the cells of these stages (of all without any) and of those that they need, in
+    /// the plan's order.
+    pub fn wanted(&self, stages: &[String]) -> Vec<usize> {
+        let mut wanted: Vec<bool> = self
+            .cells
+            .iter()
+            .map(|cell| stages.is_empty() || stages.contains(&cell.id.stage))
+            .collect();
+        for index in (0..self.cells.len()).rev() {
+            if wanted[index] {
+                for upstream in self.upstream(index) {
+                    wanted[upstream] = true;
+                }
+            }
+        }
+        (0..self.cells.len()).filter(|&index| wanted[index]).collect()
+    }
+
     /// For every cell, the cells that read it.
     pub fn downstream(&self) -> Vec<Vec<usize>> {
         let mut downstream = vec![Vec::new(); self.cells.len()];

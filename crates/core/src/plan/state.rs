@@ -156,13 +156,19 @@ pub fn assess(
         let waits: Vec<_> = plan
             .upstream(index)
             .into_iter()
-            .filter(|&upstream| !matches!(states[upstream], State::Hit(_)))
+            // What a local file yields is known before it is taken in.
+            .filter(|upstream| {
+                !matches!(states[*upstream], State::Hit(_)) && !contents.contains_key(upstream)
+            })
             .map(|upstream| plan.cells[upstream].id.clone())
             .collect();
         let state = if waits.is_empty() {
             let digest = |source: &Source| match &states[source.cell] {
                 State::Hit(receipt) => output_digest(receipt, source),
-                _ => Err(Error::message("the upstream cell has no result")),
+                _ => contents
+                    .get(&source.cell)
+                    .copied()
+                    .ok_or_else(|| Error::message("the upstream cell has no result")),
             };
             let parts = plan.key_parts(index, digest, contents.get(&index).copied())?;
             assess_cell(plan, index, &parts, store, &last)?

@@ -277,7 +277,7 @@ fn join(
     for edge in &combination.edges {
         let upstream = by_stage.get(edge.edge.stage.as_str()).map_or(&[][..], Vec::as_slice);
         check_selection(edge, upstream, cells, errors);
-        if edge.slot.arity != Arity::List && edge.edge.gathers() {
+        if edge.slot.arity == Arity::One && edge.edge.gathers() {
             let message =
                 format!("`{}` takes one artifact; `{}` gathers several", edge.path, edge.text);
             errors.push(Diagnostic::new(message, edge.span.clone()).help(
@@ -321,7 +321,8 @@ fn join(
                 let Some(output) = output(edge, &cells[cell], errors) else {
                     continue;
                 };
-                let from = (edge.slot.arity == Arity::List).then(|| CellId {
+                let gathered = edge.slot.arity == Arity::List || edge.edge.gathers();
+                let from = gathered.then(|| CellId {
                     stage: edge.edge.stage.clone(),
                     coordinates: cells[cell].id.coordinates.without(|axis| edge.edge.flows(axis)),
                 });
@@ -340,7 +341,8 @@ fn join(
                 errors.push(Diagnostic::new(message, edge.span.clone()));
             }
         }
-        let seed = shape.kind.seeded.then(|| random::stage_seed(combination.seed, &table.name));
+        let seeded = combination.stage.seeded();
+        let seed = seeded.then(|| random::stage_seed(combination.seed, &table.name));
         cells.push(Cell {
             id: CellId { stage: table.name.clone(), coordinates },
             kind: shape.kind,

@@ -1,0 +1,262 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::size::{parse_duration, parse_size};
+
+const AFTER: &str = "\
+Examples:
+  sconce run pipelines/transfer.toml                 everything, as far as it is not done
+  sconce run pipelines/transfer.toml svm table       these stages and what they need
+  sconce run pipelines/transfer.toml --set stage.svm.c=10
+  sconce plan pipelines/transfer.toml                what would run, and why
+  sconce why pipelines/transfer.toml svm             the whole story of one stage
+  sconce kinds fit-svm                               what a stage of this kind can hold
+
+Configuration: `sconce.toml` in the current directory, then
+`$XDG_CONFIG_HOME/sconce/config.toml`, can set `store`, `mirror`, `artifacts`, `device`, `jobs`,
+`threads` and `memory`. Flags win over SCONCE_STORE and SCONCE_MIRROR, and those over files.
+NO_COLOR is honoured.
+
+Exit codes: 0 all is well; 1 a cell failed; 2 the command line or the pipeline file is wrong;
+130 interrupted.";
+
+/// Runs deep-learning pipelines: one TOML file in, tables and figures out, every result cached by
+/// content.
+#[derive(Debug, Parser)]
+#[command(name = "sconce", version, after_help = AFTER, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Where things are.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Global {
+    /// The store's folder [environment: SCONCE_STORE; default: .sconce]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Places")]
+    pub(crate) store: Option<PathBuf>,
+    /// A folder of files that sources may be taken from [environment: SCONCE_MIRROR]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Places")]
+    pub(crate) mirror: Option<PathBuf>,
+    /// Where results are shown under human names [default: artifacts]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Places")]
+    pub(crate) artifacts: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run what is not done yet
+    #[command(after_help = "\
+Examples:
+  sconce run transfer.toml
+  sconce run transfer.toml table --profile scenes
+  sconce run transfer.toml --set stage.svm.c=10 --set vars.epochs=2
+  sconce run transfer.toml --jobs 2 --memory 8GiB --json > events.jsonl
+
+Exit codes: 0 all cells have their results; 1 a cell failed; 2 the pipeline file is wrong;
+130 interrupted (Ctrl-C once stops cleanly, twice at once).")]
+    Run(RunArguments),
+    /// Tell what would run, and why
+    Plan(PlanArguments),
+    /// Tell the whole story of a stage: why it would run, or what its result is made of
+    Why(WhyArguments),
+    /// Draw the stages and their edges
+    Graph(GraphArguments),
+    /// Show the results of a stage: outputs, metrics, receipts
+    Show(ShowArguments),
+    /// List the kinds of stages, or all about one
+    Kinds(KindsArguments),
+    /// Print the JSON Schema of pipeline files, for editors
+    #[command(after_help = "\
+Use it in an editor that knows JSON Schema for TOML (taplo, Even Better TOML):
+  sconce schema > sconce.schema.json
+and as the first line of a pipeline file:
+  #:schema ./sconce.schema.json")]
+    Schema,
+    /// Compute results again, in private, and compare the bits with the store
+    Verify(VerifyArguments),
+    /// Remove what no pipeline uses from the store
+    #[command(after_help = "\
+Results of the last run of each pipeline always stay.
+
+Examples:
+  sconce gc --dry-run                                what would go
+  sconce gc --max-age 30d                            results that were not used for 30 days
+  sconce gc --max-size 20GiB                         the least recently used, down to this size")]
+    Gc(GcArguments),
+    /// Look at this machine: devices, threads, store, mirror, configuration
+    Doctor(DoctorArguments),
+    /// Compute one resolved cell: what `run` starts for each
+    #[command(hide = true)]
+    Exec(ExecArguments),
+}
+
+/// Which pipeline.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct PipelineArguments {
+    /// The pipeline file
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Lay `[profile.NAME]` over the file; may be repeated
+    #[arg(long = "profile", value_name = "NAME")]
+    pub(crate) profiles: Vec<String>,
+    /// Set a value, such as `stage.svm.c=10` or `vars.epochs=2`; may be repeated
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub(crate) sets: Vec<String>,
+}
+
+/// What running cells may use.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ResourceArguments {
+    /// Most cells at once [default: as many as fit]
+    #[arg(long, short, value_name = "N", help_heading = "Resources")]
+    pub(crate) jobs: Option<usize>,
+    /// Threads that cells share [default: those of the machine]
+    #[arg(long, value_name = "N", help_heading = "Resources")]
+    pub(crate) threads: Option<usize>,
+    /// Memory that cells share, such as `16GiB` [default: that of the machine]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Resources")]
+    pub(crate) memory: Option<u64>,
+    /// Where to compute: `cpu`, `cuda`, `cuda:1`, `metal`; several for several GPUs [default: cpu]
+    #[arg(long, value_name = "DEVICE", value_delimiter = ',', help_heading = "Resources")]
+    pub(crate) device: Vec<String>,
+}
+
+/// How much is said.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct TalkArguments {
+    /// Print events as JSON, one a line, on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Say only what went wrong
+    #[arg(long, short, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Name also the cells that are done already
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArguments,
+    /// The stages that are wanted; all without any
+    #[arg(value_name = "STAGE")]
+    pub(crate) stages: Vec<String>,
+    /// Run this stage although its result is there; may be repeated; without a name all that is
+    /// wanted
+    #[arg(long, value_name = "STAGE", num_args = 0..=1, default_missing_value = "*",
+          require_equals = true)]
+    pub(crate) force: Vec<String>,
+    #[command(flatten)]
+    pub(crate) resources: ResourceArguments,
+    #[command(flatten)]
+    pub(crate) talk: TalkArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArguments {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArguments,
+    /// The stages that are wanted; all without any
+    #[arg(value_name = "STAGE")]
+    pub(crate) stages: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WhyArguments {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArguments,
+    /// The stage, or one cell such as `svm[c=10]`
+    #[arg(value_name = "STAGE")]
+    pub(crate) stage: String,
+}
+
+/// How a graph is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GraphFormat {
+    /// For reading in a terminal
+    Text,
+    /// For Markdown pages
+    Mermaid,
+    /// For Graphviz
+    Dot,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GraphArguments {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArguments,
+    /// How to write it
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: GraphFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArguments {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArguments,
+    /// The stage, or one cell such as `svm[c=10]`
+    #[arg(value_name = "STAGE")]
+    pub(crate) stage: String,
+    /// Print the receipts as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KindsArguments {
+    /// The kind; all without one
+    #[arg(value_name = "KIND")]
+    pub(crate) kind: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArguments {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArguments,
+    /// The stages to verify; all without any
+    #[arg(value_name = "STAGE")]
+    pub(crate) stages: Vec<String>,
+    #[command(flatten)]
+    pub(crate) resources: ResourceArguments,
+    #[command(flatten)]
+    pub(crate) talk: TalkArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GcArguments {
+    /// Remove results that were not used for so long, such as `30d`
+    #[arg(long, value_name = "AGE", value_parser = parse_duration)]
+    pub(crate) max_age: Option<Duration>,
+    /// Remove the least recently used results until the store has at most this size
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) max_size: Option<u64>,
+    /// Only tell what would go
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArguments {
+    /// Hash everything in the store, and quarantine what is damaged
+    #[arg(long)]
+    pub(crate) check_store: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExecArguments {
+    /// The resolved cell as JSON; `-` for the first line of standard input, which then is the
+    /// worker's life line: the line `cancel` asks it to stop, and its end ends the worker
+    #[arg(value_name = "CELL.json")]
+    pub(crate) cell: PathBuf,
+}

@@ -1,0 +1,118 @@
+//! `sconce doctor`: what this machine has.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use sconce_core::execute::{machine_memory, machine_threads};
+
+use crate::arguments::{DoctorArguments, Global};
+use crate::configuration::candidates;
+use crate::failure::{FAILED, Failure};
+use crate::session::Session;
+use crate::size::size;
+use crate::style::{BAD, BOLD, DIM, GOOD, paint};
+
+/// Package clients that sources of kind `fetch` go through.
+const CLIENTS: [&str; 2] = ["npm", "pip"];
+
+pub(crate) fn doctor(global: &Global, arguments: &DoctorArguments) -> Result<ExitCode, Failure> {
+    let session = Session::open(global)?;
+    let configuration = &session.configuration;
+    let mut out = anstream::stdout().lock();
+    let mut line = |title: &str, text: String| -> Result<(), Failure> {
+        writeln!(out, "{} {text}", paint(BOLD, format_args!("{title:<14}")))?;
+        Ok(())
+    };
+    line("sconce", format!("{}, {}", env!("CARGO_PKG_VERSION"), kinds(&session)))?;
+    line("system", format!("{} on {}", std::env::consts::OS, std::env::consts::ARCH))?;
+    line("threads", machine_threads().to_string())?;
+    line("memory", machine_memory().map_or("unknown".to_owned(), size))?;
+    line("SIMD", simd())?;
+    line("devices", devices())?;
+    let root = session.store.root();
+    let format = std::fs::read_to_string(root.join("format")).unwrap_or_default();
+    let usage = session.store.usage()?;
+    line("store", format!("{}, format {}", root.display(), format.trim()))?;
+    let text = format!(
+        "{} results, {} pieces of content, {} in all",
+        usage.receipts.number,
+        usage.blobs.number,
+        size(usage.size())
+    );
+    line("", text)?;
+    if usage.quarantine.number > 0 {
+        let text = format!("{} damaged files in quarantine", usage.quarantine.number);
+        line("", paint(BAD, text))?;
+    }
+    line("artifacts", configuration.artifacts.display().to_string())?;
+    line(
+        "mirror",
+        match &configuration.mirror {
+            Some(mirror) => mirror.display().to_string(),
+            None => format!("none {}", paint(DIM, "(set SCONCE_MIRROR or --mirror)")),
+        },
+    )?;
+    for name in CLIENTS {
+        let found = find_program(name);
+        line(name, found.map_or("not found".to_owned(), |path| path.display().to_string()))?;
+    }
+    for place in candidates() {
+        let state = if configuration.files.contains(&place) { "read" } else { "not there" };
+        line("configuration", format!("{} {}", place.display(), paint(DIM, state)))?;
+    }
+    if !arguments.check_store {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let report = session.store.check(|_, _| {})?;
+    let checked = format!("{} in {} pieces", size(report.blobs.size), report.blobs.number);
+    if report.damage.is_empty() {
+        line("check", paint(GOOD, format_args!("{checked} hashed, nothing is damaged")))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for damage in &report.damage {
+        line("damaged", paint(BAD, damage))?;
+    }
+    line("check", format!("{checked} hashed; the next run rebuilds what was damaged"))?;
+    Ok(ExitCode::from(FAILED))
+}
+
+fn kinds(session: &Session) -> String {
+    format!("{} kinds", session.kinds.names().count())
+}
+
+fn simd() -> String {
+    #[cfg(target_arch = "x86_64")]
+    let found = [
+        ("AVX2", std::is_x86_feature_detected!("avx2")),
+        ("FMA", std::is_x86_feature_detected!("fma")),
+        ("AVX-512", std::is_x86_feature_detected!("avx512f")),
+    ];
+    #[cfg(target_arch = "aarch64")]
+    let found = [("NEON", std::arch::is_aarch64_feature_detected!("neon"))];
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let found: [(&str, bool); 0] = [];
+    let names: Vec<_> = found.iter().filter(|(_, there)| *there).map(|(name, _)| *name).collect();
+    if names.is_empty() { "none that is made use of".to_owned() } else { names.join(", ") }
+}
+
+/// What this build can compute on, and what the machine seems to have besides.
+fn devices() -> String {
+    let mut text = "cpu".to_owned();
+    if Path::new("/proc/driver/nvidia/version").exists() {
+        text.push_str("; there is an NVIDIA driver, which this build does not use");
+    }
+    text
+}
+
+fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let names = if cfg!(windows) {
+        vec![format!("{name}.cmd"), format!("{name}.exe")]
+    } else {
+        vec![name.to_owned()]
+    };
+    std::env::split_paths(&path)
+        .flat_map(|folder| names.iter().map(move |name| folder.join(name)))
+        .find(|path| path.is_file())
+}

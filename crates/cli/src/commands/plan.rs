@@ -1,0 +1,128 @@
+//! `sconce plan`: what a run would do, and why.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::process::ExitCode;
+
+use sconce_core::execute::snapshots;
+use sconce_core::plan::{Plan, Reason, State, assess};
+use sconce_core::{Digest, Error};
+use serde_json::{Value, json};
+
+use crate::arguments::{Global, PlanArguments};
+use crate::failure::{FAILED, Failure};
+use crate::session::{Session, check_stages, open_with_plan};
+use crate::style::{BAD, BUSY, DIM, GOOD, WARN, paint, status};
+
+/// The states of all cells.
+pub(super) struct Assessed {
+    pub(super) states: Vec<State>,
+    /// Local files that cannot be read, by cell.
+    pub(super) unreadable: BTreeMap<usize, Error>,
+}
+
+/// Finds the states of all cells; reads local files, runs nothing.
+pub(super) fn assess_plan(session: &Session, plan: &Plan) -> Result<Assessed, Failure> {
+    let mut contents: BTreeMap<usize, Digest> = BTreeMap::new();
+    let mut unreadable = BTreeMap::new();
+    for (index, snapshot) in snapshots(plan, &session.store) {
+        match snapshot {
+            Ok(snapshot) => {
+                contents.insert(index, snapshot.digest);
+            }
+            Err(error) => {
+                unreadable.insert(index, error);
+            }
+        }
+    }
+    let states = assess(plan, &session.store, &contents)?.states;
+    Ok(Assessed { states, unreadable })
+}
+
+pub(crate) fn plan(global: &Global, arguments: &PlanArguments) -> Result<ExitCode, Failure> {
+    let (session, plan) = open_with_plan(global, &arguments.pipeline)?;
+    check_stages(&plan, &arguments.stages)?;
+    let assessed = assess_plan(&session, &plan)?;
+    let wanted = plan.wanted(&arguments.stages);
+    if arguments.json {
+        let cells: Vec<_> = wanted.iter().map(|&index| as_json(&plan, &assessed, index)).collect();
+        let text = json!({ "pipeline": plan.pipeline, "cells": cells });
+        writeln!(std::io::stdout(), "{text}")?;
+    } else {
+        write(&plan, &assessed, &wanted)?;
+    }
+    let broken = wanted.iter().any(|index| assessed.unreadable.contains_key(index));
+    Ok(if broken { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+}
+
+fn write(plan: &Plan, assessed: &Assessed, wanted: &[usize]) -> Result<(), Failure> {
+    let mut out = anstream::stdout().lock();
+    let width = wanted.iter().map(|&index| plan.cells[index].id.to_string().chars().count());
+    let width = width.max().unwrap_or(0).min(48);
+    let (mut hits, mut runs, mut depends) = (0, 0, 0);
+    for &index in wanted {
+        let id = plan.cells[index].id.to_string();
+        let (style, word, why) = match (&assessed.unreadable.get(&index), &assessed.states[index]) {
+            (Some(error), _) => (BAD, "error", error.to_string()),
+            (None, State::Hit(_)) => {
+                hits += 1;
+                (GOOD, "hit", String::new())
+            }
+            (None, State::Run { reasons, .. }) => {
+                runs += 1;
+                (BUSY, "run", join(reasons))
+            }
+            (None, State::Depends(upstream)) => {
+                depends += 1;
+                (WARN, "depends", on(upstream))
+            }
+        };
+        let why = paint(DIM, why);
+        let line = status(style, word, format_args!("{id:<width$}  {why}"));
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    let parts = [(hits, "hit"), (runs, "run"), (depends, "depends")];
+    let parts: Vec<_> = parts.iter().map(|(number, what)| format!("{number} {what}")).collect();
+    writeln!(out, "{}", status(crate::style::BOLD, "Plan", parts.join(", ")))?;
+    Ok(())
+}
+
+/// All reasons in a line.
+pub(super) fn join(reasons: &[Reason]) -> String {
+    const MOST: usize = 3;
+    let mut parts: Vec<_> = reasons.iter().take(MOST).map(Reason::to_string).collect();
+    if reasons.len() > MOST {
+        parts.push(format!("and {} more", reasons.len() - MOST));
+    }
+    parts.join("; ")
+}
+
+fn on(upstream: &[sconce_core::CellId]) -> String {
+    const MOST: usize = 3;
+    let mut parts: Vec<_> = upstream.iter().take(MOST).map(ToString::to_string).collect();
+    if upstream.len() > MOST {
+        parts.push(format!("{} more", upstream.len() - MOST));
+    }
+    format!("on the output of {}", parts.join(", "))
+}
+
+fn as_json(plan: &Plan, assessed: &Assessed, index: usize) -> Value {
+    let id = &plan.cells[index].id;
+    let mut cell = json!({ "cell": id.to_string(), "stage": id.stage });
+    let more = match (assessed.unreadable.get(&index), &assessed.states[index]) {
+        (Some(error), _) => json!({ "state": "error", "error": error.to_string() }),
+        (None, State::Hit(receipt)) => json!({ "state": "hit", "key": receipt.key }),
+        (None, State::Run { key, reasons }) => {
+            let reasons: Vec<_> = reasons.iter().map(Reason::to_string).collect();
+            json!({ "state": "run", "key": key, "reasons": reasons })
+        }
+        (None, State::Depends(upstream)) => {
+            let upstream: Vec<_> = upstream.iter().map(ToString::to_string).collect();
+            json!({ "state": "depends", "on": upstream })
+        }
+    };
+    if let (Value::Object(cell), Value::Object(more)) = (&mut cell, more) {
+        cell.extend(more);
+    }
+    cell
+}

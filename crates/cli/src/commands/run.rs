@@ -1,0 +1,95 @@
+//! `sconce run`: brings every wanted cell to its result.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use sconce_core::execute::{Interrupt, Options, Processes, Summary, execute};
+use sconce_core::plan::Plan;
+
+use crate::arguments::{Global, ResourceArguments, RunArguments, TalkArguments};
+use crate::failure::{FAILED, Failure, INTERRUPTED};
+use crate::report::Report;
+use crate::session::{Session, check_stages, devices, open_with_plan};
+
+pub(crate) fn run(global: &Global, arguments: &RunArguments) -> Result<ExitCode, Failure> {
+    let (session, plan) = open_with_plan(global, &arguments.pipeline)?;
+    let mut options = options(&session, &arguments.resources)?;
+    options.stages.clone_from(&arguments.stages);
+    options.force = forced(&plan, &arguments.stages, &arguments.force);
+    options.artifacts = Some(session.configuration.artifacts.clone());
+    check_stages(&plan, &options.stages)?;
+    check_stages(&plan, &options.force.iter().cloned().collect::<Vec<_>>())?;
+    execute_plan(&session, &plan, &options, &arguments.talk)
+}
+
+/// `--force` alone means all that was asked for.
+fn forced(plan: &Plan, stages: &[String], force: &[String]) -> BTreeSet<String> {
+    let mut forced: BTreeSet<_> = force.iter().filter(|stage| *stage != "*").cloned().collect();
+    if force.iter().any(|stage| stage == "*") {
+        let all = if stages.is_empty() { &plan.stages[..] } else { stages };
+        forced.extend(all.iter().cloned());
+    }
+    forced
+}
+
+/// What the flags and the configuration say about resources.
+pub(super) fn options(
+    session: &Session,
+    resources: &ResourceArguments,
+) -> Result<Options, Failure> {
+    let configuration = &session.configuration;
+    let mut options = Options {
+        jobs: resources.jobs.or(configuration.jobs),
+        devices: devices(resources, configuration)?,
+        mirror: configuration.mirror.clone(),
+        ..Options::default()
+    };
+    if let Some(threads) = resources.threads.or(configuration.threads) {
+        options.threads = threads.max(1);
+    }
+    if let Some(memory) = resources.memory.or(configuration.memory) {
+        options.memory = memory;
+    }
+    Ok(options)
+}
+
+/// Executes the plan with worker processes and shows what happens.
+pub(super) fn execute_plan(
+    session: &Session,
+    plan: &Plan,
+    options: &Options,
+    talk: &TalkArguments,
+) -> Result<ExitCode, Failure> {
+    let runner = Processes::new(
+        session.store.clone(),
+        std::env::current_exe()?,
+        vec![
+            OsString::from("--store"),
+            session.store.root().as_os_str().to_owned(),
+            "exec".into(),
+            "-".into(),
+        ],
+    );
+    stop_on_signals(&options.interrupt);
+    let report = Report::new(plan, options, talk);
+    let summary = execute(plan, &session.store, &runner, options, &|event| report.event(&event))?;
+    report.finish()?;
+    Ok(exit_code(&summary))
+}
+
+fn stop_on_signals(interrupt: &Interrupt) {
+    let interrupt = interrupt.clone();
+    // Without a handler Ctrl-C still stops everything, though less politely.
+    let _ = ctrlc::set_handler(move || interrupt.ask());
+}
+
+fn exit_code(summary: &Summary) -> ExitCode {
+    if summary.cancelled {
+        ExitCode::from(INTERRUPTED)
+    } else if summary.is_success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(FAILED)
+    }
+}

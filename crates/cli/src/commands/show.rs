@@ -1,0 +1,123 @@
+//! `sconce show`: the results of a stage.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sconce_core::execute::shown_at;
+use sconce_core::plan::State;
+use sconce_core::receipt::Receipt;
+use serde_json::json;
+
+use super::plan::assess_plan;
+use super::why::flat;
+use crate::arguments::{Global, ShowArguments};
+use crate::failure::Failure;
+use crate::session::{cells, open_with_plan};
+use crate::size::size;
+use crate::style::{BOLD, DIM, GOOD, WARN, count, number, paint, seconds};
+
+pub(crate) fn show(global: &Global, arguments: &ShowArguments) -> Result<ExitCode, Failure> {
+    let (session, plan) = open_with_plan(global, &arguments.pipeline)?;
+    let named = cells(&plan, &arguments.stage)?;
+    let assessed = assess_plan(&session, &plan)?;
+    let last = session.store.last(&plan.pipeline)?;
+    let mut found = Vec::new();
+    for index in named {
+        let id = &plan.cells[index].id;
+        let (receipt, fresh) = match &assessed.states[index] {
+            State::Hit(receipt) => (Some((**receipt).clone()), true),
+            _ => match last.get(&id.to_string()) {
+                Some(key) => (session.store.recorded(key)?, false),
+                None => (None, false),
+            },
+        };
+        let log = session.store.log_path(&plan.pipeline, id);
+        found.push((id, receipt, fresh, log));
+    }
+    let artifacts = &session.configuration.artifacts;
+    let mut out = anstream::stdout().lock();
+    if arguments.json {
+        let cells: Vec<_> = found
+            .iter()
+            .map(|(id, receipt, fresh, log)| {
+                json!({
+                    "cell": id.to_string(),
+                    "stage": id.stage,
+                    "fresh": fresh,
+                    "receipt": receipt,
+                    "artifacts": shown_at(artifacts, &plan.pipeline, id),
+                    "log": log.exists().then_some(log),
+                })
+            })
+            .collect();
+        writeln!(out, "{}", json!({ "pipeline": plan.pipeline, "cells": cells }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for (position, (id, receipt, fresh, log)) in found.iter().enumerate() {
+        if position > 0 {
+            writeln!(out)?;
+        }
+        let state = match (receipt, fresh) {
+            (Some(_), true) => paint(GOOD, "fresh"),
+            (Some(_), false) => paint(WARN, "outdated: this is the last result"),
+            (None, _) => paint(WARN, "no result yet"),
+        };
+        writeln!(out, "{} {}", paint(BOLD, id), paint(DIM, format_args!("({state})")))?;
+        if let Some(receipt) = receipt {
+            write(&mut out, receipt, &shown_at(artifacts, &plan.pipeline, id))?;
+        }
+        if log.exists() {
+            writeln!(out, "  log        {}", log.display())?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write(out: &mut impl Write, receipt: &Receipt, shown: &Path) -> Result<(), Failure> {
+    let parts = &receipt.parts;
+    writeln!(out, "  kind       {}, version {}", parts.kind, parts.version)?;
+    writeln!(out, "  key        {}", receipt.key)?;
+    writeln!(
+        out,
+        "  computed   {} in {} with {} on {} by sconce {}",
+        age(receipt.started),
+        seconds(receipt.seconds),
+        count(receipt.threads, "thread"),
+        receipt.device,
+        receipt.sconce
+    )?;
+    for (place, (path, value)) in flat("", &parts.parameters).iter().enumerate() {
+        let title = if place == 0 { "parameters" } else { "" };
+        writeln!(out, "  {title:<10} {path} = {value}")?;
+    }
+    if let Some(seed) = parts.seed {
+        writeln!(out, "  seed       {seed}")?;
+    }
+    for (place, (name, value)) in receipt.metrics.iter().enumerate() {
+        let title = if place == 0 { "metrics" } else { "" };
+        writeln!(out, "  {title:<10} {name} = {}", number(*value))?;
+    }
+    for (place, (name, output)) in receipt.outputs.iter().enumerate() {
+        let title = if place == 0 { "outputs" } else { "" };
+        let files = count(output.files, "file");
+        let (kind, bytes, digest) = (&output.artifact, size(output.size), output.digest.short());
+        writeln!(out, "  {title:<10} {name}: {kind}, {files}, {bytes}, {digest}")?;
+    }
+    if shown.exists() {
+        writeln!(out, "  artifacts  {}", shown.display())?;
+    }
+    Ok(())
+}
+
+/// How long ago something was: `just now`, `5 min ago`, `3 h ago`, `12 days ago`.
+pub(super) fn age(since_1970: u64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    match now.saturating_sub(since_1970) {
+        0..60 => "just now".to_owned(),
+        ago @ 60..3600 => format!("{} min ago", ago / 60),
+        ago @ 3600..86_400 => format!("{} h ago", ago / 3600),
+        ago => format!("{} ago", count((ago / 86_400) as usize, "day")),
+    }
+}

@@ -1,0 +1,133 @@
+//! The configuration: flags, then environment variables, then the nearest file that says
+//! something.
+//!
+//! Files: `sconce.toml` in the current directory, then `$XDG_CONFIG_HOME/sconce/config.toml`
+//! (`~/.config/sconce/config.toml`). Relative paths start at the file's folder. None of it changes
+//! a result.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::arguments::Global;
+use crate::failure::Failure;
+use crate::size::parse_size;
+
+/// What a configuration file can hold.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileSettings {
+    store: Option<PathBuf>,
+    mirror: Option<PathBuf>,
+    artifacts: Option<PathBuf>,
+    device: Option<OneOrMore>,
+    jobs: Option<usize>,
+    threads: Option<usize>,
+    memory: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+/// The settings of this call.
+#[derive(Debug, Default)]
+pub(crate) struct Configuration {
+    /// The store's folder.
+    pub(crate) store: PathBuf,
+    /// The mirror folder.
+    pub(crate) mirror: Option<PathBuf>,
+    /// Where the human view goes.
+    pub(crate) artifacts: PathBuf,
+    /// Devices by name.
+    pub(crate) devices: Vec<String>,
+    /// Most cells at once.
+    pub(crate) jobs: Option<usize>,
+    /// Threads.
+    pub(crate) threads: Option<usize>,
+    /// Bytes of memory.
+    pub(crate) memory: Option<u64>,
+    /// The files that were read.
+    pub(crate) files: Vec<PathBuf>,
+}
+
+impl Configuration {
+    /// Reads the files and lays flags and environment variables over them.
+    pub(crate) fn load(global: &Global) -> Result<Self, Failure> {
+        let mut settings = Self::default();
+        let mut store = global.store.clone().or_else(|| path_variable("SCONCE_STORE"));
+        let mut mirror = global.mirror.clone().or_else(|| path_variable("SCONCE_MIRROR"));
+        let mut artifacts = global.artifacts.clone();
+        for path in candidates() {
+            let Some(file) = read(&path)? else { continue };
+            let folder = path.parent().unwrap_or(Path::new("."));
+            let below = |value: Option<PathBuf>| value.map(|value| folder.join(value));
+            store = store.or_else(|| below(file.store));
+            mirror = mirror.or_else(|| below(file.mirror));
+            artifacts = artifacts.or_else(|| below(file.artifacts));
+            if settings.devices.is_empty() {
+                settings.devices = match file.device {
+                    Some(OneOrMore::One(device)) => vec![device],
+                    Some(OneOrMore::More(devices)) => devices,
+                    None => Vec::new(),
+                };
+            }
+            settings.jobs = settings.jobs.or(file.jobs);
+            settings.threads = settings.threads.or(file.threads);
+            if let (None, Some(memory)) = (settings.memory, file.memory) {
+                let size = parse_size(&memory);
+                let size = size.map_err(|error| {
+                    Failure::usage(format!("{}: memory: {error}", path.display()))
+                })?;
+                settings.memory = Some(size);
+            }
+            settings.files.push(path);
+        }
+        settings.store = store.unwrap_or_else(|| PathBuf::from(".sconce"));
+        settings.artifacts = artifacts.unwrap_or_else(|| PathBuf::from("artifacts"));
+        if let Some(mirror) = mirror {
+            // Workers may run elsewhere.
+            let absolute = std::path::absolute(&mirror).map_err(|error| {
+                Failure::usage(format!("the mirror {}: {error}", mirror.display()))
+            })?;
+            if !absolute.is_dir() {
+                return Err(Failure::usage(format!(
+                    "the mirror {} is not a folder (SCONCE_MIRROR, --mirror or `mirror` in a \
+                     configuration file)",
+                    mirror.display()
+                )));
+            }
+            settings.mirror = Some(absolute);
+        }
+        Ok(settings)
+    }
+}
+
+/// The places of configuration files, the nearest first.
+pub(crate) fn candidates() -> Vec<PathBuf> {
+    let mut places = vec![PathBuf::from("sconce.toml")];
+    let home = path_variable("XDG_CONFIG_HOME")
+        .filter(|path| path.is_absolute())
+        .or_else(|| path_variable("HOME").map(|home| home.join(".config")))
+        .or_else(|| path_variable("APPDATA"));
+    places.extend(home.map(|home| home.join("sconce").join("config.toml")));
+    places
+}
+
+fn path_variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+fn read(path: &Path) -> Result<Option<FileSettings>, Failure> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Failure::usage(format!("{}: {error}", path.display()))),
+    };
+    toml::from_str(&text).map(Some).map_err(|error| {
+        Failure::usage(format!("{}: {}", path.display(), error.to_string().trim()))
+    })
+}

@@ -1,0 +1,16 @@
+//! The registry: the kinds of all crates.
+
+use sconce_core::Kind;
+use sconce_core::spec::Kinds;
+
+/// The slices of the crates, the engine's own first.
+const SLICES: &[&[Kind]] = &[
+    sconce_core::kinds::KINDS,
+    #[cfg(feature = "chapters")]
+    sconce_transfer::stages::KINDS,
+];
+
+/// All kinds that pipeline files can name.
+pub(crate) fn registry() -> Kinds {
+    Kinds::new(SLICES.iter().copied())
+}

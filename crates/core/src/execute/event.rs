@@ -1,0 +1,225 @@
+//! What happens while a plan is executed.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Serialize, Serializer};
+
+use crate::{CellId, Device, Digest};
+
+/// Something that happened. As JSON: one object, with `event` naming the variant and cells by
+/// their names.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// The run begins.
+    RunStarted {
+        /// The pipeline's name.
+        pipeline: String,
+        /// How many cells it will look at.
+        cells: usize,
+        /// Threads that cells share.
+        threads: usize,
+        /// Bytes of memory that cells share.
+        memory: u64,
+    },
+    /// The store holds the cell's result.
+    CellHit {
+        /// The cell.
+        #[serde(serialize_with = "cell_name")]
+        cell: CellId,
+        /// Its key.
+        key: Digest,
+    },
+    /// The cell runs now.
+    CellStarted {
+        /// The cell.
+        #[serde(serialize_with = "cell_name")]
+        cell: CellId,
+        /// Its key.
+        key: Digest,
+        /// Why it runs.
+        reasons: Vec<String>,
+        /// Threads that it may use.
+        threads: usize,
+        /// Where it computes.
+        device: Device,
+        /// Where its output goes.
+        log: PathBuf,
+    },
+    /// So much of it is done.
+    CellProgress {
+        /// The cell.
+        #[serde(serialize_with = "cell_name")]
+        cell: CellId,
+        /// Done so far.
+        done: u64,
+        /// All there is; 0 when unknown.
+        total: u64,
+        /// What is counted.
+        unit: String,
+    },
+    /// What it does, in a few words.
+    CellNote {
+        /// The cell.
+        #[serde(serialize_with = "cell_name")]
+        cell: CellId,
+        /// The words.
+        text: String,
+    },
+    /// A number that it told.
+    CellMetric {
+        /// The cell.
+        #[serde(serialize_with = "cell_name")]
+        cell: CellId,
+        /// The number's name.
+        name: String,
+        /// The number.
+        value: f64,
+    },
+    /// It has its result.
+    CellFinished {
+        /// The cell.
+        #[serde(serialize_with = "cell_name")]
+        cell: CellId,
+        /// Its key.
+        key: Digest,
+        /// How long it took.
+        seconds: f64,
+        /// The last value of each number that it told.
+        metrics: BTreeMap<String, f64>,
+        /// Whether another process had computed it in the meantime.
+        shared: bool,
+    },
+    /// It has no result.
+    CellFailed {
+        /// The cell.
+        #[serde(serialize_with = "cell_name")]
+        cell: CellId,
+        /// Why.
+        error: String,
+        /// Where its output is, when it wrote some.
+        log: Option<PathBuf>,
+        /// The last lines of that output.
+        log_tail: Vec<String>,
+    },
+    /// It was stopped with the run.
+    CellCancelled {
+        /// The cell.
+        #[serde(serialize_with = "cell_name")]
+        cell: CellId,
+    },
+    /// It did not run because a cell that it needs failed.
+    CellSkipped {
+        /// The cell.
+        #[serde(serialize_with = "cell_name")]
+        cell: CellId,
+        /// The cell that failed.
+        #[serde(serialize_with = "cell_name")]
+        failed: CellId,
+    },
+    /// It was computed again and gave the same bits.
+    CellVerified {
+        /// The cell.
+        #[serde(serialize_with = "cell_name")]
+        cell: CellId,
+        /// Outputs that may differ between two runs, and that were passed over.
+        volatile: Vec<String>,
+    },
+    /// It was computed again and gave other bits.
+    CellDiffers {
+        /// The cell.
+        #[serde(serialize_with = "cell_name")]
+        cell: CellId,
+        /// The outputs that differ.
+        outputs: Vec<Difference>,
+    },
+    /// It cannot be verified: the store does not hold its result.
+    CellAbsent {
+        /// The cell.
+        #[serde(serialize_with = "cell_name")]
+        cell: CellId,
+    },
+    /// Stored content was bad, and what yields it runs again.
+    Damage {
+        /// The cell that was about to read it, or whose result it is.
+        #[serde(serialize_with = "cell_name")]
+        cell: CellId,
+        /// What is wrong, and where the bad content is now.
+        text: String,
+    },
+    /// The human view of a cell's results could not be brought up to date.
+    ExportFailed {
+        /// The cell.
+        #[serde(serialize_with = "cell_name")]
+        cell: CellId,
+        /// Why.
+        error: String,
+    },
+    /// The run was asked to stop.
+    Stopping {
+        /// Cells that are still running.
+        running: usize,
+        /// Whether they are ended without waiting.
+        now: bool,
+    },
+    /// The run is over.
+    RunFinished(Summary),
+}
+
+/// An output that did not come out the same twice.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Difference {
+    /// The output's name.
+    pub output: String,
+    /// The digest in the store.
+    pub stored: Digest,
+    /// The digest of the second time.
+    pub again: Option<Digest>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Summary {
+    /// Cells whose results the store held.
+    pub hits: usize,
+    /// Cells that ran.
+    pub ran: usize,
+    /// Cells that failed, by name.
+    pub failed: Vec<String>,
+    /// Cells that did not run because of those.
+    pub skipped: usize,
+    /// Cells that were verified and gave the same bits.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub verified: usize,
+    /// Cells that were verified and gave other bits, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub differing: Vec<String>,
+    /// Cells that could not be verified because they have no result.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub absent: usize,
+    /// Whether the run was asked to stop before its end.
+    pub cancelled: bool,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+impl Summary {
+    /// Whether every wanted cell has its result, and verified ones gave the same bits.
+    pub fn is_success(&self) -> bool {
+        self.failed.is_empty()
+            && self.skipped == 0
+            && self.differing.is_empty()
+            && self.absent == 0
+            && !self.cancelled
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+fn cell_name<S: Serializer>(cell: &CellId, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(cell)
+}

@@ -1,0 +1,111 @@
+//! Any program as a stage.
+
+mod parameters;
+mod process;
+mod workspace;
+
+use std::borrow::Cow;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Anything, Context, Error, Folder, NamedInputs, Output, Result, Stage};
+use parameters::{Environment, Line, Outputs};
+
+/// Runs any program: a script in another language, a tool, a shell line.
+///
+/// The program starts in an empty private folder. Each input is a read-only folder there, named as
+/// the input (`inputs = ["digits"]` gives `digits/`; a gathering input has a folder for each
+/// cell); `SCONCE_INPUT_<NAME>` holds its absolute path. The program has to write the paths in
+/// `outputs`; all else that it writes is dropped.
+///
+/// What the program sees of the environment: `PATH`, `HOME`, `USER` and the like; `LANG`, `LC_ALL`,
+/// `TZ` and `PYTHONHASHSEED` with fixed values, so that two machines give the same; `TMPDIR`, a
+/// private folder; `SCONCE_THREADS`, `OMP_NUM_THREADS` and the like with the threads that it may
+/// use; each axis of the stage's matrix under its own name; and what `env` adds. Nothing else.
+///
+/// The programs themselves are not part of the key. Bring a script in with kind `file` and name it
+/// under `inputs`, so that a changed script runs again.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Command {
+    /// A line for the shell (`sh -e -c`; `cmd /C` on Windows), or a list: the program and its
+    /// arguments, as they are.
+    run: Line,
+    /// Stages whose results the program reads: a list, or a table of names and stages.
+    #[serde(default)]
+    inputs: NamedInputs<Anything>,
+    /// What the program has to write: a list of paths, which together are the output `files`; or a
+    /// table of output names, each with a path or with `{ path = "…", type = "…" }`.
+    outputs: Outputs,
+    /// Environment variables that count: a list of names whose values come from the user's
+    /// environment, or a table in which `true` stands for the user's value and a text for itself.
+    #[serde(default)]
+    env: Environment,
+    /// Whether the program is random: then the stage's seed, which follows from the pipeline's, is
+    /// part of the key, and the program finds it, as a number below 2^32, in `SCONCE_SEED`.
+    #[serde(default)]
+    seeded: bool,
+}
+
+impl Stage for Command {
+    const KIND: &'static str = "command";
+    const VERSION: u32 = 1;
+    const OUTPUTS: &'static [Output] = &[Output::of::<Folder>("files", "what the program wrote")];
+    const SEEDED: bool = true;
+    const FREE_AXES: bool = true;
+
+    fn outputs(&self) -> Vec<Output> {
+        let output = |name: &str, artifact: &str| Output {
+            name: Cow::Owned(name.to_owned()),
+            artifact: Cow::Owned(artifact.to_owned()),
+            doc: "what the program wrote",
+            volatile: false,
+        };
+        match &self.outputs {
+            Outputs::Together(_) => vec![output("files", "files")],
+            Outputs::Named(named) => {
+                named.iter().map(|(name, one)| output(name, &one.artifact)).collect()
+            }
+        }
+    }
+
+    fn seeded(&self) -> bool {
+        self.seeded
+    }
+
+    fn check(&self) -> Result<()> {
+        self.run.check()?;
+        self.outputs.check()?;
+        self.env.check()?;
+        for name in self.inputs.edges().keys() {
+            if !is_plain_name(name) {
+                return Err(Error::parameter(
+                    "inputs",
+                    format!(
+                        "`{name}` cannot name a folder: expected letters, digits, `-`, `_` or `.`"
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn environment(&self) -> &[String] {
+        self.env.of_user()
+    }
+
+    fn run(&self, ctx: &Context) -> Result<()> {
+        let workspace = workspace::prepare(ctx, &self.inputs)?;
+        // Many programs take seeds of 32 bits.
+        let seed = self.seeded.then_some(ctx.seed() & u64::from(u32::MAX));
+        let environment = process::environment(ctx, &workspace, &self.env, seed)?;
+        process::run(ctx, &self.run, &workspace, &environment)?;
+        workspace::collect(ctx, &workspace, &self.outputs)
+    }
+}
+
+fn is_plain_name(name: &str) -> bool {
+    let plain = |c: char| c.is_alphanumeric() || "-_.".contains(c);
+    !name.is_empty() && !name.starts_with('.') && name.chars().all(plain)
+}

@@ -1,0 +1,214 @@
+//! Starting a program, waiting for it, stopping it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use super::parameters::{Environment, Line};
+use super::workspace::Workspace;
+use crate::cell::Plain;
+use crate::{Context, Device, Error, Result};
+
+/// What a program keeps of the user's environment: where programs and their libraries are, and who
+/// the user is. None of it is part of the key.
+const KEPT: &[&str] = &[
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "VIRTUAL_ENV",
+    "CONDA_PREFIX",
+    "SYSTEMROOT",
+    "SYSTEMDRIVE",
+    "COMSPEC",
+    "PATHEXT",
+    "USERPROFILE",
+    "APPDATA",
+    "LOCALAPPDATA",
+    "PROGRAMFILES",
+];
+
+/// Variables with one value everywhere, because many programs sort, print and hash by them.
+const FIXED: &[(&str, &str)] = &[
+    ("LANG", "C.UTF-8"),
+    ("LC_ALL", "C.UTF-8"),
+    ("TZ", "UTC"),
+    ("PYTHONHASHSEED", "0"),
+    ("PYTHONDONTWRITEBYTECODE", "1"),
+];
+
+/// How many threads the numeric libraries of a program start.
+const THREADS: &[&str] = &[
+    "SCONCE_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+];
+
+/// How long a program may take to end after it was asked to.
+const GRACE: Duration = Duration::from_secs(3);
+
+pub(super) type Variables = BTreeMap<OsString, OsString>;
+
+/// All that the program sees of the environment.
+pub(super) fn environment(
+    ctx: &Context,
+    workspace: &Workspace,
+    env: &Environment,
+    seed: Option<u64>,
+) -> Result<Variables> {
+    let mut variables = Variables::new();
+    for name in KEPT {
+        if let Some(value) = std::env::var_os(name) {
+            variables.insert(name.into(), value);
+        }
+    }
+    for (name, value) in FIXED {
+        variables.insert(name.into(), value.into());
+    }
+    for name in ["TMPDIR", "TEMP", "TMP"] {
+        variables.insert(name.into(), workspace.temporary.clone().into());
+    }
+    for name in THREADS {
+        variables.insert(name.into(), ctx.threads().to_string().into());
+    }
+    match ctx.device() {
+        Device::Cuda(id) => {
+            variables.insert("CUDA_VISIBLE_DEVICES".into(), id.to_string().into());
+        }
+        Device::Cpu | Device::Metal(_) => {
+            variables.insert("CUDA_VISIBLE_DEVICES".into(), OsString::new());
+        }
+    }
+    for (axis, value) in ctx.coordinates().iter() {
+        if variables.contains_key(&OsString::from(axis)) {
+            return Err(Error::message(format!(
+                "the axis `{axis}` has the name of an environment variable that programs need; \
+                 give it another name"
+            )));
+        }
+        variables.insert(axis.into(), Plain(value).to_string().into());
+    }
+    for (name, folder) in &workspace.inputs {
+        let name: String = name
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' })
+            .collect();
+        variables.insert(format!("SCONCE_INPUT_{name}").into(), folder.clone().into());
+    }
+    if let Some(seed) = seed {
+        variables.insert("SCONCE_SEED".into(), seed.to_string().into());
+    }
+    for (name, value) in env.fixed() {
+        variables.insert(name.into(), value.into());
+    }
+    // The values that are part of the key, not those that the variables have by now.
+    for (name, value) in ctx.environment() {
+        variables.insert(name.into(), value.into());
+    }
+    Ok(variables)
+}
+
+/// Runs the program. What it prints goes to this process's standard error: the cell's log.
+pub(super) fn run(
+    ctx: &Context,
+    line: &Line,
+    workspace: &Workspace,
+    environment: &Variables,
+) -> Result<()> {
+    let (program, arguments) = match line {
+        Line::Shell(line) => shell(line),
+        Line::Arguments(words) => match words.split_first() {
+            Some((program, arguments)) => (program.clone(), arguments.to_vec()),
+            None => return Err(Error::parameter("run", "expected a program")),
+        },
+    };
+    let mut child = Command::new(&program)
+        .args(&arguments)
+        .current_dir(&workspace.folder)
+        .env_clear()
+        .envs(environment)
+        .stdin(Stdio::null())
+        .stdout(std::io::stderr())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .map_err(|error| {
+            Error::message(match error.kind() {
+                std::io::ErrorKind::NotFound => format!(
+                    "no program `{program}`: it is neither in PATH nor in the working directory"
+                ),
+                _ => format!("cannot start `{program}`: {error}"),
+            })
+        })?;
+    let status = wait(ctx, &mut child)?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(Error::message(match describe(status) {
+        Some(signal) => format!("the program was ended by {signal}"),
+        None => format!("the program ended with status {}", status.code().unwrap_or(-1)),
+    }))
+}
+
+#[cfg(not(windows))]
+fn shell(line: &str) -> (String, Vec<String>) {
+    ("sh".to_owned(), vec!["-e".to_owned(), "-c".to_owned(), line.to_owned()])
+}
+
+#[cfg(windows)]
+fn shell(line: &str) -> (String, Vec<String>) {
+    ("cmd".to_owned(), vec!["/C".to_owned(), line.to_owned()])
+}
+
+/// Waits for the program; ends it when the run is cancelled.
+fn wait(ctx: &Context, child: &mut Child) -> Result<ExitStatus> {
+    let failed = |error| Error::message(format!("cannot wait for the program: {error}"));
+    let mut pause = Duration::from_micros(500);
+    let mut asked: Option<Instant> = None;
+    loop {
+        if let Some(status) = child.try_wait().map_err(failed)? {
+            return if asked.is_some() { Err(Error::Cancelled) } else { Ok(status) };
+        }
+        match asked {
+            None if ctx.is_cancelled() => {
+                ask_to_end(child);
+                asked = Some(Instant::now());
+            }
+            Some(since) if since.elapsed() > GRACE => {
+                // It may have ended by itself in the meantime.
+                let _ = child.kill();
+                child.wait().map_err(failed)?;
+                return Err(Error::Cancelled);
+            }
+            _ => {}
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+}
+
+#[cfg(unix)]
+fn ask_to_end(child: &mut Child) {
+    use rustix::process::{Pid, Signal, kill_process};
+    let _ = kill_process(Pid::from_child(child), Signal::TERM);
+}
+
+#[cfg(not(unix))]
+fn ask_to_end(child: &mut Child) {
+    let _ = child.kill();
+}
+
+#[cfg(unix)]
+fn describe(status: ExitStatus) -> Option<String> {
+    use std::os::unix::process::ExitStatusExt;
+    status.signal().map(crate::execute::signal_name)
+}
+
+#[cfg(not(unix))]
+fn describe(_: ExitStatus) -> Option<String> {
+    None
+}

@@ -1,0 +1,175 @@
+//! The private folder that a program works in: its inputs before, its outputs after.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::parameters::{OutputPath, Outputs};
+use crate::error::{IoResultExt, ResultExt};
+use crate::{Anything, CellId, Context, Error, Files, NamedInputs, Result};
+
+/// Where the program works.
+pub(super) struct Workspace {
+    /// Its working directory.
+    pub(super) folder: PathBuf,
+    /// Its folder for temporary files.
+    pub(super) temporary: PathBuf,
+    /// The inputs' folders by name.
+    pub(super) inputs: Vec<(String, PathBuf)>,
+}
+
+/// Makes the folder and puts the inputs there.
+pub(super) fn prepare(ctx: &Context, inputs: &NamedInputs<Anything>) -> Result<Workspace> {
+    // Absolute, because the program's working directory is another than ours.
+    let scratch = std::path::absolute(ctx.scratch()).at(ctx.scratch())?;
+    let workspace = Workspace {
+        folder: scratch.join("work"),
+        temporary: scratch.join("tmp"),
+        inputs: inputs
+            .edges()
+            .keys()
+            .map(|name| (name.clone(), scratch.join("work").join(name)))
+            .collect(),
+    };
+    for folder in [&workspace.folder, &workspace.temporary] {
+        fs::create_dir_all(folder).at(folder)?;
+    }
+    for ((_, slot), (name, folder)) in inputs.edges().iter().zip(&workspace.inputs) {
+        let artifacts = ctx.inputs.get(slot).map_or(&[][..], Vec::as_slice);
+        for from in artifacts {
+            let folder = if from.stage.is_empty() {
+                folder.clone()
+            } else {
+                let (stage, coordinates) = (from.stage.clone(), from.coordinates.clone());
+                folder.join(CellId { stage, coordinates }.file_name())
+            };
+            place(&from.artifact, &folder).doing(|| format!("placing input `{name}`"))?;
+        }
+    }
+    Ok(workspace)
+}
+
+/// Puts the files of an artifact into `folder`, read-only, as clones or copies: whatever the
+/// program does to them, the store's content stays as it is.
+fn place(files: &Files, folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).at(folder)?;
+    for (name, _, from) in files.iter() {
+        let to = folder.join(name);
+        if let Some(parent) = to.parent() {
+            fs::create_dir_all(parent).at(parent)?;
+        }
+        reflink_copy::reflink_or_copy(from, &to).at(&to)?;
+        let mut permissions = fs::metadata(&to).at(&to)?.permissions();
+        permissions.set_readonly(true);
+        fs::set_permissions(&to, permissions).at(&to)?;
+    }
+    Ok(())
+}
+
+/// Moves what the program wrote into the cell's outputs.
+pub(super) fn collect(ctx: &Context, workspace: &Workspace, outputs: &Outputs) -> Result<()> {
+    let mut missing = Vec::new();
+    let mut found = |path: &str| -> Result<Option<PathBuf>> {
+        let place = workspace.folder.join(path);
+        match fs::symlink_metadata(&place) {
+            Ok(metadata) if metadata.is_symlink() => Err(link(path)),
+            Ok(_) => Ok(Some(place)),
+            Err(_) => {
+                missing.push(format!("`{path}`"));
+                Ok(None)
+            }
+        }
+    };
+    match outputs {
+        Outputs::Together(paths) => {
+            let output = ctx.output("files")?;
+            for path in paths {
+                let Some(from) = found(path)? else { continue };
+                refuse_links(&from, path)?;
+                let to = output.join(Path::new(path).components().collect::<PathBuf>());
+                if let Some(parent) = to.parent() {
+                    fs::create_dir_all(parent).at(parent)?;
+                }
+                transfer(&from, &to)?;
+            }
+        }
+        Outputs::Named(named) => {
+            for (name, OutputPath { path, .. }) in named {
+                let Some(from) = found(path)? else { continue };
+                refuse_links(&from, path)?;
+                let output = ctx.output(name)?;
+                if from.is_dir() {
+                    for entry in fs::read_dir(&from).at(&from)? {
+                        let entry = entry.at(&from)?;
+                        transfer(&entry.path(), &output.join(entry.file_name()))?;
+                    }
+                } else if let Some(file) = from.file_name() {
+                    transfer(&from, &output.join(file))?;
+                }
+            }
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Error::message(format!(
+        "the program ended well but did not write {}; it wrote {}",
+        missing.join(", "),
+        written(workspace)?
+    )))
+}
+
+/// Moves a file or a folder; the scratch folder and the outputs are on one file system.
+fn transfer(from: &Path, to: &Path) -> Result<()> {
+    if from.is_dir() && to.exists() {
+        // One of the outputs lies inside another.
+        for entry in fs::read_dir(from).at(from)? {
+            let entry = entry.at(from)?;
+            transfer(&entry.path(), &to.join(entry.file_name()))?;
+        }
+        return Ok(());
+    }
+    fs::rename(from, to).at(to)
+}
+
+fn refuse_links(path: &Path, name: &str) -> Result<()> {
+    let metadata = fs::symlink_metadata(path).at(path)?;
+    if metadata.is_symlink() {
+        return Err(link(name));
+    }
+    if metadata.is_dir() {
+        for entry in fs::read_dir(path).at(path)? {
+            let entry = entry.at(path)?;
+            let name = format!("{name}/{}", entry.file_name().to_string_lossy());
+            refuse_links(&entry.path(), &name)?;
+        }
+    }
+    Ok(())
+}
+
+fn link(path: &str) -> Error {
+    Error::message(format!(
+        "output `{path}` is a symbolic link; expected a file or a folder, because what a link \
+         names may change"
+    ))
+}
+
+/// What lies in the working directory besides the inputs, for the error.
+fn written(workspace: &Workspace) -> Result<String> {
+    const MOST: usize = 8;
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&workspace.folder).at(&workspace.folder)? {
+        let entry = entry.at(&workspace.folder)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if workspace.inputs.iter().all(|(input, _)| *input != name) {
+            names.push(format!("`{name}`"));
+        }
+    }
+    names.sort_unstable();
+    if names.is_empty() {
+        return Ok("nothing".to_owned());
+    }
+    let more = names.len().saturating_sub(MOST);
+    names.truncate(MOST);
+    let list = names.join(", ");
+    Ok(if more > 0 { format!("{list} and {more} more") } else { list })
+}
