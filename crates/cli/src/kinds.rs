@@ -7,6 +7,8 @@ use sconce_core::spec::Kinds;
 const SLICES: &[&[Kind]] = &[
     sconce_core::kinds::KINDS,
     #[cfg(feature = "chapters")]
+    sconce_data::stages::KINDS,
+    #[cfg(feature = "chapters")]
     sconce_transfer::stages::KINDS,
 ];
 
