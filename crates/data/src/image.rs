@@ -2,8 +2,10 @@
 //!
 //! JPEG is decoded by `zune-jpeg` in strict mode, PNG and GIF (its first frame) by `image`. As in
 //! torchvision's `ImageFolder`, the EXIF orientation is not applied and transparency is dropped.
-//! zune-jpeg and libjpeg-turbo (Pillow's decoder) round the inverse DCT and the colour conversion
-//! differently: most samples are equal, the others differ by a few of 255 levels.
+//! zune-jpeg and libjpeg-turbo (Pillow's decoder) round the inverse DCT and interpolate chroma
+//! differently. Measured against Pillow 12.0.0 (libjpeg-turbo 3.1.2): of grey JPEGs (15-Scene) 99.3 %
+//! of the samples are equal and the others differ by one level of 255; of colour JPEGs with halved
+//! chroma (BSDS500) 84 % are equal, 16 % differ by one or two and 0.04 % by three or four levels.
 
 use std::io::Cursor;
 
@@ -311,6 +313,31 @@ mod tests {
         let worst =
             decoded.samples().iter().zip(image.samples()).map(|(a, b)| a.abs_diff(*b)).max();
         assert!(worst.unwrap() <= 4, "{worst:?}");
+    }
+
+    #[test]
+    fn decoding_and_resizing_stay_within_a_level_of_pillow() {
+        // Pillow 12.0.0, libjpeg-turbo 3.1.2:
+        //   Image.open(f).convert("RGB").resize((4, 3), Image.BILINEAR)
+        let cat: [u8; 36] = [
+            152, 115, 90, 138, 100, 70, 143, 106, 78, 135, 103, 89, 148, 108, 80, 141, 99, 64, 151,
+            109, 75, 146, 119, 105, 159, 121, 100, 159, 115, 85, 146, 105, 76, 159, 134, 121,
+        ];
+        let coffee: [u8; 36] = [
+            134, 65, 32, 196, 125, 81, 207, 139, 94, 198, 124, 77, 172, 78, 43, 154, 75, 43, 165,
+            87, 53, 178, 93, 52, 161, 96, 65, 84, 23, 13, 106, 39, 21, 154, 73, 35,
+        ];
+        let files: [&[u8]; 2] = [
+            include_bytes!("../assets/photographs/cat.jpg"),
+            include_bytes!("../assets/photographs/coffee.jpg"),
+        ];
+        for (bytes, expected) in files.into_iter().zip([cat, coffee]) {
+            let image = Image::decode(bytes, Color::Rgb).unwrap();
+            let small =
+                crate::resize::resize(&image, 4, 3, crate::resize::Filter::Bilinear).unwrap();
+            let off = small.samples().iter().zip(&expected).map(|(a, b)| a.abs_diff(*b)).max();
+            assert!(off.unwrap() <= 1, "{:?} {expected:?}", small.samples());
+        }
     }
 
     #[test]

@@ -52,7 +52,8 @@ impl From<Error> for Failure {
 /// Downloads `url` to a file in `partials`, a folder that outlives interrupted runs: what is there
 /// of an earlier attempt is continued if the server still has the same content.
 ///
-/// Returns the file, whole; the caller takes it away.
+/// Returns the file, whole, and whether a part of it was there before this call; the caller takes
+/// it away.
 pub(super) fn download(
     ctx: &Context,
     url: &str,
@@ -60,7 +61,7 @@ pub(super) fn download(
     max_size: u64,
     patience: Patience,
     partials: &Path,
-) -> Result<PathBuf> {
+) -> Result<(PathBuf, bool)> {
     std::fs::create_dir_all(partials).at(partials)?;
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .https_only(url.starts_with("https:"))
@@ -84,11 +85,12 @@ pub(super) fn download(
         file: partials.join(format!("{stem}.part")),
         about: partials.join(format!("{stem}.json")),
     };
+    let continued = download.partial().is_some();
     let mut fruitless = 0;
     let mut farthest = 0;
     loop {
         let (cause, asked) = match download.attempt() {
-            Ok(()) => return Ok(download.file),
+            Ok(()) => return Ok((download.file, continued)),
             Err(Failure::Final(error)) => return Err(error),
             Err(Failure::Passing(cause, asked)) => (cause, asked),
         };

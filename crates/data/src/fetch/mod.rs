@@ -193,13 +193,25 @@ impl Attempt<'_> {
         let Surroundings { patience, .. } = *self.surroundings;
         let partials = self.ctx.checkpoint().join("downloads");
         let max_size = self.request.max_size;
-        let file = http::download(self.ctx, url, bearer, max_size, patience, &partials)?;
-        let result = self.take(&file, to);
-        // Whole, and either taken or wrong: nothing is left to continue.
-        if file.exists() {
-            std::fs::remove_file(&file).at(&file)?;
+        loop {
+            let (file, continued) =
+                http::download(self.ctx, url, bearer, max_size, patience, &partials)?;
+            let result = self.take(&file, to);
+            // Whole, and either taken or wrong: nothing is left to continue.
+            if file.exists() {
+                std::fs::remove_file(&file).at(&file)?;
+            }
+            match result {
+                // What an earlier run left may be what is wrong.
+                Err(error) if continued => {
+                    self.ctx.note(format!("{url}: {error}; starting over"));
+                    if self.folder.exists() {
+                        std::fs::remove_dir_all(self.folder).at(self.folder)?;
+                    }
+                }
+                result => return result,
+            }
         }
-        result
     }
 
     /// Unpacks what the source yielded if it is to be, checks the digest and moves the content.

@@ -174,6 +174,31 @@ fn changed_content_starts_over() {
 }
 
 #[test]
+fn a_damaged_partial_file_is_thrown_away() {
+    let bytes = content(50_000);
+    let body = bytes.clone();
+    let (url, requests) = serve(move |number, head, stream| match number {
+        0 => {
+            respond(stream, "200 OK", "ETag: \"v1\"\r\nContent-Length: 50000\r\n", &body[..20_000]);
+        }
+        1..=3 => respond(stream, "503 Busy", "Content-Length: 0\r\n", b""),
+        _ if head.contains("range:") => {
+            let headers = "Content-Range: bytes 20000-49999/50000\r\nContent-Length: 30000\r\n";
+            respond(stream, "206 Partial Content", headers, &body[20_000..]);
+        }
+        _ => whole(stream, &body),
+    });
+    let place = Place::new();
+    let source = format!("{url}/data.bin");
+    place.error(Digest::of(&bytes), &[&source]);
+    let downloads = place.folder.path().join("checkpoint/downloads");
+    let part = place.partial_files().into_iter().find(|name| name.ends_with(".part")).unwrap();
+    std::fs::write(downloads.join(part), vec![0; 20_000]).unwrap();
+    assert_eq!(place.fetch(Digest::of(&bytes), &[&source]).unwrap()[0].1, bytes);
+    assert_eq!(requests.lock().unwrap().len(), 6);
+}
+
+#[test]
 fn a_server_error_is_retried_and_a_missing_file_is_not() {
     let bytes = content(10);
     let body = bytes.clone();

