@@ -3,11 +3,16 @@
 pub mod classifier;
 mod cross_validate;
 mod dual;
+mod eigen;
 mod error;
 pub mod evaluation;
 pub mod extract;
 mod folds;
 mod gram;
+pub mod logistic;
+pub mod mcnemar;
+pub mod pca;
+mod product;
 mod rows;
 pub mod stages;
 pub mod svm;
