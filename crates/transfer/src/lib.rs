@@ -18,6 +18,7 @@ pub mod stages;
 pub mod svm;
 #[cfg(test)]
 mod synthetic;
+mod top5;
 
 pub use classifier::Classifier;
 pub use cross_validate::{CrossValidation, cross_validate};
