@@ -2,6 +2,8 @@
 
 use candle_core::{D, Result, Tensor};
 use sconce_ops::activation::relu;
+use sconce_ops::conv::{Conv2d, conv2d};
+use sconce_ops::linear::linear;
 use sconce_ops::pool::{Pool2d, global_avg_pool2d, max_pool2d};
 
 /// A convolution with bias: weight `(out, in, kernel, kernel)`, bias `(out)`.
@@ -16,9 +18,8 @@ pub(crate) struct Conv {
 impl Conv {
     /// `relu(x ∗ weight + bias)`.
     pub(crate) fn forward_relu(&self, x: &Tensor) -> Result<Tensor> {
-        let channels = self.bias.dim(0)?;
-        let y = x.conv2d(&self.weight, self.padding, self.stride, 1, 1)?;
-        relu(&y.broadcast_add(&self.bias.reshape((1, channels, 1, 1))?)?)
+        let conv = Conv2d::new().stride(self.stride).padding(self.padding).relu(true);
+        conv2d(x, &self.weight, Some(&self.bias), &conv)
     }
 }
 
@@ -32,7 +33,7 @@ pub(crate) struct Linear {
 impl Linear {
     /// `x weightᵀ + bias` for `x` of shape `(batch, in)`.
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.matmul(&self.weight.t()?)?.broadcast_add(&self.bias)
+        linear(x, &self.weight, Some(&self.bias))
     }
 }
 

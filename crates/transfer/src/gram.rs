@@ -2,11 +2,8 @@
 
 use rayon::prelude::*;
 
+use crate::product::{self, BAND};
 use crate::{Error, Rows};
-
-/// Rows of one band of the matrix. The tiles are the same whatever the number of threads, and no sum is
-/// ever split between threads, so the bits are too.
-const BAND: usize = 128;
 
 /// A symmetric matrix of inner products, in single precision.
 #[derive(Clone, Debug)]
@@ -27,11 +24,13 @@ impl Gram {
             return Err(Error::Data("a Gram matrix needs at least one row".into()));
         }
         let mut values = vec![0f32; len * len];
+        let depth = rows.columns();
+        let bands: Vec<&[f32]> = rows.values().chunks(BAND * depth).collect();
         values.par_chunks_mut(BAND * len).enumerate().for_each(|(band, out)| {
-            let first = band * BAND;
-            for tile in (0..=first).step_by(BAND) {
-                product_tile(rows, first, tile, constant, out, len);
+            for (i, tile) in bands[..=band].iter().enumerate() {
+                product::tile(bands[band], tile, depth, &mut out[i * BAND..], len);
             }
+            out.iter_mut().for_each(|value| *value += constant);
         });
         mirror(&mut values, len);
         Ok(Self { values, len })
@@ -63,55 +62,6 @@ impl Gram {
             values.extend(samples.iter().map(|&j| row[j]));
         }
         Self { values, len: samples.len() }
-    }
-}
-
-/// Writes the tile of rows from `first` and columns from `tile` into the band `out`.
-fn product_tile(
-    rows: Rows<'_>,
-    first: usize,
-    tile: usize,
-    constant: f32,
-    out: &mut [f32],
-    len: usize,
-) {
-    let height = BAND.min(len - first);
-    let width = BAND.min(len - tile);
-    let depth = rows.columns();
-    let lhs = &rows.values()[first * depth..(first + height) * depth];
-    let rhs = &rows.values()[tile * depth..(tile + width) * depth];
-    let out = &mut out[tile..];
-    assert!(out.len() >= (height - 1) * len + width);
-    // SAFETY: `lhs` holds `height` rows and `rhs` `width` rows of `depth` values (their slices say so), read as
-    // `(height, depth)` and, transposed, `(depth, width)`; the assertion above keeps the `(height, width)` tile with
-    // row stride `len` inside `out`, which nothing else borrows.
-    unsafe {
-        gemm::gemm(
-            height,
-            width,
-            depth,
-            out.as_mut_ptr(),
-            1,
-            len as isize,
-            false,
-            lhs.as_ptr(),
-            1,
-            depth as isize,
-            rhs.as_ptr(),
-            depth as isize,
-            1,
-            0f32,
-            1f32,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
-    }
-    for row in out.chunks_mut(len).take(height) {
-        for value in &mut row[..width] {
-            *value += constant;
-        }
     }
 }
 

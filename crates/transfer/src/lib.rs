@@ -3,16 +3,22 @@
 pub mod classifier;
 mod cross_validate;
 mod dual;
+mod eigen;
 mod error;
 pub mod evaluation;
 pub mod extract;
 mod folds;
 mod gram;
+pub mod logistic;
+pub mod mcnemar;
+pub mod pca;
+mod product;
 mod rows;
 pub mod stages;
 pub mod svm;
 #[cfg(test)]
 mod synthetic;
+mod top5;
 
 pub use classifier::Classifier;
 pub use cross_validate::{CrossValidation, cross_validate};

@@ -1,18 +1,26 @@
 //! The kinds of this crate: one file each.
 
+mod compare;
 mod cross_validate;
 mod evaluate;
 mod extract_features;
+mod fit_head;
 mod fit_svm;
+mod pca;
+mod predict_top5;
 
 use sconce_core::Kind;
 use sconce_core::Result;
 use sconce_data::Features;
 
+pub use compare::Compare;
 pub use cross_validate::CrossValidate;
 pub use evaluate::Evaluate;
 pub use extract_features::ExtractFeatures;
+pub use fit_head::FitHead;
 pub use fit_svm::FitSvm;
+pub use pca::PcaCurve;
+pub use predict_top5::PredictTop5;
 
 /// The kinds of this crate.
 pub const KINDS: &[Kind] = &[
@@ -20,6 +28,10 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<FitSvm>(),
     Kind::of::<CrossValidate>(),
     Kind::of::<Evaluate>(),
+    Kind::of::<Compare>(),
+    Kind::of::<FitHead>(),
+    Kind::of::<PcaCurve>(),
+    Kind::of::<PredictTop5>(),
 ];
 
 /// Rows of one split to fit on or to test: their places, values and labels.

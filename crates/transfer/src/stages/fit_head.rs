@@ -1,0 +1,86 @@
+use schemars::JsonSchema;
+use sconce_core::{Context, Error, Input, Output, Resources, Result, Stage, Threads};
+use sconce_data::Features;
+use serde::{Deserialize, Serialize};
+
+use super::{choose, train, yes};
+use crate::classifier::{Classifier, Method};
+use crate::{Rows, logistic};
+
+/// Trains a logistic head on frozen features: scikit-learn's `LogisticRegression`.
+///
+/// Softmax over the classes, L2 penalty on the weights but not on the intercepts, L-BFGS over all samples.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FitHead {
+    /// The features, with classes.
+    pub features: Input<Features>,
+    /// Weight of the errors against the penalty.
+    #[serde(default = "one")]
+    pub c: f64,
+    /// Whether rows are divided by their Euclidean norm.
+    #[serde(default = "yes")]
+    pub normalize: bool,
+    /// The split to fit on; empty for all rows.
+    #[serde(default = "train")]
+    pub split: String,
+    /// Largest entry of the mean gradient at which the head counts as fitted.
+    #[serde(default = "tolerance")]
+    pub tolerance: f64,
+    /// Most steps.
+    #[serde(default = "steps")]
+    pub max_steps: usize,
+}
+
+const fn one() -> f64 {
+    1.0
+}
+
+const fn tolerance() -> f64 {
+    1e-6
+}
+
+const fn steps() -> usize {
+    2000
+}
+
+impl Stage for FitHead {
+    const KIND: &'static str = "fit-head";
+    const VERSION: u32 = 1;
+    const OUTPUTS: &'static [Output] = &[Output::of::<Classifier>("model", "the classifier")];
+
+    fn resources(&self) -> Resources {
+        Resources { threads: Threads::All, memory: 2 * Resources::GIB, gpu: false }
+    }
+
+    fn check(&self) -> Result<()> {
+        for (key, value) in [("c", self.c), ("tolerance", self.tolerance)] {
+            if !(value.is_finite() && value > 0.0) {
+                return Err(Error::parameter(key, "expected a positive number"));
+            }
+        }
+        Ok(())
+    }
+
+    fn run(&self, ctx: &Context) -> Result<()> {
+        let features = ctx.input(&self.features)?;
+        let chosen = choose(&features, &self.split, self.normalize)?;
+        let rows = Rows::new(&chosen.values, features.dimension()).map_err(Error::other)?;
+        let classes = features.examples().classes.clone();
+        let (labels, count) = (&chosen.labels, classes.len());
+        let fit = logistic::fit(rows, labels, count, self.c, self.tolerance, self.max_steps)
+            .map_err(Error::other)?;
+        if fit.gradient > self.tolerance {
+            ctx.note(format!(
+                "stopped after {} steps with a gradient of {:.1e}, above the tolerance {:.1e}",
+                fit.steps, fit.gradient, self.tolerance
+            ));
+        }
+        ctx.metric("loss", fit.loss);
+        let method = Method::Logistic { c: self.c };
+        ctx.write(
+            "model",
+            &Classifier { model: fit.model, classes, normalize: self.normalize, method },
+        )
+    }
+}
