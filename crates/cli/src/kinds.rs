@@ -10,6 +10,8 @@ const SLICES: &[&[Kind]] = &[
     sconce_data::stages::KINDS,
     #[cfg(feature = "chapters")]
     sconce_transfer::stages::KINDS,
+    #[cfg(feature = "chapters")]
+    sconce_figures::stages::KINDS,
 ];
 
 /// All kinds that pipeline files can name.
