@@ -17,6 +17,8 @@ mod top5_panel;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trial;
 
 use sconce_core::Kind;
 
@@ -24,7 +26,7 @@ pub use activation_grid::ActivationGrid;
 pub use animation::Animation;
 pub use confusion_matrix::ConfusionMatrix;
 pub use image_grid::ImageGrid;
-pub use names::Names;
+pub use names::{Many, Names};
 pub use plot::Plot;
 pub use report::Report;
 pub use sample_sheet::SampleSheet;

@@ -7,7 +7,7 @@ use sconce_core::{Context, Error, Inputs, Output, Result, Stage};
 use sconce_data::{Figure, Metrics, Table};
 use serde::{Deserialize, Serialize};
 
-use super::{Names, pictures, rows};
+use super::{Many, Names, pictures, rows};
 use crate::plot::from_table::{self, Columns};
 use crate::plot::{self, BarChart, Marks, README_WIDTH, Spread};
 use crate::table::{Best, Style};
@@ -48,7 +48,7 @@ pub struct Plot {
     pub x_scale: Scale,
     /// The same of the y axes, one for each panel; the last holds for the rest.
     #[serde(default)]
-    pub y_scale: Vec<Scale>,
+    pub y_scale: Many<Scale>,
     /// Ends of the x axis.
     #[serde(default)]
     pub x_limits: Option<(f64, f64)>,
@@ -232,7 +232,7 @@ impl Plot {
     fn lines(&self, table: &Table, words: Words) -> Result<Scene> {
         let style = self.style();
         let mut panels = from_table::panels(table, &self.columns(), &style)?;
-        from_table::set_scales(&mut panels, self.x_scale, &self.y_scale);
+        from_table::set_scales(&mut panels, self.x_scale, &self.y_scale.0);
         for (panel, name) in panels.iter_mut().zip(&self.y.0) {
             panel.x.limits = self.x_limits;
             panel.y.limits = self.y_limits;

@@ -1,86 +1,15 @@
 //! Each kind run on a small input, as the engine runs it; what it writes is pinned to its version.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use sconce_core::{Artifact, Context, Coordinates, Digest, Files, Output, Result};
+use sconce_core::{Artifact as _, Digest, Files};
 use sconce_data::{Array, Color, Column, Examples, Features, Figure, ImageSet, Metrics, Table};
 use serde_json::{Value, json};
 
 use super::KINDS;
+use super::trial::Cell;
 use crate::drawn::photograph;
 use crate::raster;
-
-/// A stage with its inputs.
-struct Cell {
-    folder: tempfile::TempDir,
-    parameters: Value,
-    inputs: Vec<(String, String, Coordinates, Files)>,
-}
-
-impl Cell {
-    fn new(parameters: Value) -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), parameters, inputs: Vec::new() }
-    }
-
-    /// Adds an artifact to `slot`, from `stage` at `coordinates`.
-    fn with<T: Artifact>(
-        mut self,
-        slot: &str,
-        stage: &str,
-        coordinates: Value,
-        artifact: &T,
-    ) -> Self {
-        let place = self.folder.path().join(format!("in-{slot}-{stage}-{}", self.inputs.len()));
-        std::fs::create_dir(&place).unwrap();
-        artifact.save(&place).unwrap();
-        let axes = coordinates.as_object().cloned().unwrap_or_default();
-        let coordinates = axes.into_iter().collect();
-        self.inputs.push((
-            slot.to_owned(),
-            stage.to_owned(),
-            coordinates,
-            Files::from_folder(&place).unwrap(),
-        ));
-        self
-    }
-
-    fn run(&self, kind: &str) -> Result<BTreeMap<String, Files>> {
-        let kind = KINDS.iter().find(|row| row.name == kind).expect("the kind is registered");
-        let stage = kind.from_json(self.parameters.clone())?;
-        stage.check()?;
-        let mut ctx = Context::in_folder(self.folder.path(), kind.outputs)?;
-        for (slot, stage, coordinates, files) in &self.inputs {
-            ctx = ctx.with_gathered(slot, stage, coordinates.clone(), files.clone());
-        }
-        stage.run(&ctx)?;
-        let read = |output: &Output| {
-            let name = output.name.to_string();
-            Ok((name.clone(), Files::from_folder(&ctx.output(&name)?)?))
-        };
-        kind.outputs.iter().map(read).collect()
-    }
-
-    fn figure(&self, kind: &str) -> Figure {
-        let outputs = self.run(kind).unwrap_or_else(|error| panic!("{kind}: {error}"));
-        let figure = Figure::load(&outputs["figure"]).unwrap();
-        keep(kind, &figure);
-        figure
-    }
-
-    fn error(&self, kind: &str) -> String {
-        self.run(kind).expect_err("the stage fails").to_string()
-    }
-}
-
-/// Leaves the files in the folder that `SCONCE_TEST_PICTURES` names, to be looked at.
-fn keep(kind: &str, figure: &Figure) {
-    if let Some(folder) = std::env::var_os("SCONCE_TEST_PICTURES") {
-        for (name, bytes) in &figure.files {
-            std::fs::write(Path::new(&folder).join(format!("kind-{kind}-{name}")), bytes).unwrap();
-        }
-    }
-}
 
 fn metrics(values: &[(&str, f64)]) -> Metrics {
     let mut metrics = Metrics::default();
