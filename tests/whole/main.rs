@@ -1,1 +1,9 @@
-//! Whole-program tests of the `sconce` command.
+//! Whole-program tests: the `sconce` command as people use it, with worker processes.
+#![cfg(unix)]
+
+mod bench;
+mod damage;
+mod face;
+mod kills;
+mod runs;
+mod stops;

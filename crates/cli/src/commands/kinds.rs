@@ -91,7 +91,9 @@ fn write(out: &mut impl Write, kind: &Kind) -> Result<(), Failure> {
     }
     let mut notes = Vec::new();
     if kind.seeded {
-        notes.push("It is random: its seed follows from the pipeline's, or `seed` of the stage.");
+        notes.push(
+            "Its seed follows from the pipeline's, unless the stage has a `seed` of its own.",
+        );
     }
     if kind.free_axes {
         notes.push("Axes of its matrix need not be parameters.");

@@ -77,9 +77,8 @@ fn write(plan: &Plan, assessed: &Assessed, wanted: &[usize]) -> Result<(), Failu
                 (WARN, "depends", on(upstream))
             }
         };
-        let why = paint(DIM, why);
-        let line = status(style, word, format_args!("{id:<width$}  {why}"));
-        writeln!(out, "{}", line.trim_end())?;
+        let text = if why.is_empty() { id } else { format!("{id:<width$}  {}", paint(DIM, why)) };
+        writeln!(out, "{}", status(style, word, text))?;
     }
     let parts = [(hits, "hit"), (runs, "run"), (depends, "depends")];
     let parts: Vec<_> = parts.iter().map(|(number, what)| format!("{number} {what}")).collect();

@@ -132,7 +132,7 @@ impl Story<'_> {
                 let digest = parts.inputs.get(slot).and_then(|parts| parts.get(position));
                 let digest = digest.map_or_else(String::new, |part| part.digest.short());
                 let from = &self.plan.cells[source.cell].id;
-                let text = format_args!("input {slot}: {digest} from {from}.{}", source.output);
+                let text = format_args!("{slot} = {digest} from {from}.{}", source.output);
                 self.line(depth + 2, text);
             }
         }

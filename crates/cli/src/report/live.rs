@@ -84,7 +84,7 @@ impl Live {
             | Event::CellVerified { cell, .. }
             | Event::CellDiffers { cell, .. } => self.settle(Some(&cell.to_string())),
             Event::CellSkipped { .. } | Event::CellAbsent { .. } => self.settle(None),
-            Event::RunFinished(_) => self.end(lines),
+            Event::RunFinished(_) => self.end(),
             _ => {}
         }
     }
@@ -105,9 +105,9 @@ impl Live {
                 bar
             }
         };
-        bar.set_style(self.style("{prefix:>12.cyan.bold} {wide_msg}"));
+        bar.set_style(self.named("{prefix:>12.cyan.bold} {name} {elapsed:>4} {msg}", &cell));
         bar.set_prefix("Running");
-        bar.set_message(format!("{cell:<width$}{reason}", width = self.width));
+        bar.set_message(reason.to_owned());
         bar.enable_steady_tick(Duration::from_millis(250));
         let running = Running {
             bar,
@@ -125,13 +125,7 @@ impl Live {
         } else {
             "{prefix:>12.cyan.bold} {name} {pos} {msg}"
         };
-        let name = format!("{cell:<width$}", width = self.width);
-        let style = self.style(style).with_key(
-            "name",
-            move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
-                let _ = out.write_str(&name);
-            },
-        );
+        let style = self.named(style, cell);
         let Some(running) = self.running.get_mut(cell) else { return };
         // A new unit is a new phase, with a rate of its own.
         if !running.measured || running.unit != unit || running.bar.length() != Some(total) {
@@ -146,14 +140,12 @@ impl Live {
     }
 
     fn update(&mut self, cell: &str, change: impl FnOnce(&mut Running)) {
-        let width = self.width;
         let Some(running) = self.running.get_mut(cell) else { return };
         change(running);
         if running.measured {
             running.message();
         } else {
-            let text = running.words();
-            running.bar.set_message(format!("{cell:<width$} {text}"));
+            running.bar.set_message(running.words());
         }
     }
 
@@ -169,7 +161,7 @@ impl Live {
         }
     }
 
-    fn end(&mut self, _: &[String]) {
+    fn end(&mut self) {
         for (_, running) in std::mem::take(&mut self.running) {
             running.bar.finish_and_clear();
         }
@@ -188,6 +180,15 @@ impl Live {
         ProgressStyle::with_template(&template)
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .progress_chars("=> ")
+    }
+
+    /// The style of a running cell, whose name has a column of its own.
+    fn named(&self, template: &str, cell: &str) -> ProgressStyle {
+        let name = format!("{cell:<width$}", width = self.width);
+        let write = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
+            let _ = out.write_str(&name);
+        };
+        self.style(template).with_key("name", write)
     }
 
     fn plain_or_coloured(&self, line: &str) -> String {

@@ -38,3 +38,6 @@ pub use run::{Outcome, run_cell};
 pub use runner::{InProcess, Runner, Told};
 pub use schedule::execute;
 pub use serve::serve;
+
+#[cfg(test)]
+mod tests;

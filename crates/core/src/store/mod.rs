@@ -221,7 +221,11 @@ fn create(root: &Path) -> Result<()> {
     let temporary = root.join(format!("format.{}", std::process::id()));
     durable::write_new(&temporary, format!("{FORMAT}\n").as_bytes())?;
     let format = root.join("format");
-    std::fs::rename(&temporary, &format).at(&format)?;
+    match std::fs::rename(&temporary, &format) {
+        // Another thread of this process was here, or a process of the same number elsewhere.
+        Err(_) if format.is_file() => {}
+        other => other.at(&format)?,
+    }
     durable::sync_folder(root)
 }
 

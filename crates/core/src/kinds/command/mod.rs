@@ -109,3 +109,6 @@ fn is_plain_name(name: &str) -> bool {
     let plain = |c: char| c.is_alphanumeric() || "-_.".contains(c);
     !name.is_empty() && !name.starts_with('.') && name.chars().all(plain)
 }
+
+#[cfg(all(test, unix))]
+mod tests;

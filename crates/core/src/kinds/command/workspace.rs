@@ -65,38 +65,39 @@ fn place(files: &Files, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Moves what the program wrote into the cell's outputs.
+/// Moves what the program wrote into the cell's outputs, once all of it is there.
 pub(super) fn collect(ctx: &Context, workspace: &Workspace, outputs: &Outputs) -> Result<()> {
-    let mut missing = Vec::new();
-    let mut found = |path: &str| -> Result<Option<PathBuf>> {
-        let place = workspace.folder.join(path);
-        match fs::symlink_metadata(&place) {
-            Ok(metadata) if metadata.is_symlink() => Err(link(path)),
-            Ok(_) => Ok(Some(place)),
-            Err(_) => {
-                missing.push(format!("`{path}`"));
-                Ok(None)
-            }
-        }
+    let paths: Vec<&str> = match outputs {
+        Outputs::Together(paths) => paths.iter().map(String::as_str).collect(),
+        Outputs::Named(named) => named.values().map(|one| one.path.as_str()).collect(),
     };
+    let there = |path: &&str| std::fs::symlink_metadata(workspace.folder.join(path)).is_ok();
+    let missing: Vec<_> =
+        paths.iter().filter(|path| !there(path)).map(|path| format!("`{path}`")).collect();
+    if !missing.is_empty() {
+        return Err(Error::message(format!(
+            "the program ended well but did not write {}; it wrote {}",
+            missing.join(", "),
+            written(workspace)?
+        )));
+    }
+    for path in &paths {
+        refuse_links(&workspace.folder.join(path), path)?;
+    }
     match outputs {
         Outputs::Together(paths) => {
             let output = ctx.output("files")?;
             for path in paths {
-                let Some(from) = found(path)? else { continue };
-                refuse_links(&from, path)?;
                 let to = output.join(Path::new(path).components().collect::<PathBuf>());
                 if let Some(parent) = to.parent() {
                     fs::create_dir_all(parent).at(parent)?;
                 }
-                transfer(&from, &to)?;
+                transfer(&workspace.folder.join(path), &to)?;
             }
         }
         Outputs::Named(named) => {
             for (name, OutputPath { path, .. }) in named {
-                let Some(from) = found(path)? else { continue };
-                refuse_links(&from, path)?;
-                let output = ctx.output(name)?;
+                let (from, output) = (workspace.folder.join(path), ctx.output(name)?);
                 if from.is_dir() {
                     for entry in fs::read_dir(&from).at(&from)? {
                         let entry = entry.at(&from)?;
@@ -108,14 +109,7 @@ pub(super) fn collect(ctx: &Context, workspace: &Workspace, outputs: &Outputs) -
             }
         }
     }
-    if missing.is_empty() {
-        return Ok(());
-    }
-    Err(Error::message(format!(
-        "the program ended well but did not write {}; it wrote {}",
-        missing.join(", "),
-        written(workspace)?
-    )))
+    Ok(())
 }
 
 /// Moves a file or a folder; the scratch folder and the outputs are on one file system.

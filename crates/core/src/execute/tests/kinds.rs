@@ -1,0 +1,157 @@
+//! Kinds that are easy to watch.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Context, Folder, Inputs, Kind, Output, Resources, Result, Stage, Threads};
+
+pub(super) const KINDS: &[Kind] = &[
+    Kind::of::<Sum>(),
+    Kind::of::<Rough>(),
+    Kind::of::<Odd>(),
+    Kind::of::<Crowd>(),
+    Kind::of::<Patient>(),
+];
+
+const NUMBER: Output = Output::of::<Folder>("number", "a number as text");
+
+fn total(ctx: &Context, numbers: &Inputs<Folder>) -> Result<i64> {
+    let mut total = 0;
+    for number in ctx.inputs(numbers)? {
+        let text = String::from_utf8_lossy(&number.artifact.0.read("number")?).into_owned();
+        total += text.trim().parse::<i64>().map_err(crate::Error::other)?;
+    }
+    Ok(total)
+}
+
+fn write(ctx: &Context, output: &str, text: &str) -> Result<()> {
+    let path = ctx.output(output)?.join("number");
+    std::fs::write(&path, text).map_err(|error| crate::Error::io(path, error))
+}
+
+/// The sum of its inputs and a number.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sum {
+    #[serde(default)]
+    of: Inputs<Folder>,
+    #[serde(default)]
+    plus: i64,
+}
+
+impl Stage for Sum {
+    const KIND: &'static str = "sum";
+    const VERSION: u32 = 1;
+    const OUTPUTS: &'static [Output] = &[NUMBER];
+
+    fn run(&self, ctx: &Context) -> Result<()> {
+        let sum = total(ctx, &self.of)? + self.plus;
+        ctx.metric("sum", sum as f64);
+        write(ctx, "number", &format!("{sum}\n"))
+    }
+}
+
+/// The sum in tens: many inputs give one output.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rough {
+    of: Inputs<Folder>,
+}
+
+impl Stage for Rough {
+    const KIND: &'static str = "rough";
+    const VERSION: u32 = 1;
+    const OUTPUTS: &'static [Output] = &[NUMBER];
+
+    fn run(&self, ctx: &Context) -> Result<()> {
+        write(ctx, "number", &format!("{}\n", total(ctx, &self.of)? / 10 * 10))
+    }
+}
+
+/// Goes wrong in the way that is asked for.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Odd {
+    #[serde(default)]
+    of: Inputs<Folder>,
+    way: String,
+}
+
+impl Stage for Odd {
+    const KIND: &'static str = "odd";
+    const VERSION: u32 = 1;
+    const OUTPUTS: &'static [Output] =
+        &[NUMBER, Output::of::<Folder>("clock", "never the same").volatile()];
+
+    fn run(&self, ctx: &Context) -> Result<()> {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        total(ctx, &self.of)?;
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        match self.way.as_str() {
+            "error" => return Err(crate::Error::message("as asked for")),
+            "panic" => panic!("as asked for"),
+            "nothing" => return write(ctx, "clock", "1"),
+            "random" => write(ctx, "number", &count.to_string())?,
+            _ => write(ctx, "number", "0")?,
+        }
+        write(ctx, "clock", &count.to_string())
+    }
+}
+
+/// Counts how many of its kind run at once.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Crowd {
+    number: u64,
+    threads: usize,
+}
+
+/// Threads in use, and the most there ever were.
+static NOW: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
+
+pub(super) fn most() -> usize {
+    MOST.load(Ordering::SeqCst)
+}
+
+impl Stage for Crowd {
+    const KIND: &'static str = "crowd";
+    const VERSION: u32 = 1;
+    const OUTPUTS: &'static [Output] = &[NUMBER];
+
+    fn resources(&self) -> Resources {
+        Resources { threads: Threads::Count(self.threads), ..Resources::default() }
+    }
+
+    fn run(&self, ctx: &Context) -> Result<()> {
+        let now = NOW.fetch_add(ctx.threads(), Ordering::SeqCst) + ctx.threads();
+        MOST.fetch_max(now, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(15));
+        NOW.fetch_sub(ctx.threads(), Ordering::SeqCst);
+        write(ctx, "number", &self.number.to_string())
+    }
+}
+
+/// Works until the run is asked to stop, or for a while.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Patient {
+    milliseconds: usize,
+}
+
+impl Stage for Patient {
+    const KIND: &'static str = "patient";
+    const VERSION: u32 = 1;
+    const OUTPUTS: &'static [Output] = &[NUMBER];
+
+    fn run(&self, ctx: &Context) -> Result<()> {
+        for done in 0..self.milliseconds {
+            ctx.progress(done, self.milliseconds, "milliseconds")?;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        write(ctx, "number", "1")
+    }
+}

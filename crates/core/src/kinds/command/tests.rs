@@ -1,0 +1,193 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::Command;
+use crate::{AnyStage, Context, Coordinates, Error, Files, Kind, Result, Stage};
+
+fn stage(parameters: Value) -> Result<Box<dyn AnyStage>> {
+    let stage = Kind::of::<Command>().from_json(parameters)?;
+    stage.check()?;
+    Ok(stage)
+}
+
+/// Runs the stage in a private folder; the outputs' files by `output/path`.
+fn run(
+    parameters: Value,
+    prepare: impl FnOnce(Context, &Path) -> Context,
+) -> Result<BTreeMap<String, String>> {
+    let folder = tempfile::tempdir().unwrap();
+    let stage = stage(parameters)?;
+    let ctx = Context::in_folder(folder.path(), &stage.outputs())?;
+    stage.run(&prepare(ctx, folder.path()))?;
+    let files = Files::from_folder(&folder.path().join("out"))?;
+    let read =
+        |(name, _, path): (&str, _, &Path)| (name.to_owned(), fs::read_to_string(path).unwrap());
+    Ok(files.iter().map(read).collect())
+}
+
+fn error(parameters: Value) -> String {
+    run(parameters, |ctx, _| ctx).unwrap_err().to_string()
+}
+
+fn input(folder: &Path, name: &str, text: &str) -> Files {
+    let folder = folder.join(format!("input-{name}"));
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(name), text).unwrap();
+    Files::from_folder(&folder).unwrap()
+}
+
+#[test]
+fn paths_of_a_list_are_one_output_and_of_a_table_one_each() {
+    let together =
+        json!({ "run": "mkdir d; echo 1 > d/x; echo 2 > y; echo 3 > z", "outputs": ["d", "y"] });
+    let files = run(together, |ctx, _| ctx).unwrap();
+    let expected = [("files/d/x", "1\n"), ("files/y", "2\n")];
+    assert_eq!(files, expected.map(|(name, text)| (name.to_owned(), text.to_owned())).into());
+
+    let each = json!({
+        "run": ["sh", "-c", "mkdir d; echo 1 > d/x; echo 2 > y"],
+        "outputs": { "folder": { "path": "d", "type": "table" }, "file": "y" }
+    });
+    let types: Vec<_> = stage(each.clone()).unwrap().outputs();
+    let types: Vec<_> = types.iter().map(|o| (&*o.name, &*o.artifact)).collect();
+    assert_eq!(types, [("file", "files"), ("folder", "table")]);
+    let files = run(each, |ctx, _| ctx).unwrap();
+    let expected = [("file/y", "2\n"), ("folder/x", "1\n")];
+    assert_eq!(files, expected.map(|(name, text)| (name.to_owned(), text.to_owned())).into());
+}
+
+#[test]
+fn inputs_are_folders_and_gathered_ones_have_one_for_each_cell() {
+    let parameters = json!({
+        "run": "cat data/a \"$SCONCE_INPUT_MORE_DATA\"/s*/b > all; ls more-data >> all",
+        "inputs": { "data": "inputs.data", "more-data": "inputs.more-data" },
+        "outputs": "all"
+    });
+    let files = run(parameters, |ctx, folder| {
+        let at = |c: i64| Coordinates::from_iter([("c".to_owned(), json!(c))]);
+        let more = |c: &str| input(&folder.join(c), "b", &format!("{c}\n"));
+        ctx.with_input("inputs.data", input(folder, "a", "one\n"))
+            .with_gathered("inputs.more-data", "s", at(1), more("two"))
+            .with_gathered("inputs.more-data", "s", at(2), more("three"))
+    });
+    assert_eq!(files.unwrap()["files/all"], "one\ntwo\nthree\ns[c=1]\ns[c=2]\n");
+}
+
+#[test]
+fn a_changed_input_stays_as_it_was_outside() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = input(folder.path(), "a", "original");
+    let parameters = json!({
+        "run": "chmod u+w data/a; echo changed > data/a; cp data/a out",
+        "inputs": { "data": "inputs.data" },
+        "outputs": ["out"]
+    });
+    let written = run(parameters, |ctx, _| ctx.with_input("inputs.data", files.clone())).unwrap();
+    assert_eq!(written["files/out"], "changed\n");
+    assert_eq!(files.read("a").unwrap(), b"original");
+}
+
+#[test]
+fn the_environment_is_what_was_declared() {
+    let parameters = json!({
+        "run": "echo \"$layer $MODE $KEPT $SCONCE_SEED $LC_ALL $SCONCE_THREADS\" > out; \
+                env | cut -d= -f1 > names",
+        "env": { "MODE": "fast", "KEPT": true },
+        "seeded": true,
+        "outputs": ["out", "names"]
+    });
+    let files = run(parameters, |mut ctx, _| {
+        ctx.coordinates = Coordinates::from_iter([("layer".to_owned(), json!("fire9"))]);
+        ctx.environment.insert("KEPT".to_owned(), "kept".to_owned());
+        ctx.with_seed((7 << 32) + 5)
+    });
+    let files = files.unwrap();
+    assert_eq!(files["files/out"], "fire9 fast kept 5 C.UTF-8 1\n");
+    // Cargo sets many variables for tests; none of them gets through.
+    assert!(!files["files/names"].contains("CARGO"), "{}", files["files/names"]);
+
+    let reserved = json!({ "run": "true", "outputs": ["x"] });
+    let failed = run(reserved, |mut ctx, _| {
+        ctx.coordinates = Coordinates::from_iter([("PATH".to_owned(), json!(1))]);
+        ctx
+    });
+    assert!(failed.unwrap_err().to_string().contains("axis `PATH`"));
+}
+
+#[test]
+fn what_goes_wrong_is_named() {
+    let fails = |run: Value| error(json!({ "run": run, "outputs": ["x", "y"] }));
+    assert_eq!(fails(json!("exit 7")), "the program ended with status 7");
+    assert_eq!(fails(json!("false; true")), "the program ended with status 1");
+    assert_eq!(fails(json!("kill -TERM $$")), "the program was ended by signal 15 (SIGTERM)");
+    assert_eq!(
+        fails(json!(["no-such-program-here"])),
+        "no program `no-such-program-here`: it is neither in PATH nor in the working directory"
+    );
+    assert_eq!(
+        fails(json!("echo > x; echo > w")),
+        "the program ended well but did not write `y`; it wrote `w`, `x`"
+    );
+    let link = fails(json!("mkdir x; ln -s /etc/hosts x/link; echo > y"));
+    assert!(link.starts_with("output `x/link` is a symbolic link"), "{link}");
+}
+
+#[test]
+fn parameters_are_checked() {
+    let wrong = |parameters: Value| match stage(parameters).err() {
+        Some(error @ Error::Parameter { .. }) => error.to_string(),
+        other => panic!("{:?}", other.map(|error| error.to_string())),
+    };
+    assert!(wrong(json!({ "run": " ", "outputs": ["x"] })).contains("shell line"));
+    assert!(wrong(json!({ "run": [], "outputs": ["x"] })).contains("list of arguments"));
+    assert!(wrong(json!({ "run": "a", "outputs": [] })).contains("at least one path"));
+    for path in ["../x", "/x", ""] {
+        assert!(wrong(json!({ "run": "a", "outputs": [path] })).contains("inside"), "{path}");
+    }
+    assert!(wrong(json!({ "run": "a", "outputs": { "a/b": "x" } })).contains("name an output"));
+    assert!(wrong(json!({ "run": "a", "outputs": ["x"], "env": ["a=b"] })).contains("a=b"));
+    let typed = stage(json!({ "run": 3, "outputs": ["x"] })).err().unwrap().to_string();
+    assert!(typed.contains("expected a shell line, or a list"), "{typed}");
+}
+
+#[test]
+fn two_ways_of_writing_give_one_key() {
+    let same = |a: Value, b: Value| {
+        let parameters = |value| stage(value).unwrap().parameters().unwrap();
+        assert_eq!(parameters(a), parameters(b));
+    };
+    same(
+        json!({ "run": "a", "outputs": "x", "env": ["B", "A", "B"] }),
+        json!({ "run": "a", "outputs": ["x"], "env": { "A": true, "B": true } }),
+    );
+    same(
+        json!({ "run": "a", "outputs": { "o": "x" } }),
+        json!({ "run": "a", "outputs": { "o": { "path": "x" } }, "seeded": false }),
+    );
+}
+
+#[test]
+fn a_cancelled_program_is_asked_to_end() {
+    let parameters = json!({ "run": "trap 'exit 0' TERM; sleep 30 & wait", "outputs": ["x"] });
+    let started = std::time::Instant::now();
+    let result = run(parameters, |ctx, _| {
+        let cancelled = std::sync::Arc::clone(&ctx.cancelled);
+        std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            cancelled.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        ctx
+    });
+    assert!(matches!(result, Err(Error::Cancelled)));
+    assert!(started.elapsed().as_secs() < 20);
+}
+
+#[test]
+fn seeds_count_only_where_they_are_asked_for() {
+    let seeded = |value| stage(json!({ "run": "a", "outputs": ["x"], "seeded": value })).unwrap();
+    assert!(seeded(true).seeded() && !seeded(false).seeded());
+    assert_eq!(Command::KIND, "command");
+}
