@@ -9,8 +9,6 @@ const SLICES: &[&[Kind]] = &[
     #[cfg(feature = "chapters")]
     sconce_data::stages::KINDS,
     #[cfg(feature = "chapters")]
-    sconce_figures::stages::KINDS,
-    #[cfg(feature = "chapters")]
     sconce_transfer::stages::KINDS,
     #[cfg(feature = "chapters")]
     sconce_figures::stages::KINDS,
