@@ -76,7 +76,7 @@ pub struct Plot {
     /// Above the plot.
     #[serde(default)]
     pub title: String,
-    /// Below the plot. What the spread is, is added.
+    /// Below the plot. What rows were averaged is added.
     #[serde(default)]
     pub caption: String,
     /// Width in CSS pixels.
@@ -223,7 +223,9 @@ impl Plot {
                 &mut caption,
                 &format!("{form}: ± sample standard deviation over {counts}."),
             );
-        } else if let Some(error) = self.error.0.first() {
+        } else if let Some(error) = self.error.0.first()
+            && caption.is_empty()
+        {
             rows::add_sentence(&mut caption, &format!("{form}: ± {}.", style.name(error)));
         }
         Ok(caption)
