@@ -202,6 +202,10 @@ impl Unpacking {
         if self.strip_root && !parts.is_empty() {
             parts.remove(0);
         }
+        // What file managers leave behind would make one content look like two.
+        if parts.contains(&"__MACOSX") || parts.last() == Some(&".DS_Store") {
+            return Ok(None);
+        }
         let Some(first) = parts.first() else { return Ok(None) };
         if self.top.len() < 20 {
             self.top.insert((*first).to_owned());

@@ -19,7 +19,7 @@ use super::words;
 pub const RESERVED: [&str; 5] = ["kind", "matrix", "seed", "resources", "description"];
 
 const TOP: [&str; 6] = ["name", "description", "seed", "vars", "stage", "profile"];
-const PROFILE: [&str; 4] = ["description", "seed", "vars", "stage"];
+const PROFILE: [&str; 5] = ["description", "extends", "seed", "vars", "stage"];
 
 /// A pipeline with its overrides laid over, not yet expanded.
 pub(crate) struct Pipeline<'a> {
@@ -72,22 +72,7 @@ pub(crate) fn read<'a>(
     let profiles = take_table(&mut root, "profile", errors).unwrap_or_default();
     check_profiles(&root, &profiles, errors);
     for name in &options.profiles {
-        match profiles.get(name.as_str()).map(Spanned::get_ref) {
-            Some(DeValue::Table(profile)) => {
-                let mut profile = profile.clone();
-                profile.remove("description");
-                drop_unknown_stages(&root, &mut profile);
-                document::overlay(&mut root, profile, &[]);
-            }
-            Some(_) => {}
-            None => errors.push(
-                Diagnostic::new(format!("there is no profile `{name}`"), None).did_you_mean(
-                    name,
-                    profiles.keys().map(|key| &**key.get_ref()),
-                    "profiles",
-                ),
-            ),
-        }
+        lay_over(&mut root, &profiles, name, None, &mut Vec::new(), errors);
     }
     for mut set in sets {
         check_override(&root, &set, &TOP[..5], errors);
@@ -242,6 +227,53 @@ fn axis<'a>(
         }
     }
     Some(Axis { name, span: key.span(), values: list })
+}
+
+/// Lays profile `name` over the pipeline, after the one that it extends.
+fn lay_over<'a>(
+    root: &mut Table<'a>,
+    profiles: &Table<'a>,
+    name: &str,
+    span: Option<Span>,
+    within: &mut Vec<String>,
+    errors: &mut Vec<Diagnostic>,
+) {
+    let Some(DeValue::Table(profile)) = profiles.get(name).map(Spanned::get_ref) else {
+        // One that is no table has been said.
+        if !profiles.contains_key(name) {
+            let known = profiles.keys().map(|key| &**key.get_ref());
+            errors.push(
+                Diagnostic::new(format!("there is no profile `{name}`"), span)
+                    .did_you_mean(name, known, "profiles"),
+            );
+        }
+        return;
+    };
+    within.push(name.to_owned());
+    if let Some(node) = profile.get("extends") {
+        match node.get_ref().as_str() {
+            Some(other) if within.iter().any(|outer| outer == other) => {
+                errors.push(Diagnostic::new(
+                    format!(
+                        "profiles extend each other in a circle: {} → {other}",
+                        within.join(" → ")
+                    ),
+                    node.span(),
+                ))
+            }
+            Some(other) => lay_over(root, profiles, other, Some(node.span()), within, errors),
+            None => errors.push(words::diagnose(
+                "extends",
+                &format!("invalid type: {}, expected a string", node.get_ref().type_str()),
+                node.span(),
+            )),
+        }
+    }
+    let mut profile = profile.clone();
+    profile.remove("description");
+    profile.remove("extends");
+    drop_unknown_stages(root, &mut profile);
+    document::overlay(root, profile, &[]);
 }
 
 /// A profile's keys, its stages and variables are checked even when it is not in use.

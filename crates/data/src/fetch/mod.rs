@@ -2,6 +2,7 @@
 
 mod http;
 mod package;
+mod pin;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -10,9 +11,10 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use sconce_core::error::IoResultExt;
-use sconce_core::{Context, Digest, Error, Files, Result};
+use sconce_core::{Context, Error, Files, Result};
 
 pub use self::http::Patience;
+pub use self::pin::Pin;
 use self::source::Locator;
 pub use self::source::{ParseSourceError, Source};
 use crate::archive::{self, Limits, Unpacked};
@@ -23,7 +25,7 @@ use crate::{embedded, place};
 pub struct Request<'a> {
     /// Digest of the content: of the file's bytes, or of the tree of files
     /// ([`sconce_core::artifact::tree_digest`]).
-    pub digest: Digest,
+    pub digest: Pin,
     /// The sources, tried in order.
     pub sources: &'a [Source],
     /// The name that a single file gets.
@@ -246,7 +248,7 @@ impl Attempt<'_> {
     }
 
     fn take_file(&self, file: &Path, to: &Path) -> Result<()> {
-        self.check_digest(Digest::of_file(file).at(file)?)?;
+        self.check_digest(self.request.digest.of_file(file).at(file)?)?;
         self.put(file, &to.join(self.request.name))
     }
 
@@ -259,7 +261,12 @@ impl Attempt<'_> {
             return self.take_file(&folder, to);
         }
         let files = Files::from_folder(&folder)?;
-        self.check_digest(files.digest())?;
+        if let Pin::Sha256(_) = self.request.digest {
+            return Err(Error::message(
+                "a sha256 pins one file, and this is a folder; expected `blake3:` of its tree",
+            ));
+        }
+        self.check_digest(files.digest().into())?;
         files.iter().try_for_each(|(name, _, path)| self.put(path, &to.join(name)))
     }
 
@@ -275,7 +282,7 @@ impl Attempt<'_> {
         std::fs::rename(from, to).or_else(|_| std::fs::copy(from, to).map(drop)).at(to)
     }
 
-    fn check_digest(&self, found: Digest) -> Result<()> {
+    fn check_digest(&self, found: Pin) -> Result<()> {
         if found == self.request.digest {
             return Ok(());
         }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sconce_core::{Folder, Output};
+use sconce_core::{Digest, Folder, Output};
 
 use super::*;
 
@@ -78,7 +78,7 @@ impl Place {
             .unwrap()
             .with_mirror(Some(self.mirror()));
         let request = Request {
-            digest,
+            digest: digest.into(),
             sources: &sources,
             name: &sources[0].content_name(true),
             unpack: true,

@@ -1,10 +1,10 @@
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use sconce_core::{Context, Digest, Error, Folder, Output, Resources, Result, Stage};
+use sconce_core::{Context, Error, Folder, Output, Resources, Result, Stage};
 use serde::{Deserialize, Serialize};
 
-use crate::fetch::{Request, Source, Surroundings, fetch};
+use crate::fetch::{Pin, Request, Source, Surroundings, fetch};
 
 /// Fetches a file, or the files of an archive, from the first source that has it.
 ///
@@ -16,9 +16,10 @@ use crate::fetch::{Request, Source, Surroundings, fetch};
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fetch {
-    /// The content's digest: `blake3:` and 64 hexadecimal digits. To learn it, write any and run:
+    /// The content's digest: `blake3:` and 64 hexadecimal digits, or for a single file the
+    /// `sha256:` under which it is published. To learn it, write any and run:
     /// the message says what was found.
-    pub digest: Digest,
+    pub digest: Pin,
     /// Where the content can be had from, tried in order: `https://host/path`,
     /// `hf:owner/repo@revision/path` (Hugging Face hub), `file:PATH`, `mirror:NAME` (a file or
     /// folder in the mirror folder), `npm:NAME@VERSION`, `pypi:NAME==VERSION`, `embedded:NAME`

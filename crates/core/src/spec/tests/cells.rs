@@ -39,6 +39,10 @@ rows = "svm.metrics[layer=b]"
 [profile.big.stage.images]
 count = 1000
 
+[profile.bigger]
+extends = "big"
+stage.images.title = "big"
+
 [profile.one.stage.features]
 layer = "b"
 
@@ -112,6 +116,7 @@ fn profiles_and_settings_replace_parameters_and_axes() {
         |options: &[&str]| plan(STUDY, options).unwrap().cells[0].key_parameters["count"].clone();
     assert_eq!(count(&["+big"]), json!(1000));
     assert_eq!(count(&["+big", "stage.images.count=5"]), json!(5));
+    assert_eq!(count(&["+bigger"]), json!(1000), "what it extends");
     // A parameter takes the place of the axis of its name, and the other way round.
     let one = plan(STUDY, &["+one", "stage.svm.matrix.c=[1, 10]"]).unwrap();
     let svm: Vec<_> = names(&one).into_iter().filter(|name| name.starts_with("svm")).collect();
