@@ -89,7 +89,10 @@ fn draw_classes(scene: &mut Scene, row: &Prediction, (x, y): (f64, f64), width: 
         let color = series_color(if true_class { 2 } else { 0 });
         scene.rect([x, middle - 6.0, track, 12.0], GRID);
         scene.rect([x, middle - 6.0, track * probability.min(1.0), 12.0], color);
-        let share = format!("{:.1} %", 100.0 * probability);
+        let share = match *probability {
+            small if small < 0.0005 => "< 0.1 %".to_owned(),
+            probability => format!("{:.1} %", 100.0 * probability),
+        };
         let end = x + track + number;
         let text = |x, content| Text { size: SMALL, weight, ..Text::new(x, 0.0, content) };
         let right = Text { anchor: crate::scene::Anchor::End, ..text(end, share) };
@@ -113,7 +116,7 @@ mod tests {
                 "tiger cat that lives in a house and has a very long name, much longer than others",
                 0.0512,
             ),
-            ("Persian cat", 0.001),
+            ("Persian cat", 0.0001),
         ];
         Prediction {
             label: format!("photograph {seed}"),

@@ -123,9 +123,10 @@ impl Stage for Table {
 impl Table {
     fn plain(&self, table: &data::Table) -> Result<Figure> {
         let mut shown = table.clone();
+        let style = Style { labels: self.labels.clone(), ..Style::default() };
         for column in &mut shown.columns {
             column.decimals = self.decimals.get(&column.name).copied().or(column.decimals);
-            column.name = self.labels.get(&column.name).unwrap_or(&column.name).clone();
+            column.name = style.name(&column.name);
         }
         let view = View::of(&shown, Words::new(&self.title, &self.caption));
         let names = || table.columns.iter().map(|column| column.name.clone());

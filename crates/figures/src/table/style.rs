@@ -63,9 +63,9 @@ impl Style {
         whole.or_else(|| self.labels.get(&key)).cloned().or_else(plain_label).unwrap_or(text)
     }
 
-    /// The label of a column.
+    /// The label of a column: its name with spaces, where there is no other.
     pub fn name(&self, name: &str) -> String {
-        self.labels.get(name).cloned().unwrap_or_else(|| name.to_owned())
+        self.labels.get(name).cloned().unwrap_or_else(|| name.replace('_', " "))
     }
 }
 
