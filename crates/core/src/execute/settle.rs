@@ -117,6 +117,7 @@ impl Walk<'_> {
         self.tell_damage(index);
         for &one in &lost {
             self.cells[one] = Cell::Waiting;
+            self.attempts[one] += 1;
         }
         self.cells[index] = Cell::Waiting;
         self.pending.extend(lost);

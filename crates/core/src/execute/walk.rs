@@ -172,7 +172,10 @@ impl<'a> Walk<'a> {
         };
         let content = local.as_ref().map(|(_, snapshot)| snapshot.digest);
         let parts = self.plan.key_parts(index, digest, content)?;
-        let state = assess_cell(self.plan, index, &parts, self.store, &self.last)?;
+        let state = match self.known_local(index, &parts)? {
+            Some(receipt) => State::Hit(receipt),
+            None => assess_cell(self.plan, index, &parts, self.store, &self.last)?,
+        };
         self.tell_damage(index);
         let forced = self.options.force.contains(&cell.id.stage) && self.attempts[index] == 0;
         match state {
@@ -194,6 +197,16 @@ impl<'a> Walk<'a> {
             State::Depends(_) => return Err(Error::message("an input has no result")),
         }
         Ok(())
+    }
+
+    /// The recorded result of a local path that was taken in before. Whether the store still has
+    /// all of it is not looked at, which for a large folder would take as long as the look at the
+    /// folder itself: should a reader miss something, it is taken in again from the path.
+    fn known_local(&self, index: usize, parts: &KeyParts) -> Result<Option<Box<Receipt>>> {
+        if parts.content.is_none() || self.attempts[index] > 0 {
+            return Ok(None);
+        }
+        Ok(self.store.recorded(&parts.key())?.map(Box::new))
     }
 
     /// Whether the cell itself was asked to be verified, and not just one that needs it.

@@ -270,6 +270,14 @@ fn files_are_taken_in_by_content() {
     // The user's own files are not shown again.
     assert!(!bench.path("artifacts/p/data").exists());
 
+    // What the store lost is taken in again when it is needed.
+    let digest = crate::Digest::of(b"6").hex();
+    let blob = bench.path("store/blobs").join(&digest[..2]).join(&digest);
+    std::fs::remove_file(blob).unwrap();
+    let told = bench.run(&format!("{moved}plus = 1\n"));
+    assert_eq!(told.ran(), ["data", "sum"], "{:?}", told.failures());
+    assert_eq!(bench.shown("sum/number"), "7\n");
+
     std::fs::remove_dir_all(bench.path("moved")).unwrap();
     let told = bench.run(&moved);
     assert!(told.failures()[0].contains("moved"), "{:?}", told.failures());

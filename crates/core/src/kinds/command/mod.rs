@@ -101,6 +101,7 @@ impl Stage for Command {
         let seed = self.seeded.then_some(ctx.seed() & u64::from(u32::MAX));
         let environment = process::environment(ctx, &workspace, &self.env, seed)?;
         process::run(ctx, &self.run, &workspace, &environment)?;
+        workspace::check_inputs(&workspace)?;
         workspace::collect(ctx, &workspace, &self.outputs)
     }
 }

@@ -19,6 +19,16 @@ fn run(
     prepare: impl FnOnce(Context, &Path) -> Context,
 ) -> Result<BTreeMap<String, String>> {
     let folder = tempfile::tempdir().unwrap();
+    run_in(folder.path(), parameters, prepare)
+}
+
+/// Runs the stage in a new folder below `parent`.
+fn run_in(
+    parent: &Path,
+    parameters: Value,
+    prepare: impl FnOnce(Context, &Path) -> Context,
+) -> Result<BTreeMap<String, String>> {
+    let folder = tempfile::tempdir_in(parent).unwrap();
     let stage = stage(parameters)?;
     let ctx = Context::in_folder(folder.path(), &stage.outputs())?;
     stage.run(&prepare(ctx, folder.path()))?;
@@ -88,6 +98,21 @@ fn a_changed_input_stays_as_it_was_outside() {
     let written = run(parameters, |ctx, _| ctx.with_input("inputs.data", files.clone())).unwrap();
     assert_eq!(written["files/out"], "changed\n");
     assert_eq!(files.read("a").unwrap(), b"original");
+}
+
+#[test]
+fn a_program_that_writes_to_a_shared_input_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = input(folder.path(), "a", &"x".repeat((1 << 20) + 1));
+    let with = |run: &str| {
+        let parameters =
+            json!({ "run": run, "inputs": { "data": "inputs.data" }, "outputs": ["out"] });
+        run_in(folder.path(), parameters, |ctx, _| ctx.with_input("inputs.data", files.clone()))
+    };
+    let wrote = with("chmod u+w data/a; echo y >> data/a; echo > out").unwrap_err().to_string();
+    assert!(wrote.starts_with("the program wrote to its input `data/a`"), "{wrote}");
+    // To replace it harms nobody.
+    with("rm -f data/a; echo y > data/a; echo > out").unwrap();
 }
 
 #[test]

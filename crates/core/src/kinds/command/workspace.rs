@@ -1,7 +1,9 @@
 //! The private folder that a program works in: its inputs before, its outputs after.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::parameters::{OutputPath, Outputs};
 use crate::error::{IoResultExt, ResultExt};
@@ -15,13 +17,15 @@ pub(super) struct Workspace {
     pub(super) temporary: PathBuf,
     /// The inputs' folders by name.
     pub(super) inputs: Vec<(String, PathBuf)>,
+    /// Files of the inputs that share their bytes with the store.
+    linked: Vec<Linked>,
 }
 
 /// Makes the folder and puts the inputs there.
 pub(super) fn prepare(ctx: &Context, inputs: &NamedInputs<Anything>) -> Result<Workspace> {
     // Absolute, because the program's working directory is another than ours.
     let scratch = std::path::absolute(ctx.scratch()).at(ctx.scratch())?;
-    let workspace = Workspace {
+    let mut workspace = Workspace {
         folder: scratch.join("work"),
         temporary: scratch.join("tmp"),
         inputs: inputs
@@ -29,6 +33,7 @@ pub(super) fn prepare(ctx: &Context, inputs: &NamedInputs<Anything>) -> Result<W
             .keys()
             .map(|name| (name.clone(), scratch.join("work").join(name)))
             .collect(),
+        linked: Vec::new(),
     };
     for folder in [&workspace.folder, &workspace.temporary] {
         fs::create_dir_all(folder).at(folder)?;
@@ -42,25 +47,87 @@ pub(super) fn prepare(ctx: &Context, inputs: &NamedInputs<Anything>) -> Result<W
                 let (stage, coordinates) = (from.stage.clone(), from.coordinates.clone());
                 folder.join(CellId { stage, coordinates }.file_name())
             };
-            place(&from.artifact, &folder).doing(|| format!("placing input `{name}`"))?;
+            place(&from.artifact, &folder, &mut workspace.linked)
+                .doing(|| format!("placing input `{name}`"))?;
         }
     }
     Ok(workspace)
 }
 
-/// Puts the files of an artifact into `folder`, read-only, as clones or copies: whatever the
-/// program does to them, the store's content stays as it is.
-fn place(files: &Files, folder: &Path) -> Result<()> {
+/// Larger files, and those of trees of so many, share their bytes with the store.
+const LARGE: u64 = 1 << 20;
+const MANY: usize = 256;
+
+/// Puts the files of an artifact into `folder`, read-only: clones where the file system has them;
+/// else copies of what is small, and hard links, whose reading costs nothing.
+fn place(files: &Files, folder: &Path, linked: &mut Vec<Linked>) -> Result<()> {
     fs::create_dir_all(folder).at(folder)?;
-    for (name, _, from) in files.iter() {
+    let mut folders = BTreeSet::new();
+    let mut clones = true;
+    for (name, member, from) in files.iter() {
         let to = folder.join(name);
-        if let Some(parent) = to.parent() {
-            fs::create_dir_all(parent).at(parent)?;
+        if let Some((parent, _)) = name.rsplit_once('/')
+            && folders.insert(parent)
+        {
+            let parent = folder.join(parent);
+            fs::create_dir_all(&parent).at(&parent)?;
         }
-        reflink_copy::reflink_or_copy(from, &to).at(&to)?;
+        clones = clones && reflink_copy::reflink(from, &to).is_ok();
+        if !clones {
+            let share = member.size > LARGE || files.len() > MANY;
+            if share && fs::hard_link(from, &to).is_ok() {
+                let stat = FileStat::of(&to).at(&to)?;
+                linked.push(Linked { path: to, stat });
+                continue;
+            }
+            fs::copy(from, &to).at(&to)?;
+        }
         let mut permissions = fs::metadata(&to).at(&to)?.permissions();
         permissions.set_readonly(true);
         fs::set_permissions(&to, permissions).at(&to)?;
+    }
+    Ok(())
+}
+
+/// A file that shares its bytes with the store.
+pub(super) struct Linked {
+    path: PathBuf,
+    stat: FileStat,
+}
+
+#[derive(PartialEq)]
+struct FileStat {
+    /// Which file it is; a program may well put another one in its place.
+    number: u64,
+    size: u64,
+    modified: Option<SystemTime>,
+}
+
+impl FileStat {
+    fn of(path: &Path) -> std::io::Result<Self> {
+        let metadata = fs::symlink_metadata(path)?;
+        #[cfg(unix)]
+        let number = std::os::unix::fs::MetadataExt::ino(&metadata);
+        #[cfg(not(unix))]
+        let number = 0;
+        Ok(Self { number, size: metadata.len(), modified: metadata.modified().ok() })
+    }
+}
+
+/// Inputs are read-only, but not for a program that may do everything. One that wrote to an input
+/// has no result, and the store finds the damage by itself.
+pub(super) fn check_inputs(workspace: &Workspace) -> Result<()> {
+    for linked in &workspace.linked {
+        if let Ok(stat) = FileStat::of(&linked.path)
+            && stat.number == linked.stat.number
+            && stat != linked.stat
+        {
+            let name = linked.path.strip_prefix(&workspace.folder).unwrap_or(&linked.path);
+            return Err(Error::message(format!(
+                "the program wrote to its input `{}`; expected it to write to its outputs alone",
+                name.display()
+            )));
+        }
     }
     Ok(())
 }
