@@ -4,7 +4,9 @@ Cases, each with the same files and commands for every tool:
   200 stages      10 chains of 20 commands: nothing changed; one parameter at the end of one changed
   10,000 files    a folder as an input: nothing changed; one file changed
 
-The table gives seconds of wall time, the best of `--times`, and seconds of processor time of that
+    python3 crates/cli/benches/engine.py [--sconce target/release/sconce] [--peers DIR]
+
+The peers are installed into DIR, a Python environment outside the repository. The table gives seconds of wall time, the best of `--times`, and seconds of processor time of that
 call with its children. Tools that are not there are left out.
 """
 
