@@ -21,9 +21,10 @@ lint:
 ci:
     bash .ci/run
 
-# The benchmarks of the engine, beside their peers (see benches/README.md)
+# The engine beside make, doit, snakemake and dvc, where they are installed
 bench *ARGS:
-    bash benches/run {{ ARGS }}
+    cargo build --release --package sconce
+    python3 benches/engine.py {{ ARGS }}
 
 # The JSON Schema of pipeline files, for editors
 schema FILE="target/sconce.schema.json":
