@@ -24,7 +24,7 @@ ci:
 # The engine beside make, doit, snakemake and dvc, where they are installed
 bench *ARGS:
     cargo build --release --package sconce
-    python3 benches/engine.py {{ ARGS }}
+    python3 crates/cli/benches/engine.py {{ ARGS }}
 
 # The JSON Schema of pipeline files, for editors
 schema FILE="target/sconce.schema.json":
