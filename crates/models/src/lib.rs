@@ -1,13 +1,18 @@
 //! Networks with named taps, initialisation, losses, optimisers, the training loop.
 
 mod architecture;
+mod backbone;
 mod device;
+#[cfg(test)]
+mod generated_tests;
 mod layers;
 mod network;
 mod parameters;
+mod pth;
 #[cfg(test)]
 mod reference_tests;
 mod squeezenet;
+pub mod stages;
 mod tensors;
 mod vgg;
 
@@ -15,6 +20,8 @@ pub use crate::architecture::{Architecture, Group, Parameter};
 pub use device::device;
 pub use network::{Network, architecture, from_tensors, load};
 pub use parameters::parameter_table;
+pub use pth::read_pth;
 pub use squeezenet::squeezenet1_1;
+pub use stages::KINDS;
 pub use tensors::Tensors;
 pub use vgg::{vgg16, vgg16_features};

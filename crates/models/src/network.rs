@@ -5,6 +5,7 @@ use sconce_core::{Error, Result};
 use sconce_data::Weights;
 
 use crate::architecture::Architecture;
+use crate::backbone::{BACKBONES, Backbone};
 use crate::layers::Layer;
 use crate::{Tensors, squeezenet1_1, vgg16, vgg16_features};
 
@@ -95,10 +96,16 @@ pub(crate) fn architectures() -> [Architecture; 3] {
 /// # Errors
 /// When there is none; the message lists them.
 pub fn architecture(name: &str) -> Result<Architecture> {
-    let known: Vec<_> = architectures().iter().map(Architecture::name).collect();
-    architectures().into_iter().find(|known| known.name() == name).ok_or_else(|| {
-        Error::message(format!("unknown architecture `{name}`; known are: {}", known.join(", ")))
-    })
+    if let Some(found) = architectures().into_iter().find(|known| known.name() == name) {
+        return Ok(found);
+    }
+    if BACKBONES.contains(&name) {
+        return Err(Error::message(format!(
+            "the layers of {name} are not listed: it is candle-transformers'"
+        )));
+    }
+    let known: Vec<_> = architectures().iter().map(Architecture::name).chain(BACKBONES).collect();
+    Err(Error::message(format!("unknown architecture `{name}`; known are: {}", known.join(", "))))
 }
 
 /// The network that `weights` are of, on `device`.
@@ -117,6 +124,9 @@ pub fn load(weights: &Weights, device: &Device) -> Result<Box<dyn Network>> {
 /// # Errors
 /// As [`load`].
 pub fn from_tensors(name: &str, tensors: &Tensors) -> Result<Box<dyn Network>> {
+    if let Some(backbone) = Backbone::new(name, tensors) {
+        return Ok(Box::new(backbone?));
+    }
     let mut found = architecture(name)?;
     if name == "vgg16" && !tensors.iter().any(|(name, _)| is_head(name)) {
         found = vgg16_features();

@@ -70,3 +70,6 @@ fn test() -> String {
 const fn yes() -> bool {
     true
 }
+
+#[cfg(test)]
+mod tests;

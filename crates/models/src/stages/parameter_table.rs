@@ -1,0 +1,32 @@
+use schemars::JsonSchema;
+use sconce_core::{Context, Output, Result, Stage};
+use sconce_data::Table;
+use serde::{Deserialize, Serialize};
+
+/// Counts the parameters of a network, layer by layer. It needs no weights.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ParameterTable {
+    /// The network: `squeezenet1_1`, `vgg16` or `vgg16_features`.
+    pub architecture: String,
+}
+
+impl Stage for ParameterTable {
+    const KIND: &'static str = "parameter-table";
+    const VERSION: u32 = 1;
+    const OUTPUTS: &'static [Output] = &[Output::of::<Table>(
+        "table",
+        "one row a layer; then the convolutions, the fully connected layers, all",
+    )];
+
+    fn check(&self) -> Result<()> {
+        crate::architecture(&self.architecture)
+            .map(drop)
+            .map_err(|error| sconce_core::Error::parameter("architecture", error.to_string()))
+    }
+
+    fn run(&self, ctx: &Context) -> Result<()> {
+        let architecture = crate::architecture(&self.architecture)?;
+        ctx.write("table", &crate::parameter_table(&architecture)?)
+    }
+}

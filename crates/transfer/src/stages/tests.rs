@@ -1,0 +1,277 @@
+use std::path::Path;
+
+use sconce_core::{Artifact, Context, Digest, Files, Result, Stage};
+use sconce_data::{
+    Color, Examples, Features, ImageSet, Metrics, Preprocessing, Table, Weights, WeightsInfo,
+};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{Classifier, synthetic};
+
+/// A stage's outputs after it ran, in a folder that goes with it.
+struct Ran(tempfile::TempDir);
+
+impl Ran {
+    fn files(&self, output: &str) -> Files {
+        Files::from_folder(&self.0.path().join("out").join(output)).unwrap()
+    }
+
+    fn load<T: Artifact>(&self, output: &str) -> T {
+        T::load(&self.files(output)).unwrap()
+    }
+}
+
+fn run<S: Stage>(parameters: Value, inputs: &[(&str, &Files)]) -> Result<Ran> {
+    let stage: S = serde_json::from_value(parameters).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut ctx = Context::in_folder(folder.path(), S::OUTPUTS)?;
+    for (slot, files) in inputs {
+        ctx = ctx.with_input(slot, (*files).clone());
+    }
+    stage.check()?;
+    stage.run(&ctx)?;
+    Ok(Ran(folder))
+}
+
+fn saved(artifact: &impl Artifact) -> (tempfile::TempDir, Files) {
+    let folder = tempfile::tempdir().unwrap();
+    artifact.save(folder.path()).unwrap();
+    let files = Files::from_folder(folder.path()).unwrap();
+    (folder, files)
+}
+
+/// 180 rows of 12 numbers in 3 classes, every third to test.
+fn features() -> Features {
+    let (values, labels) = synthetic::clusters(180, 12, 3, 21);
+    let examples = Examples {
+        ids: (0..180).map(|i| format!("{i:03}")).collect(),
+        classes: ["coast", "forest", "street"].map(String::from).into(),
+        labels: labels.iter().map(|&label| label as u32).collect(),
+        splits: vec!["train".into(), "test".into()],
+        split: (0..180).map(|i| u32::from(i / 3 % 3 == 2)).collect(),
+    };
+    Features::new(examples, vec![12], values).unwrap()
+}
+
+/// Four grey images of 40 × 36 with a gradient and a pattern each.
+fn images() -> ImageSet {
+    let sample = |i: usize| {
+        let (image, y, x) = (i / (40 * 36), i / 40 % 36, i % 40);
+        ((x * 5 + y * (image + 2) + (x * y * (image + 1)) % 37) % 256) as u8
+    };
+    let examples = Examples {
+        ids: ["a", "b", "c", "d"].map(String::from).into(),
+        classes: vec!["x".into(), "y".into()],
+        labels: vec![0, 1, 0, 1],
+        ..Examples::default()
+    };
+    ImageSet::packed(examples, Color::Grey, 40, 36, (0..4 * 36 * 40).map(sample).collect()).unwrap()
+}
+
+/// SqueezeNet as the repository has it, with the input of its metadata or one mean for all channels.
+fn squeezenet(mean: [f32; 3]) -> Weights {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/assets/squeezenet1_1.safetensors");
+    let preprocessing: Preprocessing = serde_json::from_value(json!({
+        "channels": "rgb", "scale": 255, "mean": mean, "std": [1, 1, 1], "size": 48, "fit": "stretch"
+    }))
+    .unwrap();
+    let info =
+        WeightsInfo { architecture: "squeezenet1_1".into(), preprocessing, classes: Vec::new() };
+    Weights::open(&path, info).unwrap()
+}
+
+#[test]
+fn kinds_have_docs() {
+    for kind in KINDS {
+        let schema = kind.schema();
+        assert!(schema.get("description").is_some(), "{kind:?}");
+        for (name, field) in sconce_core::stage::properties(&schema) {
+            assert!(field.get("description").is_some(), "{kind:?}: {name}");
+        }
+    }
+}
+
+/// Numbers to five digits, so that processors with and without fused multiplication agree.
+fn rounded(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => json!(format!("{:.4e}", number.as_f64().unwrap())),
+        Value::Array(values) => values.iter().map(rounded).collect(),
+        Value::Object(map) => map
+            .iter()
+            .map(|(key, value)| (key.clone(), rounded(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        other => other.clone(),
+    }
+}
+
+fn pin(value: impl serde::Serialize) -> String {
+    let text = rounded(&serde_json::to_value(value).unwrap()).to_string();
+    Digest::of(text.as_bytes()).hex()[..16].to_owned()
+}
+
+/// A kind whose result changes must get a new version, and a new row here.
+#[test]
+fn results_are_those_of_the_versions() {
+    let (_f, features) = saved(&features());
+    let (_i, images) = saved(&images());
+    let (_w, weights) = saved(&squeezenet([123.0, 117.0, 104.0]));
+    let on_images = [("images", &images), ("weights", &weights)];
+    let extracted = run::<ExtractFeatures>(
+        json!({ "images": "images", "weights": "weights", "layer": "fire3" }),
+        &on_images,
+    )
+    .unwrap();
+    let svm = run::<FitSvm>(json!({ "features": "features" }), &[("features", &features)]).unwrap();
+    let head =
+        run::<FitHead>(json!({ "features": "features" }), &[("features", &features)]).unwrap();
+    let chosen =
+        run::<CrossValidate>(json!({ "features": "features" }), &[("features", &features)])
+            .unwrap();
+    let evaluate = |model: &Ran| {
+        let inputs = [("model", &model.files("model")), ("features", &features)];
+        run::<Evaluate>(json!({ "model": "model", "features": "features" }), &inputs).unwrap()
+    };
+    let (by_svm, by_head) = (evaluate(&svm), evaluate(&head));
+    let predictions =
+        [("first", &by_svm.files("predictions")), ("second", &by_head.files("predictions"))];
+    let compared =
+        run::<Compare>(json!({ "first": "first", "second": "second" }), &predictions).unwrap();
+    let pca = run::<PcaCurve>(
+        json!({ "features": "features", "components": [1, 2, 6, 500] }),
+        &[("features", &features)],
+    )
+    .unwrap();
+    let top5 = run::<PredictTop5>(json!({ "images": "images", "weights": "weights" }), &on_images)
+        .unwrap();
+
+    let model = |ran: &Ran| ran.load::<Classifier>("model").model.weights().to_vec();
+    let pins = [
+        (Kind::of::<ExtractFeatures>(), pin(extracted.load::<Features>("features").values())),
+        (Kind::of::<FitSvm>(), pin(model(&svm))),
+        (Kind::of::<CrossValidate>(), pin(chosen.load::<Table>("folds"))),
+        (Kind::of::<Evaluate>(), pin(by_svm.load::<Metrics>("metrics"))),
+        (Kind::of::<Compare>(), pin(compared.load::<Metrics>("metrics"))),
+        (Kind::of::<FitHead>(), pin(model(&head))),
+        (Kind::of::<PcaCurve>(), pin(pca.load::<Table>("curve"))),
+        (Kind::of::<PredictTop5>(), pin(top5.load::<Table>("predictions"))),
+    ];
+    assert_eq!(pins.len(), KINDS.len());
+    let pins: Vec<String> = pins.iter().map(|(kind, pin)| format!("{kind:?} {pin}")).collect();
+    insta::assert_snapshot!(pins.join("\n"), @"");
+
+    assert!(by_svm.load::<Metrics>("metrics").get("accuracy").unwrap() > 0.8);
+    assert!(by_head.load::<Metrics>("metrics").get("accuracy").unwrap() > 0.8);
+}
+
+#[test]
+fn features_do_not_depend_on_batch_or_threads() {
+    let (_i, images) = saved(&images());
+    let (_w, weights) = saved(&squeezenet([123.0, 117.0, 104.0]));
+    let with = |batch: usize, threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let parameters =
+            json!({ "images": "images", "weights": "weights", "layer": "fire9", "batch": batch });
+        pool.install(|| {
+            run::<ExtractFeatures>(parameters, &[("images", &images), ("weights", &weights)])
+                .unwrap()
+                .files("features")
+                .digest()
+        })
+    };
+    let expected = with(1, 1);
+    for (batch, threads) in [(2, 1), (3, 2), (32, 2), (1, 3)] {
+        assert_eq!(with(batch, threads), expected, "batch {batch}, {threads} threads");
+    }
+}
+
+#[test]
+fn pooling_size_and_grey() {
+    let (_i, images) = saved(&images());
+    let (_w, weights) = saved(&squeezenet([120.0; 3]));
+    let inputs = [("images", &images), ("weights", &weights)];
+    let extract = |more: Value| {
+        let mut parameters = json!({ "images": "images", "weights": "weights", "layer": "fire2" });
+        parameters.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        run::<ExtractFeatures>(parameters, &inputs).map(|ran| ran.load::<Features>("features"))
+    };
+    let maps = extract(json!({ "pooling": "none" })).unwrap();
+    assert_eq!(maps.shape(), [128, 11, 11]);
+    let (gap, gmp) = (extract(json!({})).unwrap(), extract(json!({ "pooling": "gmp" })).unwrap());
+    assert_eq!(gap.shape(), [128]);
+    assert_eq!(gap.examples(), &self::images().examples().clone());
+    for (row, map) in maps.row(1).chunks(121).enumerate() {
+        let mean = map.iter().sum::<f32>() / 121.0;
+        let largest = map.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        assert!((gap.row(1)[row] - mean).abs() <= 1e-4 * mean.abs().max(1.0));
+        assert_eq!(gmp.row(1)[row], largest);
+    }
+    assert_eq!(extract(json!({ "pooling": "none", "size": 64 })).unwrap().shape(), [128, 15, 15]);
+    let summed = extract(json!({ "grey": "sum" })).unwrap();
+    let scale = gap.values().iter().fold(0f32, |m, v| m.max(v.abs()));
+    for (a, b) in gap.values().iter().zip(summed.values()) {
+        assert!((a - b).abs() <= 1e-4 * scale, "{a} {b}");
+    }
+
+    let said = |more: Value| extract(more).unwrap_err().to_string();
+    assert!(said(json!({ "layer": "relu6" })).starts_with(
+        "parameter `layer`: squeezenet1_1 has no `relu6`; there are: conv1, pool1, fire2"
+    ));
+    let (_o, other) = saved(&squeezenet([123.0, 117.0, 104.0]));
+    let error = run::<ExtractFeatures>(
+        json!({ "images": "images", "weights": "weights", "layer": "fire2", "grey": "sum" }),
+        &[("images", &images), ("weights", &other)],
+    );
+    let error = error.err().unwrap().to_string();
+    assert!(error.starts_with("parameter `grey`: `sum` needs one mean and deviation"), "{error}");
+}
+
+#[test]
+fn c_comes_from_the_parameter_or_the_choice() {
+    let (_f, files) = saved(&features());
+    let inputs = [("features", &files)];
+    let best = run::<CrossValidate>(
+        json!({ "features": "features", "c": [0.001, 3.0], "folds": 4 }),
+        &inputs,
+    )
+    .unwrap();
+    let c = best.load::<Metrics>("best").get("c").unwrap();
+    let chosen = run::<FitSvm>(
+        json!({ "features": "features", "c_from": "c_from" }),
+        &[("features", &files), ("c_from", &best.files("best"))],
+    )
+    .unwrap();
+    let given = run::<FitSvm>(json!({ "features": "features", "c": c }), &inputs).unwrap();
+    assert_eq!(chosen.files("model").digest(), given.files("model").digest());
+    let both = json!({ "features": "features", "c": 1.0, "c_from": "c_from" });
+    let error = run::<FitSvm>(both, &inputs).err().unwrap();
+    assert_eq!(error.to_string(), "parameter `c`: expected either `c` or `c_from`, not both");
+    let wrong = json!({ "features": "features", "split": "validation" });
+    let error = run::<FitSvm>(wrong, &inputs).err().unwrap();
+    assert_eq!(error.to_string(), "no split `validation`; there are: train, test");
+}
+
+#[test]
+fn predictions_of_other_examples_are_not_compared() {
+    let (_f, files) = saved(&features());
+    let svm = run::<FitSvm>(json!({ "features": "features" }), &[("features", &files)]).unwrap();
+    let on = |split: &str| {
+        let inputs = [("model", &svm.files("model")), ("features", &files)];
+        run::<Evaluate>(
+            json!({ "model": "model", "features": "features", "split": split }),
+            &inputs,
+        )
+        .unwrap()
+        .files("predictions")
+    };
+    let error = run::<Compare>(
+        json!({ "first": "first", "second": "second" }),
+        &[("first", &on("test")), ("second", &on("train"))],
+    );
+    assert_eq!(
+        error.err().unwrap().to_string(),
+        "input `second`: expected predictions of the same examples as in `first`"
+    );
+}
