@@ -9,6 +9,8 @@ const SLICES: &[&[Kind]] = &[
     #[cfg(feature = "chapters")]
     sconce_data::stages::KINDS,
     #[cfg(feature = "chapters")]
+    sconce_models::KINDS,
+    #[cfg(feature = "chapters")]
     sconce_transfer::stages::KINDS,
     #[cfg(feature = "chapters")]
     sconce_figures::stages::KINDS,
