@@ -5,5 +5,6 @@ mod bench;
 mod damage;
 mod face;
 mod kills;
+mod layout;
 mod runs;
 mod stops;

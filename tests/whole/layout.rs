@@ -1,0 +1,149 @@
+//! The invariants of `crates/README.md` that can be read off the tree, and the shipped pipelines.
+
+use std::path::{Path, PathBuf};
+
+use crate::bench::Bench;
+
+fn root() -> PathBuf {
+    // This is a test of `crates/cli`.
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path, extension));
+        } else if path.extension().is_some_and(|other| other == extension) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// The workspace's crates that `package` depends on, outside its tests.
+fn dependencies(package: &str) -> Vec<String> {
+    let manifest = read(&root().join("crates").join(package).join("Cargo.toml"));
+    let manifest = manifest.split("[dev-dependencies]").next().unwrap();
+    let names = manifest.lines().filter_map(|line| line.split(['.', ' ', '=']).next());
+    names
+        .filter(|name| name.starts_with("sconce-") || name.starts_with("candle"))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn core_never_names_candle() {
+    let core = root().join("crates/core");
+    for path in files(&core.join("src"), "rs").into_iter().chain([core.join("Cargo.toml")]) {
+        assert!(!read(&path).contains("candle"), "{}", path.display());
+    }
+}
+
+#[test]
+fn arrows_point_one_way() {
+    let allowed: &[(&str, &[&str])] = &[
+        ("core", &[]),
+        ("data", &["sconce-core"]),
+        ("figures", &["sconce-core", "sconce-data"]),
+        ("ops", &["candle-core"]),
+        (
+            "models",
+            &[
+                "sconce-core",
+                "sconce-data",
+                "sconce-ops",
+                "candle-core",
+                "candle-nn",
+                "candle-transformers",
+            ],
+        ),
+        (
+            "transfer",
+            &[
+                "sconce-core",
+                "sconce-data",
+                "sconce-ops",
+                "sconce-models",
+                "candle-core",
+                "candle-nn",
+            ],
+        ),
+    ];
+    for (package, allowed) in allowed {
+        for dependency in dependencies(package) {
+            assert!(allowed.contains(&dependency.as_str()), "{package} may not use {dependency}");
+        }
+    }
+}
+
+#[test]
+fn only_the_command_line_prints() {
+    for package in ["core", "data", "ops", "models", "transfer", "figures"] {
+        for path in files(&root().join("crates").join(package).join("src"), "rs") {
+            let name = path.strip_prefix(root()).unwrap().display().to_string();
+            let text = read(&path);
+            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+            if name.contains("tests") || name.contains("testing") {
+                continue;
+            }
+            for (number, line) in code.lines().enumerate() {
+                let line = line.trim_start();
+                let prints = ["println!", "eprintln!", "print!(", "eprint!(", "dbg!("];
+                let prints = prints.iter().any(|print| line.starts_with(print));
+                assert!(!prints, "{name}:{} prints", number + 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn files_are_named_by_what_they_hold() {
+    for path in files(&root().join("crates"), "rs") {
+        let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let vague = ["util", "utils", "helper", "helpers", "common", "base", "misc"];
+        assert!(!vague.contains(&stem.as_str()), "{}", path.display());
+    }
+}
+
+#[test]
+fn every_profile_of_every_shipped_pipeline_can_be_planned() {
+    let pipelines = files(&root().join("pipelines"), "toml");
+    assert!(!pipelines.is_empty());
+    for path in pipelines {
+        let text = read(&path);
+        let heads = text.lines().filter_map(|line| line.strip_prefix("[profile."));
+        let mut profiles: Vec<_> = heads.filter_map(|head| head.split(['.', ']']).next()).collect();
+        profiles.dedup();
+        assert!(profiles.contains(&"quick"), "{} has no quick profile", path.display());
+        let bench = Bench::new("");
+        let path = path.display().to_string();
+        let said = bench.sconce(&["plan", &path]);
+        assert_eq!(said.code, Some(0), "{path}: {}", said.err);
+        for profile in profiles {
+            let said = bench.sconce(&["plan", &path, "--profile", profile]);
+            assert_eq!(said.code, Some(0), "{path}, profile {profile}: {}", said.err);
+        }
+    }
+}
+
+#[test]
+fn every_parameter_of_every_kind_is_documented_and_none_has_a_name_of_the_engine() {
+    let bench = Bench::new("");
+    let schema: serde_json::Value = serde_json::from_str(&bench.sconce(&["schema"]).out).unwrap();
+    let kinds = schema["properties"]["stage"]["additionalProperties"]["oneOf"].as_array().unwrap();
+    assert!(kinds.len() >= 20, "found {} kinds", kinds.len());
+    for kind in kinds {
+        let name = kind["properties"]["kind"]["const"].as_str().unwrap();
+        for (parameter, field) in kind["properties"].as_object().unwrap() {
+            let described = field["description"].as_str().is_some_and(|text| !text.is_empty());
+            assert!(described || parameter == "kind", "`{parameter}` of kind `{name}` has no docs");
+        }
+    }
+}
