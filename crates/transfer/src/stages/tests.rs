@@ -177,8 +177,8 @@ fn results_are_those_of_the_versions() {
     predict-top5@1 ccb2d0059502fe5f
     ");
 
-    assert!(by_svm.load::<Metrics>("metrics").get("accuracy").unwrap() > 0.8);
-    assert!(by_head.load::<Metrics>("metrics").get("accuracy").unwrap() > 0.8);
+    assert!(by_svm.load::<Metrics>("metrics").get("accuracy").unwrap() > 0.6);
+    assert!(by_head.load::<Metrics>("metrics").get("accuracy").unwrap() > 0.6);
 }
 
 #[test]
