@@ -11,11 +11,8 @@ pub use read_pth::ReadPth;
 pub use train_classifier::TrainClassifier;
 
 /// The kinds of this crate.
-pub const KINDS: &[Kind] = &[
-    Kind::of::<ParameterTable>(),
-    Kind::of::<ReadPth>(),
-    Kind::of::<TrainClassifier>(),
-];
+pub const KINDS: &[Kind] =
+    &[Kind::of::<ParameterTable>(), Kind::of::<ReadPth>(), Kind::of::<TrainClassifier>()];
 
 #[cfg(test)]
 mod tests;
