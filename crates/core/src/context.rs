@@ -8,10 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::error::{IoResultExt, ResultExt};
 use crate::random::{self, Generator};
-use crate::{Artifact, Coordinates, Error, Files, Input, Inputs, NamedInputs, Output, Result};
+use crate::{
+    Artifact, Coordinates, Error, Files, Input, Inputs, Kind, NamedInputs, Output, Result, Stage,
+    canonical,
+};
 
 /// Where tensors live.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -282,6 +286,36 @@ impl Context {
         &self.checkpoint
     }
 
+    /// A folder that all cells share which differ from this one only in the parameters `but` (such
+    /// as the number of epochs): where a longer computation finds the end of a shorter one. It may
+    /// not exist yet, and its files may go at any time; they are to be replaced by rename.
+    pub fn shared_checkpoint<S: Stage>(&self, stage: &S, but: &[&str]) -> Result<PathBuf> {
+        let kind = Kind::of::<S>();
+        let mut parameters = serde_json::to_value(stage)?;
+        if let Some(parameters) = parameters.as_object_mut() {
+            let slots = kind.slots().into_iter().map(|slot| slot.key);
+            for key in slots.chain(kind.cosmetic()).chain(but.iter().map(|&key| key.to_owned())) {
+                parameters.remove(&key);
+            }
+        }
+        let mut inputs = BTreeMap::new();
+        for (slot, gathered) in &self.inputs {
+            let from =
+                |one: &Gathered<Files>| json!([one.stage, one.coordinates, one.artifact.digest()]);
+            inputs.insert(slot, gathered.iter().map(from).collect::<Vec<_>>());
+        }
+        let digest = canonical::digest(&json!({
+            "sconce": 1,
+            "shared": [kind.name, kind.version, but],
+            "parameters": parameters,
+            "inputs": inputs,
+            "seed": kind.seeded.then_some(self.seed),
+            "axes": kind.free_axes.then_some(&self.coordinates),
+        }));
+        let siblings = self.checkpoint.parent().unwrap_or(&self.checkpoint);
+        Ok(siblings.join(digest.hex()))
+    }
+
     /// The user's mirror folder, where sources may be taken from.
     pub fn mirror(&self) -> Option<&Path> {
         self.mirror.as_deref()
@@ -349,5 +383,55 @@ impl Context {
     /// Whether the run was asked to stop.
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use schemars::JsonSchema;
+
+    use super::*;
+    use crate::Folder;
+
+    /// Grows.
+    #[derive(Serialize, Deserialize, JsonSchema)]
+    struct Grow {
+        /// From.
+        start: Input<Folder>,
+        /// Days.
+        days: usize,
+        /// Rate.
+        rate: f64,
+    }
+
+    impl Stage for Grow {
+        const KIND: &'static str = "grow";
+        const VERSION: u32 = 1;
+        const OUTPUTS: &'static [Output] = &[];
+
+        fn run(&self, _: &Context) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn cells_share_a_checkpoint_where_they_differ_in_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |days, rate, content: &str| {
+            let input = folder.path().join("input");
+            std::fs::create_dir_all(&input).unwrap();
+            std::fs::write(input.join("a"), content).unwrap();
+            let files = Files::from_folder(&input).unwrap();
+            let ctx = Context::in_folder(folder.path(), &[]).unwrap().with_input("start", files);
+            let stage: Grow =
+                serde_json::from_value(json!({ "start": "s", "days": days, "rate": rate }))
+                    .unwrap();
+            ctx.shared_checkpoint(&stage, &["days"]).unwrap()
+        };
+        let first = place(1, 0.5, "a");
+        assert!(first.starts_with(folder.path()));
+        assert_eq!(first, place(2, 0.5, "a"));
+        assert_ne!(first, place(1, 0.6, "a"));
+        assert_ne!(first, place(1, 0.5, "b"));
     }
 }

@@ -7,7 +7,7 @@ use sconce_data::Weights;
 use crate::architecture::Architecture;
 use crate::backbone::{BACKBONES, Backbone};
 use crate::layers::Layer;
-use crate::{Tensors, squeezenet1_1, vgg16, vgg16_features};
+use crate::{Tensors, lenet5, squeezenet1_1, vgg16, vgg16_features};
 
 /// A network with named outputs ("taps") on the way from the image to the logits.
 pub trait Network: Send + Sync {
@@ -87,8 +87,8 @@ pub(crate) fn place_of_tap(network: &dyn Network, tap: &str) -> candle_core::Res
 }
 
 /// The sequential architectures.
-pub(crate) fn architectures() -> [Architecture; 3] {
-    [squeezenet1_1(), vgg16(), vgg16_features()]
+pub(crate) fn architectures() -> [Architecture; 4] {
+    [squeezenet1_1(), vgg16(), vgg16_features(), lenet5()]
 }
 
 /// The sequential architecture called `name`.
@@ -131,6 +131,7 @@ pub fn from_tensors(name: &str, tensors: &Tensors) -> Result<Box<dyn Network>> {
     if name == "vgg16" && !tensors.iter().any(|(name, _)| is_head(name)) {
         found = vgg16_features();
     }
+    let found = found.with_classes_of(tensors);
     Ok(Box::new(Sequential::new(&found, tensors)?))
 }
 

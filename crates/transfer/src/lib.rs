@@ -7,6 +7,7 @@ mod eigen;
 mod error;
 pub mod evaluation;
 pub mod extract;
+pub mod fine_tune;
 mod folds;
 mod gram;
 pub mod logistic;

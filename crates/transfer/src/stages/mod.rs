@@ -4,6 +4,7 @@ mod compare;
 mod cross_validate;
 mod evaluate;
 mod extract_features;
+mod fine_tune;
 mod fit_head;
 mod fit_svm;
 mod pca;
@@ -17,6 +18,7 @@ pub use compare::Compare;
 pub use cross_validate::CrossValidate;
 pub use evaluate::Evaluate;
 pub use extract_features::ExtractFeatures;
+pub use fine_tune::FineTune;
 pub use fit_head::FitHead;
 pub use fit_svm::FitSvm;
 pub use pca::PcaCurve;
@@ -30,6 +32,7 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<Evaluate>(),
     Kind::of::<Compare>(),
     Kind::of::<FitHead>(),
+    Kind::of::<FineTune>(),
     Kind::of::<PcaCurve>(),
     Kind::of::<PredictTop5>(),
 ];

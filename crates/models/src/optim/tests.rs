@@ -1,0 +1,78 @@
+use candle_core::{DType, Device};
+use sconce_core::Result;
+
+use super::*;
+use crate::init::Init;
+
+/// Four steps on `(p − t)² · k` from PyTorch:
+/// p = torch.tensor([1., -2., .5], requires_grad=True); t = torch.tensor([0., 1., 2.]); k = torch.tensor([.5, 1., 3.])
+/// for _ in range(4): o.zero_grad(); ((p - t)**2 * k).sum().backward(); o.step()
+fn run(method: Method, dtype: DType, restart_at: Option<usize>) -> Result<Vec<f32>> {
+    let mut variables = Variables::new(0, &Device::Cpu);
+    let start = Tensor::new(&[1f32, -2.0, 0.5], &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
+    let p = variables.insert("p", &start, true)?;
+    variables.parameter("idle", &[2], Init::Constant(1.0))?;
+    let mut optimiser = Optimiser::new(method, &variables)?;
+    for step in 0..4 {
+        if restart_at == Some(step) {
+            let mut saved = Tensors::default();
+            optimiser.save("o.", &mut saved)?;
+            optimiser = Optimiser::new(method, &variables)?;
+            optimiser.restore("o.", &saved)?;
+        }
+        let loss = || {
+            let t = Tensor::new(&[0f32, 1.0, 2.0], &Device::Cpu)?.to_dtype(dtype)?;
+            let k = Tensor::new(&[0.5f32, 1.0, 3.0], &Device::Cpu)?.to_dtype(dtype)?;
+            ((p.as_tensor() - t)?.sqr()? * k)?.sum_all()
+        };
+        let gradients = loss().and_then(|loss| loss.backward()).map_err(Error::other)?;
+        optimiser.step(&gradients, 0.1).map_err(Error::other)?;
+    }
+    p.to_dtype(DType::F32).and_then(|p| p.to_vec1()).map_err(Error::other)
+}
+
+fn check(method: Method, want: [f32; 3]) {
+    for dtype in [DType::F32, DType::F64] {
+        for (got, want) in run(method, dtype, None).unwrap().iter().zip(want) {
+            assert!((got - want).abs() < 2e-6, "{method:?} {dtype:?}: {got} {want}");
+        }
+    }
+    let straight = run(method, DType::F32, None).unwrap();
+    for restart in 0..4 {
+        assert_eq!(run(method, DType::F32, Some(restart)).unwrap(), straight);
+    }
+}
+
+#[test]
+fn updates_are_pytorchs() {
+    let sgd = Sgd { momentum: 0.0, weight_decay: 0.0, nesterov: false };
+    // torch.optim.SGD with these numbers, lr .1
+    check(Method::Sgd(sgd), [0.65609998, -0.22879994, 1.9616001]);
+    check(Method::Sgd(Sgd { weight_decay: 0.3, ..sgd }), [0.57289761, -0.13917419, 1.8784344]);
+    check(
+        Method::Sgd(Sgd { momentum: 0.9, weight_decay: 0.3, ..sgd }),
+        [0.042922683, 2.0988395, 2.9295752],
+    );
+    check(
+        Method::Sgd(Sgd { momentum: 0.9, weight_decay: 0.3, nesterov: true }),
+        [-0.074547417, 1.9648104, 1.9467517],
+    );
+    // torch.optim.Adam with these numbers, lr .1
+    check(Method::Adam(Adam::default()), [0.60393912, -1.6009135, 0.8978011]);
+    check(
+        Method::Adam(Adam { betas: [0.5, 0.9], eps: 0.01, weight_decay: 0.2 }),
+        [0.6174612, -1.6048275, 0.89034349],
+    );
+}
+
+#[test]
+fn numbers_out_of_range_are_refused() {
+    let variables = Variables::new(0, &Device::Cpu);
+    for method in [
+        Method::Sgd(Sgd { momentum: 1.0, ..Sgd::default() }),
+        Method::Sgd(Sgd { weight_decay: f64::NAN, ..Sgd::default() }),
+        Method::Adam(Adam { betas: [0.9, -0.1], ..Adam::default() }),
+    ] {
+        assert!(Optimiser::new(method, &variables).is_err());
+    }
+}

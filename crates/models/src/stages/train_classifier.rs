@@ -1,0 +1,270 @@
+use schemars::JsonSchema;
+use sconce_core::{Context, Error, Input, Output, Resources, Result, Stage};
+use sconce_data::resize::{Filter, Fit};
+use sconce_data::{Channels, ImageSet, Metrics, Preprocessing, Table, Weights};
+use serde::{Deserialize, Serialize};
+
+use crate::optim::{Method, Sgd};
+use crate::schedule::Schedule;
+use crate::train::{Classifier, Direction, Images, Monitor, Training, hold_out};
+use crate::variables::write_weights;
+use crate::{architecture, from_tensors, initialise, live};
+
+/// Trains a network from nothing to tell the classes of images apart, by cross-entropy.
+///
+/// An interrupted training goes on where it was, with the same result. Where the schedule does not depend on the number
+/// of epochs, a longer training begins with the end of a shorter one.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TrainClassifier {
+    /// The images, with classes.
+    pub images: Input<ImageSet>,
+    /// The network: `lenet5`. It decides about the number of classes.
+    #[serde(default = "lenet5")]
+    pub architecture: String,
+    /// The split to train on; empty for all images.
+    #[serde(default = "train")]
+    pub split: String,
+    /// The split whose accuracy is measured once, at the end; empty for none.
+    #[serde(default = "test")]
+    pub test_split: String,
+    /// Part of the training images that is held out, drawn by the seed, to choose the best epoch; 0 for the last epoch.
+    #[serde(default)]
+    pub validation: f64,
+    /// Epochs without a better validation accuracy after which the training stops.
+    #[serde(default)]
+    pub patience: Option<usize>,
+    /// Times that all training images are seen.
+    #[serde(default = "epochs")]
+    pub epochs: usize,
+    /// Images in an update.
+    #[serde(default = "batch")]
+    pub batch: usize,
+    /// The optimiser and its numbers: `{ sgd = { momentum = 0.9 } }` or `{ adam = {} }`.
+    #[serde(default = "sgd")]
+    pub optimiser: Method,
+    /// Size of the updates.
+    #[serde(default = "learning_rate")]
+    pub learning_rate: f64,
+    /// What the learning rate is multiplied by as training goes on: `"constant"`, `"dann"`,
+    /// `{ step = { epochs = 10 } }`, `{ cosine = {} }`, `{ warm-up = { epochs = 1 } }`, …
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// How an image becomes the network's input; MNIST's mean and deviation, 28 pixels by default.
+    #[serde(default = "mnist")]
+    pub preprocessing: Preprocessing,
+}
+
+fn lenet5() -> String {
+    "lenet5".to_owned()
+}
+
+fn train() -> String {
+    "train".to_owned()
+}
+
+fn test() -> String {
+    "test".to_owned()
+}
+
+const fn epochs() -> usize {
+    10
+}
+
+const fn batch() -> usize {
+    64
+}
+
+fn sgd() -> Method {
+    Method::Sgd(Sgd::default())
+}
+
+const fn learning_rate() -> f64 {
+    0.01
+}
+
+fn mnist() -> Preprocessing {
+    Preprocessing {
+        channels: Channels::Grey,
+        scale: 1.0,
+        mean: vec![0.1307],
+        std: vec![0.3081],
+        size: Some(28),
+        fit: Fit::Stretch,
+        filter: Filter::default(),
+    }
+}
+
+impl Stage for TrainClassifier {
+    const KIND: &'static str = "train-classifier";
+    const VERSION: u32 = 1;
+    const OUTPUTS: &'static [Output] = &[
+        Output::of::<Weights>("weights", "the trained network"),
+        Output::of::<Table>("history", "loss and accuracy of each epoch"),
+        Output::of::<Metrics>("metrics", "accuracy and loss on the test split"),
+    ];
+    const SEEDED: bool = true;
+
+    fn resources(&self) -> Resources {
+        Resources::heavy(2 * Resources::GIB)
+    }
+
+    fn check(&self) -> Result<()> {
+        architecture(&self.architecture)
+            .map_err(|error| Error::parameter("architecture", error.to_string()))?;
+        if !(0.0..1.0).contains(&self.validation) {
+            return Err(Error::parameter("validation", "expected at least 0 and below 1"));
+        }
+        if self.patience.is_some() && self.validation == 0.0 {
+            return Err(Error::parameter("patience", "expected `validation` above 0 with it"));
+        }
+        self.optimiser.check()?;
+        self.schedule.check()?;
+        self.preprocessing.check()
+    }
+
+    fn run(&self, ctx: &Context) -> Result<()> {
+        let images = ctx.input(&self.images)?;
+        let examples = images.examples();
+        let architecture = architecture(&self.architecture)?;
+        let classes = architecture.parameters().last().and_then(|last| last.shape.first().copied());
+        if classes != Some(examples.classes.len()) {
+            return Err(Error::message(format!(
+                "{} tells {} classes apart, but the images have {}",
+                architecture.name(),
+                classes.unwrap_or_default(),
+                examples.classes.len()
+            )));
+        }
+        let chosen = match self.split.as_str() {
+            "" => (0..images.len()).collect(),
+            split => examples.in_split(split)?,
+        };
+        let (train, held_out) = hold_out(chosen, self.validation, ctx.seed());
+        let load = |chosen: &[usize]| Images::load(&images, chosen, &self.preprocessing);
+        let (train, held_out) = (load(&train)?, load(&held_out)?);
+        let test = match self.test_split.as_str() {
+            "" => None,
+            split => Some(load(&examples.in_split(split)?)?),
+        };
+
+        let device = crate::device(ctx.device())?;
+        let variables = initialise(&architecture, ctx.seed(), &device)?;
+        let network = from_tensors(architecture.name(), &live(&variables))?;
+        let mut task = Classifier::new(
+            |x: &candle_core::Tensor| network.forward_to(x, "logits"),
+            &variables,
+            self.optimiser,
+            self.learning_rate,
+            &train,
+            (!held_out.is_empty()).then_some(&held_out),
+        )?;
+        let monitor = (!held_out.is_empty()).then(|| Monitor {
+            metric: "validation_accuracy".to_owned(),
+            direction: Direction::Higher,
+            patience: self.patience,
+        });
+        let training = Training {
+            schedule: self.schedule,
+            monitor,
+            shared: Some(ctx.shared_checkpoint(self, &["epochs"])?),
+            ..Training::new(train.len(), self.batch, self.epochs)
+        };
+        let history = training.run(ctx, &mut task)?;
+
+        let mut metrics = Metrics::default();
+        if let Some(test) = &test {
+            let (loss, accuracy) = task.evaluate(test)?;
+            for (name, value) in [("test_loss", loss), ("test_accuracy", accuracy)] {
+                metrics.set(name, value);
+                ctx.metric(name, value);
+            }
+        }
+        ctx.write("metrics", &metrics)?;
+        ctx.write("history", &history.table()?)?;
+        let weights = write_weights(
+            &variables,
+            ctx.scratch(),
+            architecture.name(),
+            &self.preprocessing,
+            &examples.classes,
+        )?;
+        ctx.write("weights", &weights)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sconce_core::{Artifact, Files};
+    use sconce_data::{Color, Examples};
+    use serde_json::json;
+
+    use super::*;
+
+    /// Bars of ten directions with noise.
+    fn bars(count: usize) -> ImageSet {
+        use rand::RngExt;
+        let mut rng = sconce_core::random::generator(3, "bars");
+        let mut samples = vec![];
+        let labels: Vec<u32> = (0..count as u32).map(|i| i % 10).collect();
+        for &label in &labels {
+            let (sin, cos) = (f64::from(label) * 0.314).sin_cos();
+            let shift = rng.random::<f64>() * 4.0 - 2.0;
+            for pixel in 0..784 {
+                let (y, x) = ((pixel / 28) as f64 - 13.5, (pixel % 28) as f64 - 13.5);
+                let ink = if (x * sin - y * cos + shift).abs() < 2.0 { 200 } else { 0 };
+                samples.push(ink + rng.random_range(0..40u8));
+            }
+        }
+        let examples = Examples {
+            ids: (0..count).map(|i| i.to_string()).collect(),
+            classes: (0..10).map(|i| i.to_string()).collect(),
+            labels,
+            splits: vec!["train".into(), "test".into()],
+            split: (0..count).map(|i| u32::from(i >= count * 4 / 5)).collect(),
+        };
+        ImageSet::packed(examples, Color::Grey, 28, 28, samples).unwrap()
+    }
+
+    #[test]
+    fn a_network_learns_and_its_weights_can_be_loaded() {
+        let folder = tempfile::tempdir().unwrap();
+        let input = folder.path().join("input");
+        std::fs::create_dir_all(&input).unwrap();
+        bars(600).save(&input).unwrap();
+        let stage: TrainClassifier = serde_json::from_value(json!({
+            "images": "images", "epochs": 4, "batch": 20, "validation": 0.1,
+            "optimiser": { "adam": {} }, "learning_rate": 0.002,
+        }))
+        .unwrap();
+        stage.check().unwrap();
+        let ctx = Context::in_folder(folder.path(), TrainClassifier::OUTPUTS)
+            .unwrap()
+            .with_input("images", Files::from_folder(&input).unwrap());
+        stage.run(&ctx).unwrap();
+        let files = |name: &str| Files::from_folder(&folder.path().join("out").join(name)).unwrap();
+        let metrics = Metrics::load(&files("metrics")).unwrap();
+        assert!(metrics.get("test_accuracy").unwrap() > 0.9, "{metrics:?}");
+        let history = Table::load(&files("history")).unwrap();
+        assert_eq!(history.rows.len(), 4);
+        assert!(history.column("validation_accuracy").is_ok());
+        let weights = Weights::load(&files("weights")).unwrap();
+        let network = crate::load(&weights, &candle_core::Device::Cpu).unwrap();
+        assert_eq!(network.architecture(), "lenet5");
+    }
+
+    #[test]
+    fn parameters_that_cannot_be_used_are_refused() {
+        for (parameters, message) in [
+            (json!({ "architecture": "lenet6" }), "unknown architecture `lenet6`"),
+            (json!({ "patience": 3 }), "expected `validation` above 0"),
+            (json!({ "optimiser": { "sgd": { "momentum": 1.5 } } }), "parameter `momentum`"),
+        ] {
+            let mut all = json!({ "images": "images" });
+            all.as_object_mut().unwrap().extend(parameters.as_object().unwrap().clone());
+            let stage: TrainClassifier = serde_json::from_value(all).unwrap();
+            let error = stage.check().unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+        }
+    }
+}

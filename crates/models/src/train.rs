@@ -1,0 +1,325 @@
+//! The one training loop: a chapter gives it a [`Task`], it does the rest.
+
+mod checkpoint;
+mod classifier;
+mod history;
+mod order;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+pub use classifier::{Classifier, Images};
+pub use history::{Direction, History, Monitor};
+pub use order::{hold_out, order};
+use sconce_core::random::{Generator, generator};
+use sconce_core::{Context, Error, Result};
+
+use crate::Tensors;
+use crate::schedule::{Position, Schedule};
+use checkpoint::Place;
+
+/// What is trained: the part that differs between studies.
+pub trait Task {
+    /// Does one update from a batch and returns numbers about it, the loss first. The history holds each number's mean
+    /// over the epoch, weighted by the batches' sizes.
+    ///
+    /// # Errors
+    /// Whatever goes wrong; the training stops.
+    fn step(&mut self, batch: &Batch<'_>) -> Result<Values>;
+
+    /// Looks at the model after an epoch and returns numbers about it, such as the accuracy on held-out examples.
+    ///
+    /// # Errors
+    /// Whatever goes wrong; the training stops.
+    fn validate(&mut self, epoch: usize) -> Result<Values> {
+        let _ = epoch;
+        Ok(Values::new())
+    }
+
+    /// Copies of everything that [`step`](Self::step) changes: variables and what optimisers remember.
+    ///
+    /// # Errors
+    /// When the device has no room.
+    fn snapshot(&self) -> Result<Tensors>;
+
+    /// Sets everything from a snapshot.
+    ///
+    /// # Errors
+    /// When something is missing or has another shape.
+    fn restore(&mut self, snapshot: &Tensors) -> Result<()>;
+}
+
+/// Numbers by name, in the order of the history's columns; the same names each time.
+pub type Values = Vec<(&'static str, f64)>;
+
+/// The examples of one update, and how far the training is.
+#[derive(Debug, Clone, Copy)]
+pub struct Batch<'a> {
+    /// Places of the examples.
+    pub rows: &'a [usize],
+    /// How far the training is.
+    pub position: Position,
+    /// The epoch, from 0.
+    pub epoch: usize,
+    /// What the schedule multiplies learning rates by.
+    pub factor: f64,
+    seed: u64,
+}
+
+impl Batch<'_> {
+    /// The generator of `purpose` (dropout, noise, …) for this very update: nothing of it need be saved.
+    pub fn rng(&self, purpose: &str) -> Generator {
+        generator(self.seed, &format!("step {} {purpose}", self.position.step))
+    }
+}
+
+/// How a training runs.
+#[derive(Debug, Clone)]
+pub struct Training {
+    /// Times that all examples are seen.
+    pub epochs: usize,
+    /// Number of examples.
+    pub examples: usize,
+    /// Examples in a batch.
+    pub batch: usize,
+    /// Whether a last batch that is not full is left out.
+    pub drop_last: bool,
+    /// What learning rates are multiplied by.
+    pub schedule: Schedule,
+    /// Which number decides about the best epoch, if one does; its weights are in the model afterwards.
+    pub monitor: Option<Monitor>,
+    /// Time between checkpoints. It never changes the result.
+    pub checkpoint_every: Duration,
+    /// A folder that trainings share which differ only in `epochs`, of [`Context::shared_checkpoint`]: a longer one
+    /// begins with the end of a shorter one, where the schedule does not depend on the number of epochs.
+    pub shared: Option<PathBuf>,
+}
+
+impl Training {
+    /// Batches of `batch` out of `examples`, `epochs` times; the last of an epoch may be smaller. A constant learning
+    /// rate, no monitor, a checkpoint each 20 seconds.
+    pub fn new(examples: usize, batch: usize, epochs: usize) -> Self {
+        Self {
+            epochs,
+            examples,
+            batch,
+            drop_last: false,
+            schedule: Schedule::Constant,
+            monitor: None,
+            checkpoint_every: Duration::from_secs(20),
+            shared: None,
+        }
+    }
+
+    /// Updates in an epoch.
+    pub fn steps_per_epoch(&self) -> usize {
+        match self.drop_last {
+            true => self.examples / self.batch.max(1),
+            false => self.examples.div_ceil(self.batch.max(1)),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        self.schedule.check()?;
+        if self.batch == 0 {
+            return Err(Error::parameter("batch", "expected at least 1, got 0"));
+        }
+        if self.steps_per_epoch() == 0 && self.epochs > 0 {
+            return Err(Error::message(format!(
+                "expected at least one batch of {} examples to train on, found {} examples",
+                self.batch, self.examples
+            )));
+        }
+        Ok(())
+    }
+
+    /// Trains `task`, from the last checkpoint of an interrupted run if there is one, or from the end of a shorter
+    /// training in [`shared`](Self::shared).
+    /// Either way the result has the same bits as a training from the start.
+    ///
+    /// The order of epoch `e` is [`order`]`(ctx.seed(), "examples", e, examples)`. Progress, loss and remaining time
+    /// are reported through `ctx`.
+    ///
+    /// # Errors
+    /// When the task fails, a number is no longer finite, a checkpoint cannot be written, or the run is to stop.
+    pub fn run(&self, ctx: &Context, task: &mut dyn Task) -> Result<History> {
+        self.check()?;
+        let place = Place::new(ctx, self.shared.clone().filter(|_| !self.schedule.needs_total()));
+        let mut state = State::default();
+        if let Some(saved) = place.load(self.epochs)? {
+            ctx.note(format!("going on after {} updates", saved.state.step));
+            task.restore(&saved.task)?;
+            state = saved.state;
+        }
+        let mut runner = Runner { training: self, ctx, place, saved: Instant::now(), fresh: true };
+        runner.run(task, &mut state)?;
+        if let Some(best) = &state.best {
+            task.restore(&best.task)?;
+        }
+        Ok(state.history)
+    }
+}
+
+/// All that a training is besides its task.
+#[derive(Debug, Clone, Default)]
+struct State {
+    /// Updates done.
+    step: usize,
+    /// Sums of the current epoch's numbers, weighted by batch sizes, and the examples seen.
+    sums: Vec<(String, f64)>,
+    seen: usize,
+    history: History,
+    best: Option<Best>,
+}
+
+#[derive(Debug, Clone)]
+struct Best {
+    value: f64,
+    task: Tensors,
+}
+
+struct Runner<'a> {
+    training: &'a Training,
+    ctx: &'a Context,
+    place: Place,
+    saved: Instant,
+    /// Whether the state is as it was loaded or last saved.
+    fresh: bool,
+}
+
+impl Runner<'_> {
+    fn run(&mut self, task: &mut dyn Task, state: &mut State) -> Result<()> {
+        let per_epoch = self.training.steps_per_epoch();
+        let total = per_epoch * self.training.epochs;
+        let (start, first) = (Instant::now(), state.step);
+        let mut noted = start;
+        let mut rows = Vec::new();
+        while state.step < total && !state.stopped(self.training) {
+            let (epoch, within) = (state.step / per_epoch, state.step % per_epoch);
+            if rows.is_empty() || within == 0 {
+                rows = order(self.ctx.seed(), "examples", epoch, self.training.examples);
+            }
+            self.step(task, state, &rows, epoch, within)?;
+            if within + 1 == per_epoch {
+                self.end_epoch(task, state, epoch)?;
+            }
+            if noted.elapsed() > Duration::from_secs(1) {
+                noted = Instant::now();
+                let each = start.elapsed().as_secs_f64() / (state.step - first) as f64;
+                self.ctx.note(state.line(
+                    epoch,
+                    self.training.epochs,
+                    each * (total - state.step) as f64,
+                ));
+            }
+            let going_on = self.ctx.progress(state.step, total, "steps");
+            if going_on.is_err() || self.saved.elapsed() >= self.training.checkpoint_every {
+                self.save(task, state)?;
+            }
+            going_on?;
+        }
+        self.place.finish(self.training.epochs, self.fresh, task, state)
+    }
+
+    fn step(
+        &mut self,
+        task: &mut dyn Task,
+        state: &mut State,
+        rows: &[usize],
+        epoch: usize,
+        within: usize,
+    ) -> Result<()> {
+        let Training { batch, epochs, .. } = *self.training;
+        let from = within * batch;
+        let rows = &rows[from..(from + batch).min(rows.len())];
+        let steps_per_epoch = self.training.steps_per_epoch();
+        let position = Position { step: state.step, steps_per_epoch, epochs };
+        let factor = self.training.schedule.factor(position);
+        let values = task.step(&Batch { rows, position, epoch, factor, seed: self.ctx.seed() })?;
+        self.fresh = false;
+        state.step += 1;
+        if let Some((name, value)) = values.iter().find(|(_, value)| !value.is_finite()) {
+            return Err(Error::message(format!(
+                "the training diverged: {name} is {value} in epoch {}, update {}; a smaller learning rate may help",
+                epoch + 1,
+                state.step
+            )));
+        }
+        state.add(&values, rows.len())
+    }
+
+    fn end_epoch(&mut self, task: &mut dyn Task, state: &mut State, epoch: usize) -> Result<()> {
+        let mut values: Vec<(String, f64)> =
+            state.sums.drain(..).map(|(name, sum)| (name, sum / state.seen as f64)).collect();
+        state.seen = 0;
+        let validation = task.validate(epoch)?;
+        values.extend(validation.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        for (name, value) in &values {
+            self.ctx.metric(name, *value);
+        }
+        state.history.push(values)?;
+        if let Some(monitor) = &self.training.monitor {
+            let value = state.history.last(&monitor.metric)?;
+            let better = match &state.best {
+                Some(best) => monitor.direction.is_better(value, best.value),
+                None => true,
+            };
+            if better {
+                state.best = Some(Best { value, task: task.snapshot()? });
+                state.history.best = Some(epoch);
+            }
+        }
+        Ok(())
+    }
+
+    fn save(&mut self, task: &dyn Task, state: &State) -> Result<()> {
+        self.place.save(&task.snapshot()?, state)?;
+        self.saved = Instant::now();
+        Ok(())
+    }
+}
+
+impl State {
+    fn add(&mut self, values: &Values, weight: usize) -> Result<()> {
+        if self.sums.is_empty() {
+            self.sums = values.iter().map(|(name, _)| ((*name).to_owned(), 0.0)).collect();
+        }
+        let same = self.sums.len() == values.len()
+            && self.sums.iter().zip(values).all(|((a, _), (b, _))| a == b);
+        if !same {
+            return Err(Error::message("expected a step to return the same numbers each time"));
+        }
+        for ((_, sum), (_, value)) in self.sums.iter_mut().zip(values) {
+            *sum += value * weight as f64;
+        }
+        self.seen += weight;
+        Ok(())
+    }
+
+    /// Whether the best epoch is too long ago.
+    fn stopped(&self, training: &Training) -> bool {
+        let patience = training.monitor.as_ref().and_then(|monitor| monitor.patience);
+        match (patience, self.history.best) {
+            (Some(patience), Some(best)) => self.history.len() - 1 - best >= patience,
+            _ => false,
+        }
+    }
+
+    /// The current state in words.
+    fn line(&self, epoch: usize, epochs: usize, seconds_left: f64) -> String {
+        let mut line = format!("epoch {}/{epochs}", epoch + 1);
+        if let Some((name, sum)) = self.sums.first().filter(|_| self.seen > 0) {
+            line += &format!(", {name} {:.4}", sum / self.seen as f64);
+        } else if let Some((name, value)) = self.history.rows.last().and_then(|row| row.first()) {
+            line += &format!(", {name} {value:.4}");
+        }
+        let seconds = seconds_left as u64;
+        line + &match seconds {
+            0..60 => format!(", {seconds} s left"),
+            60..3600 => format!(", {} min {:02} s left", seconds / 60, seconds % 60),
+            _ => format!(", {} h {:02} min left", seconds / 3600, seconds / 60 % 60),
+        }
+    }
+}

@@ -1,0 +1,269 @@
+use candle_core::{D, DType, Device, Tensor};
+use rand::RngExt;
+use rayon::prelude::*;
+use sconce_core::{Error, Result};
+use sconce_data::{Channels, Image, ImageSet, Preprocessing};
+use sconce_ops::loss::{cross_entropy, cross_entropy_each};
+
+use super::{Batch, Task, Values};
+use crate::Tensors;
+use crate::optim::{Method, Optimiser};
+use crate::variables::Variables;
+
+/// Images in memory, one byte a sample, with their classes; a batch of them is what a network takes.
+#[derive(Debug, Clone)]
+pub struct Images {
+    /// Images × channels × height × width.
+    samples: Vec<u8>,
+    shape: [usize; 3],
+    /// What the network takes for each level of each channel.
+    levels: Vec<Vec<f32>>,
+    labels: Vec<u32>,
+}
+
+impl Images {
+    /// The images `chosen` of a set, brought to the size that `how` says; labels stay empty where the set has none.
+    ///
+    /// # Errors
+    /// When an image cannot be decoded, or they differ in size.
+    pub fn load(images: &ImageSet, chosen: &[usize], how: &Preprocessing) -> Result<Self> {
+        let count = how.channels.count();
+        let prepare = |&i: &usize| -> Result<(usize, usize, Vec<u8>)> {
+            let image = how.fit(&images.decode(i)?)?.into_color(how.channels.color());
+            let plane = |channel: usize| {
+                let at = if how.channels == Channels::Bgr { 2 - channel } else { channel };
+                image.samples().iter().skip(at).step_by(count).copied()
+            };
+            Ok((image.height(), image.width(), (0..count).flat_map(plane).collect()))
+        };
+        let prepared = chosen.par_iter().map(prepare).collect::<Result<Vec<_>>>()?;
+        let (height, width) = prepared.first().map_or((0, 0), |first| (first.0, first.1));
+        if let Some(i) = prepared.iter().position(|(h, w, _)| (*h, *w) != (height, width)) {
+            return Err(Error::message(format!(
+                "image `{}` is {} × {} pixels, the first {width} × {height}: expected one size (set `size` of the preprocessing)",
+                images.examples().ids[chosen[i]],
+                prepared[i].1,
+                prepared[i].0
+            )));
+        }
+        let labels = match images.examples().is_labelled() {
+            true => images.examples().labels_of(chosen)?,
+            false => Vec::new(),
+        };
+        let samples = prepared.into_iter().flat_map(|(_, _, samples)| samples).collect();
+        Ok(Self { samples, shape: [count, height, width], levels: levels(how)?, labels })
+    }
+
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.samples.len() / self.size().max(1)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Channels, height and width.
+    pub fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    /// The class of each image.
+    pub fn labels(&self) -> &[u32] {
+        &self.labels
+    }
+
+    fn size(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// The images `rows`: `(rows, channels, height, width)`, the ones that `flip` picks by their place in `rows` mirrored
+    /// left to right.
+    ///
+    /// # Errors
+    /// When there is no such image, or the device has no room.
+    pub fn batch(
+        &self,
+        rows: &[usize],
+        device: &Device,
+        flip: impl Fn(usize) -> bool + Sync,
+    ) -> Result<Tensor> {
+        let (size, [c, h, w]) = (self.size(), self.shape);
+        if let Some(row) = rows.iter().find(|&&row| row >= self.len()) {
+            return Err(Error::message(format!("no image {row}: there are {}", self.len())));
+        }
+        let mut values = vec![0f32; rows.len() * size];
+        let images = values.par_chunks_mut(size.max(1)).zip(rows).enumerate();
+        images.for_each(|(i, (values, &row))| {
+            let samples = &self.samples[row * size..][..size];
+            for (plane, samples) in samples.chunks(h * w).enumerate() {
+                let levels = &self.levels[plane];
+                for (value, &sample) in values[plane * h * w..].iter_mut().zip(samples) {
+                    *value = levels[usize::from(sample)];
+                }
+            }
+            if flip(i) {
+                values.chunks_mut(w).for_each(<[f32]>::reverse);
+            }
+        });
+        Tensor::from_vec(values, (rows.len(), c, h, w), device).map_err(Error::other)
+    }
+
+    /// The classes of the images `rows`: `(rows)` of u32.
+    ///
+    /// # Errors
+    /// When there is no such image, or the images have no classes.
+    pub fn classes(&self, rows: &[usize], device: &Device) -> Result<Tensor> {
+        let class = |&row: &usize| {
+            self.labels
+                .get(row)
+                .copied()
+                .ok_or_else(|| Error::message(format!("no class of image {row}")))
+        };
+        let classes = rows.iter().map(class).collect::<Result<Vec<u32>>>()?;
+        Tensor::from_vec(classes, rows.len(), device).map_err(Error::other)
+    }
+}
+
+/// What [`Preprocessing::normalize`] makes of each level of each channel.
+fn levels(how: &Preprocessing) -> Result<Vec<Vec<f32>>> {
+    let count = how.channels.count();
+    let samples = (0..=255u8).flat_map(|level| std::iter::repeat_n(level, count)).collect();
+    let ramp = Image::new(256, 1, how.channels.color(), samples).map_err(Error::other)?;
+    Ok(how.normalize(&ramp)?.chunks(256).map(<[f32]>::to_vec).collect())
+}
+
+/// The task of telling classes apart by cross-entropy.
+pub struct Classifier<'a, F> {
+    /// From images `(batch, channels, height, width)` to logits `(batch, classes)`.
+    forward: F,
+    variables: &'a Variables,
+    optimiser: Optimiser,
+    learning_rate: f64,
+    images: &'a Images,
+    validation: Option<&'a Images>,
+    flip: bool,
+}
+
+/// Images looked at together outside training; it does not change the result.
+const BATCH: usize = 64;
+
+impl<'a, F: FnMut(&Tensor) -> candle_core::Result<Tensor>> Classifier<'a, F> {
+    /// Trains the trained ones among `variables`, which `forward` uses. With images to validate on, the history has
+    /// `validation_loss` and `validation_accuracy`.
+    ///
+    /// # Errors
+    /// When the method's numbers cannot be used or images have no classes.
+    pub fn new(
+        forward: F,
+        variables: &'a Variables,
+        method: Method,
+        learning_rate: f64,
+        images: &'a Images,
+        validation: Option<&'a Images>,
+    ) -> Result<Self> {
+        for images in [Some(images), validation].into_iter().flatten() {
+            if images.labels().len() != images.len() {
+                return Err(Error::message("expected images with classes to train on"));
+            }
+        }
+        if !(learning_rate.is_finite() && learning_rate > 0.0) {
+            let found = format!("expected a positive number, got {learning_rate}");
+            return Err(Error::parameter("learning_rate", found));
+        }
+        let optimiser = Optimiser::new(method, variables)?;
+        Ok(Self { forward, variables, optimiser, learning_rate, images, validation, flip: false })
+    }
+
+    /// Whether each image is mirrored left to right in half of its updates, drawn anew each time.
+    pub fn flip(self, flip: bool) -> Self {
+        Self { flip, ..self }
+    }
+
+    fn update(&mut self, batch: &Batch<'_>) -> Result<(Tensor, Tensor, Tensor)> {
+        let device = self.variables.device();
+        let mut rng = batch.rng("flip");
+        let flips: Vec<bool> = match self.flip {
+            true => batch.rows.iter().map(|_| rng.random()).collect(),
+            false => vec![false; batch.rows.len()],
+        };
+        let x = self.images.batch(batch.rows, device, |i| flips[i])?;
+        let classes = self.images.classes(batch.rows, device)?;
+        let mut update = || -> candle_core::Result<_> {
+            let logits = (self.forward)(&x)?;
+            let loss = cross_entropy(&logits, &classes)?;
+            self.optimiser.step(&loss.backward()?, self.learning_rate * batch.factor)?;
+            Ok((logits.detach(), loss.detach()))
+        };
+        let (logits, loss) = update().map_err(Error::other)?;
+        Ok((logits, loss, classes))
+    }
+
+    /// Logits of images, one list an image, without changing anything.
+    ///
+    /// # Errors
+    /// When the network fails.
+    pub fn logits(&mut self, images: &Images) -> Result<Vec<Vec<f32>>> {
+        let rows: Vec<usize> = (0..images.len()).collect();
+        let mut all = Vec::with_capacity(rows.len());
+        for rows in rows.chunks(BATCH) {
+            let x = images.batch(rows, self.variables.device(), |_| false)?;
+            let logits = (self.forward)(&x).and_then(|logits| logits.detach().to_vec2::<f32>());
+            all.extend(logits.map_err(Error::other)?);
+        }
+        Ok(all)
+    }
+
+    /// Mean loss and accuracy on images, without changing anything.
+    ///
+    /// # Errors
+    /// When the network fails or an image has no class.
+    pub fn evaluate(&mut self, images: &Images) -> Result<(f64, f64)> {
+        let logits = self.logits(images)?;
+        let count = images.len().max(1) as f64;
+        let numbers = || -> candle_core::Result<(f64, f64)> {
+            let logits = Tensor::new(logits, &Device::Cpu)?;
+            let classes = Tensor::from_slice(images.labels(), images.len(), &Device::Cpu)?;
+            Ok((sum(&cross_entropy_each(&logits, &classes)?)?, hits(&logits, &classes)?))
+        };
+        let (loss, right) = numbers().map_err(Error::other)?;
+        Ok((loss / count, right / count))
+    }
+}
+
+fn sum(x: &Tensor) -> candle_core::Result<f64> {
+    x.to_dtype(DType::F64)?.sum_all()?.to_scalar()
+}
+
+/// Rows whose largest logit is the class's.
+fn hits(logits: &Tensor, classes: &Tensor) -> candle_core::Result<f64> {
+    sum(&logits.argmax(D::Minus1)?.eq(classes)?)
+}
+
+impl<F: FnMut(&Tensor) -> candle_core::Result<Tensor>> Task for Classifier<'_, F> {
+    fn step(&mut self, batch: &Batch<'_>) -> Result<Values> {
+        let (logits, loss, classes) = self.update(batch)?;
+        let numbers = || -> candle_core::Result<_> { Ok((sum(&loss)?, hits(&logits, &classes)?)) };
+        let (loss, right) = numbers().map_err(Error::other)?;
+        Ok(vec![("loss", loss), ("accuracy", right / batch.rows.len().max(1) as f64)])
+    }
+
+    fn validate(&mut self, _: usize) -> Result<Values> {
+        let Some(images) = self.validation else { return Ok(Values::new()) };
+        let (loss, accuracy) = self.evaluate(images)?;
+        Ok(vec![("validation_loss", loss), ("validation_accuracy", accuracy)])
+    }
+
+    fn snapshot(&self) -> Result<Tensors> {
+        let mut all = Tensors::default();
+        self.variables.save("model.", &mut all)?;
+        self.optimiser.save("optimiser.", &mut all)?;
+        Ok(all)
+    }
+
+    fn restore(&mut self, snapshot: &Tensors) -> Result<()> {
+        self.variables.restore("model.", snapshot)?;
+        self.optimiser.restore("optimiser.", snapshot)
+    }
+}

@@ -1,0 +1,264 @@
+use schemars::JsonSchema;
+use sconce_core::{Context, Error, Input, Output, Resources, Result, Stage};
+use sconce_data::resize::Fit;
+use sconce_data::{ImageSet, Metrics, Preprocessing, Table, Weights};
+use sconce_models::optim::{Method, Sgd};
+use sconce_models::schedule::Schedule;
+use sconce_models::train::{Direction, Monitor, hold_out};
+use serde::{Deserialize, Serialize};
+
+use super::{test, train};
+use crate::evaluation;
+use crate::fine_tune::{FineTuning, Part, fine_tune};
+
+/// Trains a network that knows other classes on these: its last layer is replaced, and trained alone or with the rest.
+///
+/// To choose numbers, set `validation` and leave `test_split` empty; then train once with the chosen ones. An
+/// interrupted training goes on where it was, with the same result.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FineTune {
+    /// The images, with classes.
+    pub images: Input<ImageSet>,
+    /// The network's weights, which also say how images have to be prepared.
+    pub weights: Input<Weights>,
+    /// What is trained: `head` (the new last layer) or `all`.
+    #[serde(default)]
+    pub train: Part,
+    /// The split to train on; empty for all images.
+    #[serde(default = "train")]
+    pub split: String,
+    /// The split to test on, once, at the end; empty for none.
+    #[serde(default = "test")]
+    pub test_split: String,
+    /// Part of the training images that is held out, drawn by the seed, to choose the best epoch; 0 for the last epoch.
+    #[serde(default)]
+    pub validation: f64,
+    /// Epochs without a better validation accuracy after which the training stops.
+    #[serde(default)]
+    pub patience: Option<usize>,
+    /// Times that all training images are seen.
+    #[serde(default = "epochs")]
+    pub epochs: usize,
+    /// Images in an update.
+    #[serde(default = "batch")]
+    pub batch: usize,
+    /// The optimiser and its numbers: `{ sgd = { momentum = 0.9, weight_decay = 1e-4 } }` or `{ adam = {} }`.
+    #[serde(default = "sgd")]
+    pub optimiser: Method,
+    /// Size of the updates.
+    #[serde(default = "learning_rate")]
+    pub learning_rate: f64,
+    /// What the learning rate is multiplied by as training goes on: `"constant"`, `{ step = { epochs = 10 } }`,
+    /// `{ cosine = {} }`, …
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// Whether images are mirrored left to right in half of their updates. Not for digits.
+    #[serde(default)]
+    pub flip: bool,
+    /// The side of the network's square input in pixels; by default the one that the weights come with.
+    #[serde(default)]
+    pub size: Option<usize>,
+    /// How an image is brought to that size: `stretch` or `crop`; by default as the weights say.
+    #[serde(default)]
+    pub fit: Option<Fit>,
+}
+
+const fn epochs() -> usize {
+    15
+}
+
+const fn batch() -> usize {
+    32
+}
+
+fn sgd() -> Method {
+    Method::Sgd(Sgd { weight_decay: 1e-4, ..Sgd::default() })
+}
+
+const fn learning_rate() -> f64 {
+    1e-3
+}
+
+impl Stage for FineTune {
+    const KIND: &'static str = "fine-tune";
+    const VERSION: u32 = 1;
+    const OUTPUTS: &'static [Output] = &[
+        Output::of::<Metrics>("metrics", "accuracy, per class too, and the confusion matrix"),
+        Output::of::<Weights>("weights", "the network"),
+        Output::of::<Table>("history", "loss and accuracy of each epoch"),
+    ];
+    const SEEDED: bool = true;
+
+    fn resources(&self) -> Resources {
+        Resources::heavy(4 * Resources::GIB)
+    }
+
+    fn check(&self) -> Result<()> {
+        if !(0.0..1.0).contains(&self.validation) {
+            return Err(Error::parameter("validation", "expected at least 0 and below 1"));
+        }
+        if self.patience.is_some() && self.validation == 0.0 {
+            return Err(Error::parameter("patience", "expected `validation` above 0 with it"));
+        }
+        if self.size == Some(0) {
+            return Err(Error::parameter("size", "expected at least 1 pixel"));
+        }
+        self.optimiser.check()?;
+        self.schedule.check()
+    }
+
+    fn run(&self, ctx: &Context) -> Result<()> {
+        let images = ctx.input(&self.images)?;
+        let weights = ctx.input(&self.weights)?;
+        let examples = images.examples();
+        let said = &weights.info.preprocessing;
+        let preprocessing = Preprocessing {
+            size: self.size.or(said.size),
+            fit: self.fit.unwrap_or(said.fit),
+            ..said.clone()
+        };
+        let chosen = match self.split.as_str() {
+            "" => (0..images.len()).collect(),
+            split => examples.in_split(split)?,
+        };
+        let (train, held_out) = hold_out(chosen, self.validation, ctx.seed());
+        let test = match self.test_split.as_str() {
+            "" => Vec::new(),
+            split => examples.in_split(split)?,
+        };
+        let monitor = (!held_out.is_empty()).then(|| Monitor {
+            metric: "validation_accuracy".to_owned(),
+            direction: Direction::Higher,
+            patience: self.patience,
+        });
+        let tuned = fine_tune(
+            ctx,
+            &images,
+            &weights,
+            &FineTuning {
+                part: self.train,
+                train: &train,
+                held_out: &held_out,
+                test: &test,
+                preprocessing: &preprocessing,
+                optimiser: self.optimiser,
+                learning_rate: self.learning_rate,
+                schedule: self.schedule,
+                epochs: self.epochs,
+                batch: self.batch,
+                flip: self.flip,
+                monitor,
+                shared: Some(ctx.shared_checkpoint(self, &["epochs"])?),
+            },
+        )?;
+        let mut metrics = match test.is_empty() {
+            true => Metrics { classes: examples.classes.clone(), ..Metrics::default() },
+            false => {
+                let labels = examples.labels_of(&test)?;
+                evaluation::metrics(&examples.classes, &labels, &tuned.predicted)?
+            }
+        };
+        if let (Some(best), false) = (tuned.history.best, held_out.is_empty()) {
+            let row = tuned.history.rows.get(best).into_iter().flatten();
+            for (name, value) in row.filter(|(name, _)| name.starts_with("validation")) {
+                metrics.set(name.as_str(), *value);
+            }
+            metrics.set("best_epoch", (best + 1) as f64);
+        }
+        for (name, value) in &metrics.values {
+            ctx.metric(name, *value);
+        }
+        ctx.write("metrics", &metrics)?;
+        ctx.write("history", &tuned.history.table()?)?;
+        ctx.write("weights", &tuned.weights)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sconce_core::{Artifact, Files};
+    use sconce_data::{Channels, Color, Examples};
+    use sconce_models::variables::write_weights;
+    use serde_json::json;
+    use std::path::Path;
+
+    /// Two classes of texture: stripes that lie and stripes that stand.
+    fn stripes(count: usize) -> ImageSet {
+        let mut samples = vec![];
+        for i in 0..count {
+            for pixel in 0..32 * 32 {
+                let along = if i % 2 == 0 { pixel / 32 } else { pixel % 32 };
+                let ink = if (along + i / 2) % 4 < 2 { 220 } else { 30 };
+                samples.extend([ink, ink, ink]);
+            }
+        }
+        let examples = Examples {
+            ids: (0..count).map(|i| i.to_string()).collect(),
+            classes: vec!["lying".into(), "standing".into()],
+            labels: (0..count as u32).map(|i| i % 2).collect(),
+            splits: vec!["train".into(), "test".into()],
+            split: (0..count).map(|i| u32::from(i >= count * 2 / 3)).collect(),
+        };
+        ImageSet::packed(examples, Color::Rgb, 32, 32, samples).unwrap()
+    }
+
+    fn saved<A: Artifact>(artifact: &A, folder: &Path, name: &str) -> Files {
+        let folder = folder.join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        artifact.save(&folder).unwrap();
+        Files::from_folder(&folder).unwrap()
+    }
+
+    #[test]
+    fn the_head_and_the_whole_network_learn() {
+        let folder = tempfile::tempdir().unwrap();
+        let architecture = sconce_models::squeezenet1_1();
+        let device = candle_core::Device::Cpu;
+        let variables = sconce_models::initialise(&architecture, 1, &device).unwrap();
+        let preprocessing = Preprocessing {
+            channels: Channels::Rgb,
+            scale: 1.0,
+            mean: vec![0.5; 3],
+            std: vec![0.25; 3],
+            size: Some(32),
+            fit: Fit::Stretch,
+            filter: Default::default(),
+        };
+        let weights =
+            write_weights(&variables, folder.path(), architecture.name(), &preprocessing, &[])
+                .unwrap();
+        let images = saved(&stripes(36), folder.path(), "images");
+        let weights = saved(&weights, folder.path(), "weights");
+        for part in ["head", "all"] {
+            let stage: FineTune = serde_json::from_value(json!({
+                "images": "images", "weights": "weights", "train": part, "epochs": 3, "batch": 8,
+                "validation": 0.25, "optimiser": { "adam": {} },
+            }))
+            .unwrap();
+            stage.check().unwrap();
+            let place = folder.path().join(part);
+            let ctx = Context::in_folder(&place, FineTune::OUTPUTS)
+                .unwrap()
+                .with_input("images", images.clone())
+                .with_input("weights", weights.clone());
+            stage.run(&ctx).unwrap();
+            let files = |name: &str| Files::from_folder(&place.join("out").join(name)).unwrap();
+            let metrics = Metrics::load(&files("metrics")).unwrap();
+            assert_eq!(metrics.get("examples").unwrap(), 12.0);
+            assert!(metrics.get("validation_accuracy").is_ok() && metrics.get("accuracy").is_ok());
+            let tuned = Weights::load(&files("weights")).unwrap();
+            assert_eq!(tuned.info.classes, ["lying", "standing"]);
+            sconce_models::load(&tuned, &device).unwrap();
+            // what is not trained stays as it was, bit for bit
+            let (old, new) = (Weights::load(&weights).unwrap(), tuned.tensors().unwrap());
+            let same = |name: &str| {
+                old.tensors().unwrap().tensor(name).unwrap().data()
+                    == new.tensor(name).unwrap().data()
+            };
+            assert_eq!(same("features.3.squeeze.weight"), part == "head");
+            assert_eq!(Table::load(&files("history")).unwrap().rows.len(), 3);
+        }
+    }
+}
