@@ -153,6 +153,11 @@ fn results_are_those_of_the_versions() {
     let top5 = run::<PredictTop5>(json!({ "images": "images", "weights": "weights" }), &on_images)
         .unwrap();
 
+    let everything = json!({
+        "images": "images", "weights": "weights", "split": "", "test_split": "", "epochs": 1, "batch": 2
+    });
+    let tuned = run::<FineTune>(everything, &on_images).unwrap();
+
     let model = |ran: &Ran| ran.load::<Classifier>("model").model.weights().to_vec();
     let pins = [
         (Kind::of::<ExtractFeatures>(), pin(means(&extracted.load("features")))),
@@ -162,6 +167,7 @@ fn results_are_those_of_the_versions() {
         (Kind::of::<Compare>(), pin(compared.load::<Metrics>("metrics"))),
         (Kind::of::<FitHead>(), pin(model(&head))),
         (Kind::of::<PcaCurve>(), pin(pca.load::<Table>("curve"))),
+        (Kind::of::<FineTune>(), pin(tuned.load::<Metrics>("metrics"))),
         (Kind::of::<PredictTop5>(), pin(top5.load::<Table>("predictions"))),
     ];
     assert_eq!(pins.len(), KINDS.len());
