@@ -46,7 +46,7 @@ impl Task for Line {
             rows.extend([x, 1.0]);
             targets.push(3.0 * x - 1.0 + rng.random::<f32>() * 0.1);
         }
-        let mut update = || -> candle_core::Result<f64> {
+        let update = || -> candle_core::Result<f64> {
             let x = Tensor::from_vec(rows, (targets.len(), 2), &Device::Cpu)?;
             let t = Tensor::from_vec(targets, (batch.rows.len(), 1), &Device::Cpu)?;
             let loss = (x.matmul(&self.line)? - t)?.sqr()?.mean_all()?;
