@@ -61,7 +61,8 @@ fn stages(plan: &Plan) -> Vec<Stage<'_>> {
             let stage = &upstream.id.stage;
             let main = upstream.outputs.first().is_some_and(|first| first.name == source.output);
             let output = if main { String::new() } else { format!(".{}", source.output) };
-            let all = if source.from.is_some() { "[*]" } else { "" };
+            let gathers = source.from.as_ref().is_some_and(|from| !from.coordinates.is_empty());
+            let all = if gathers { "[*]" } else { "" };
             let edge = format!("{stage}{output}{all}");
             if seen.insert((slot, edge.clone())) {
                 edges.extend(places.get(stage.as_str()).map(|&place| (slot.as_str(), edge, place)));

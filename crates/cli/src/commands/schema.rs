@@ -65,6 +65,10 @@ fn pipeline() -> Value {
                     "additionalProperties": false,
                     "properties": {
                         "description": { "type": "string", "description": "What it is for." },
+                        "extends": {
+                            "type": "string",
+                            "description": "A profile that is laid over the file before this one."
+                        },
                         "extends": { "type": "string", "description": "A profile that is laid over before." },
                         "seed": seed,
                         "vars": vars,

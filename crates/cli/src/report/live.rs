@@ -203,9 +203,9 @@ impl Running {
         let rate = self.bar.per_sec();
         if rate.is_finite() && rate > 0.0 && self.bar.position() > 0 {
             let _ = write!(text, ", {}/s", crate::style::number(round(rate)));
-            let left = self.bar.eta().as_secs_f64();
-            if self.bar.length().is_some_and(|all| all > self.bar.position()) && left >= 1.0 {
-                let _ = write!(text, ", {} left", crate::style::seconds(left.round()));
+            let left = self.bar.eta().as_secs();
+            if self.bar.length().is_some_and(|all| all > self.bar.position()) && left > 0 {
+                let _ = write!(text, ", {} left", left_over(left));
             }
         }
         let words = self.words();
@@ -227,6 +227,11 @@ impl Running {
         }
         words.join(", ")
     }
+}
+
+/// Whole seconds are enough for what is only guessed.
+fn left_over(seconds: u64) -> String {
+    if seconds < 60 { format!("{seconds} s") } else { crate::style::seconds(seconds as f64) }
 }
 
 /// Two digits are enough for a rate.

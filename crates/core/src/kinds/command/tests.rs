@@ -216,3 +216,23 @@ fn seeds_count_only_where_they_are_asked_for() {
     assert!(seeded(true).seeded() && !seeded(false).seeded());
     assert_eq!(Command::KIND, "command");
 }
+
+/// Changing what a kind yields without raising its version fails here.
+#[test]
+fn the_result_of_this_version_is_pinned() {
+    let folder = tempfile::tempdir().unwrap();
+    let parameters = json!({
+        "run": "cat data/a > out; echo \"$c $LANG $LC_ALL $TZ $PYTHONHASHSEED\" >> out",
+        "inputs": { "data": "inputs.data" },
+        "outputs": ["out"]
+    });
+    let stage = stage(parameters).unwrap();
+    let ctx = Context::in_folder(folder.path(), &stage.outputs()).unwrap();
+    let mut ctx = ctx.with_input("inputs.data", input(folder.path(), "a", "text\n"));
+    ctx.coordinates = Coordinates::from_iter([("c".to_owned(), json!(1.5))]);
+    stage.run(&ctx).unwrap();
+    let digest = Files::from_folder(&folder.path().join("out/files")).unwrap().digest();
+    assert_eq!((Command::KIND, Command::VERSION), ("command", 1));
+    let expected = "blake3:6323aa2aa9ea271934c9bc0557db578a0ed34b9ee2b705c79b550f941e6d2872";
+    assert_eq!(digest.to_string(), expected);
+}
