@@ -39,7 +39,10 @@ impl Bench {
 
     fn plan(&self, text: &str) -> Plan {
         let path = self.path("p.toml");
-        std::fs::write(&path, text).unwrap();
+        // Two runs at once may write it: neither must see the other's half.
+        let mut file = tempfile::NamedTempFile::new_in(self.folder.path()).unwrap();
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+        file.persist(&path).unwrap();
         load(&LoadOptions::file(&path), &self.kinds).unwrap_or_else(|errors| panic!("{errors}"))
     }
 
