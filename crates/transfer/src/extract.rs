@@ -32,6 +32,9 @@ pub enum Grey {
     Sum,
 }
 
+/// Images that go through the network at a time.
+pub const TOGETHER: usize = 8;
+
 /// A network ready to take features from.
 pub struct Extractor {
     network: Box<dyn Network>,
@@ -78,11 +81,11 @@ impl Extractor {
         Ok(Self { network, preprocessing, device, layer: layer.to_owned(), pooling })
     }
 
-    /// Features of the images `chosen`, in order. `first` gets one row's shape, then each batch's rows are given to `rows`
-    /// with the number of images done. One batch is in memory.
+    /// Features of the images `chosen`, in order. Each time, `rows` is given one row's shape, rows, and the number of images
+    /// done so far. One batch of images is in memory.
     ///
-    /// On the CPU each image goes through the network by itself, so that neither `batch` nor the number of threads
-    /// changes a bit; images of a batch run in parallel. On other devices a batch goes as one tensor.
+    /// Images are decoded a batch at a time but go through the network [`TOGETHER`] at a time, counted from the first, so
+    /// that neither `batch` nor the number of threads changes a bit.
     ///
     /// # Errors
     /// When images cannot be decoded (all of a batch are named), or differ in the shape of their features.
@@ -93,32 +96,27 @@ impl Extractor {
         batch: usize,
         mut rows: impl FnMut(&[usize], &[f32], usize) -> Result<()>,
     ) -> Result<()> {
+        let batch = batch.max(1).next_multiple_of(TOGETHER);
         let mut shape: Option<Vec<usize>> = None;
         let mut done = 0;
-        let input = |i: usize, image| -> Result<(usize, Tensor)> {
-            let x = self.input(&image)?;
-            // On the CPU the whole way, inside the parallel part.
-            Ok((i, if self.device.is_cpu() { self.features(&x)? } else { x }))
-        };
-        for results in images.batches(chosen, batch, input) {
-            let results = results?;
-            done += results.len();
-            let tensors: Vec<&Tensor> = results.iter().map(|(_, tensor)| tensor).collect();
-            let expected = shape.get_or_insert_with(|| tensors[0].dims()[1..].to_vec());
-            if let Some((i, other)) = results.iter().find(|(_, t)| t.dims()[1..] != *expected) {
-                return Err(Error::message(format!(
-                    "image `{}`: its features have the shape {:?}, those of the first image {expected:?}; \
-                     set `size`, or a pooling",
-                    images.examples().ids[*i],
-                    &other.dims()[1..]
-                )));
+        for inputs in images.batches(chosen, batch, |_, image| self.input(&image)) {
+            for inputs in inputs?.chunks(TOGETHER) {
+                for inputs in inputs.chunk_by(|a, b| a.dims() == b.dims()) {
+                    let features = self.features(inputs).map_err(Error::other)?;
+                    let expected = shape.get_or_insert_with(|| features.dims()[1..].to_vec());
+                    if features.dims()[1..] != *expected {
+                        return Err(Error::message(format!(
+                            "image `{}`: its features have the shape {:?}, those of the first image {expected:?}; \
+                             set `size`, or a pooling",
+                            images.examples().ids[chosen[done]],
+                            &features.dims()[1..]
+                        )));
+                    }
+                    done += inputs.len();
+                    let values = features.flatten_all().and_then(|t| t.to_vec1::<f32>());
+                    rows(expected, &values.map_err(Error::other)?, done)?;
+                }
             }
-            let mut features = Tensor::cat(&tensors, 0).map_err(Error::other)?;
-            if !self.device.is_cpu() {
-                features = self.features(&features)?;
-            }
-            let values = features.flatten_all().and_then(|t| t.to_vec1::<f32>());
-            rows(&features.dims()[1..], &values.map_err(Error::other)?, done)?;
         }
         Ok(())
     }
@@ -132,10 +130,10 @@ impl Extractor {
         Tensor::from_vec(values, shape, &self.device).map_err(Error::other)
     }
 
-    /// The layer's pooled output.
-    fn features(&self, x: &Tensor) -> Result<Tensor> {
-        let output = self.network.forward_to(x, &self.layer).map_err(Error::other)?;
-        pool(&output, self.pooling).map_err(Error::other)
+    /// The layer's pooled output for images of one size.
+    fn features(&self, inputs: &[Tensor]) -> candle_core::Result<Tensor> {
+        let x = Tensor::cat(inputs, 0)?;
+        pool(&self.network.forward_to(&x, &self.layer)?, self.pooling)
     }
 }
 

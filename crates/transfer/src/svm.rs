@@ -19,7 +19,7 @@ pub struct Stopping {
 impl Default for Stopping {
     /// scikit-learn's tolerance, 1e-4.
     fn default() -> Self {
-        Self { tolerance: 1e-4, max_sweeps: 20_000 }
+        Self { tolerance: 1e-4, max_sweeps: 200_000 }
     }
 }
 

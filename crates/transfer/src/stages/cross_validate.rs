@@ -40,7 +40,7 @@ const fn folds() -> usize {
 
 impl Stage for CrossValidate {
     const KIND: &'static str = "cross-validate";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SEEDED: bool = true;
     const OUTPUTS: &'static [Output] = &[
         Output::of::<Metrics>(

@@ -39,7 +39,7 @@ fn tolerance() -> f64 {
 
 impl Stage for FitSvm {
     const KIND: &'static str = "fit-svm";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const OUTPUTS: &'static [Output] = &[Output::of::<Classifier>("model", "the classifier")];
 
     fn resources(&self) -> Resources {

@@ -46,7 +46,7 @@ const fn one() -> f64 {
 
 impl Stage for PcaCurve {
     const KIND: &'static str = "pca";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const OUTPUTS: &'static [Output] = &[
         Output::of::<Table>(
             "curve",

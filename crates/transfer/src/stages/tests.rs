@@ -174,12 +174,12 @@ fn results_are_those_of_the_versions() {
     let pins: Vec<String> = pins.iter().map(|(kind, pin)| format!("{kind:?} {pin}")).collect();
     insta::assert_snapshot!(pins.join("\n"), @"
     extract-features@1 0a22fef6eeb0f2b9
-    fit-svm@1 711b22c07f09caa2
-    cross-validate@1 d3c36c43d3b2a8ff
+    fit-svm@2 711b22c07f09caa2
+    cross-validate@2 d3c36c43d3b2a8ff
     evaluate@1 f3354f0390dca343
     compare@1 9d99e01b4236a5b7
     fit-head@1 c9a45d6e59481c8a
-    pca@1 90d129552adea79f
+    pca@2 90d129552adea79f
     predict-top5@1 ccb2d0059502fe5f
     ");
 
