@@ -3,9 +3,12 @@
 mod architecture;
 mod backbone;
 mod device;
+mod dinov2;
 #[cfg(test)]
 mod generated_tests;
 mod layers;
+#[cfg(test)]
+mod made_up_tests;
 mod network;
 mod parameters;
 mod pth;
