@@ -6,12 +6,15 @@ mod classes;
 pub mod dann;
 pub mod dcgan;
 mod device;
+mod dinov2;
 #[cfg(test)]
 mod generated_tests;
 pub mod init;
 mod initialise;
 mod layers;
 mod lenet;
+#[cfg(test)]
+mod made_up_tests;
 mod network;
 pub mod optim;
 mod parameters;

@@ -5,7 +5,7 @@ use sconce_core::{Error, Result};
 use sconce_data::Weights;
 
 use crate::architecture::Architecture;
-use crate::backbone::{BACKBONES, Backbone};
+use crate::backbone::{self, BACKBONES};
 use crate::layers::Layer;
 use crate::{Tensors, lenet5, squeezenet1_1, vgg16, vgg16_features};
 
@@ -100,9 +100,7 @@ pub fn architecture(name: &str) -> Result<Architecture> {
         return Ok(found);
     }
     if BACKBONES.contains(&name) {
-        return Err(Error::message(format!(
-            "the layers of {name} are not listed: it is candle-transformers'"
-        )));
+        return Err(Error::message(format!("the layers of {name} are not listed")));
     }
     let known: Vec<_> = architectures().iter().map(Architecture::name).chain(BACKBONES).collect();
     Err(Error::message(format!("unknown architecture `{name}`; known are: {}", known.join(", "))))
@@ -124,8 +122,8 @@ pub fn load(weights: &Weights, device: &Device) -> Result<Box<dyn Network>> {
 /// # Errors
 /// As [`load`].
 pub fn from_tensors(name: &str, tensors: &Tensors) -> Result<Box<dyn Network>> {
-    if let Some(backbone) = Backbone::new(name, tensors) {
-        return Ok(Box::new(backbone?));
+    if let Some(network) = backbone::load(name, tensors) {
+        return network;
     }
     let mut found = architecture(name)?;
     if name == "vgg16" && !tensors.iter().any(|(name, _)| is_head(name)) {

@@ -2,6 +2,9 @@
 //!
 //! `min over W, b: ½ ‖W‖² + C Σ −log softmax(W x + b)[label]`, the problem of scikit-learn's `LogisticRegression`, by
 //! L-BFGS with all samples in every step (Nocedal & Wright, "Numerical optimization", algorithm 7.5).
+//!
+//! With two classes scikit-learn keeps one weight vector `w`; here the two are `∓w/2`, so that the same problem has `‖W‖²` in
+//! the place of `½ ‖W‖²`.
 
 use rayon::prelude::*;
 
@@ -13,6 +16,26 @@ use crate::{Error, Rows};
 const MEMORY: usize = 10;
 /// Share of the expected decrease that a step must bring (Armijo's condition).
 const DECREASE: f64 = 1e-4;
+
+/// The problem and when it counts as solved.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Options {
+    /// Weight of the errors against the penalty.
+    pub c: f64,
+    /// Whether features are brought to mean 0 and deviation 1 first, as by scikit-learn's `StandardScaler`. The model that
+    /// comes out takes them as they are.
+    pub standardize: bool,
+    /// Largest entry of the gradient that is left, on the scale of the mean loss.
+    pub tolerance: f64,
+    /// Most steps.
+    pub max_steps: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { c: 1.0, standardize: false, tolerance: 1e-6, max_steps: 2000 }
+    }
+}
 
 /// A fitted head and how well it was solved.
 #[derive(Clone, Debug)]
@@ -28,21 +51,24 @@ pub struct Fit {
 }
 
 /// Fits a head for `classes` classes until no entry of the gradient of the objective, divided by `C` and the number of
-/// samples, exceeds `tolerance`, or for `max_steps` steps.
+/// samples, exceeds the tolerance, or for so many steps.
 ///
 /// # Errors
-/// As [`crate::svm::fit`].
+/// As [`crate::svm::fit`], and when a class has no row: its intercept would run off to −∞.
 pub fn fit(
     rows: Rows<'_>,
     labels: &[usize],
     classes: usize,
-    c: f64,
-    tolerance: f64,
-    max_steps: usize,
+    options: Options,
 ) -> Result<Fit, Error> {
+    let Options { c, standardize, tolerance, max_steps } = options;
     check(rows.len(), labels, classes, &[c])?;
+    if let Some(class) = (0..classes).find(|class| !labels.contains(class)) {
+        return Err(Error::Data(format!("class {class} has no row to train on")));
+    }
     let d = rows.columns();
-    let problem = Problem::new(rows, labels, classes, c);
+    let scaling = Scaling::new(rows, standardize);
+    let problem = Problem::new(rows, labels, classes, c, &scaling);
     let mut w = vec![0f64; classes * (d + 1)];
     let (mut loss, mut gradient) = problem.evaluate(&w);
     let mut memory: Vec<Pair> = Vec::new();
@@ -75,7 +101,8 @@ pub fn fit(
         }
         (w, loss, gradient) = (next, next_loss, next_gradient);
     }
-    let (weights, intercepts) = w.split_at(classes * d);
+    let (weights, intercepts) = w.split_at_mut(classes * d);
+    scaling.undo(weights, intercepts);
     let single = |values: &[f64]| values.iter().map(|&v| v as f32).collect();
     Ok(Fit {
         model: LinearModel::from_parts(single(weights), single(intercepts))?,
@@ -83,6 +110,52 @@ pub fn fit(
         loss,
         gradient: largest(&gradient),
     })
+}
+
+/// Mean and deviation of each feature; 0 and 1 where nothing is scaled.
+struct Scaling {
+    mean: Vec<f64>,
+    deviation: Vec<f64>,
+}
+
+impl Scaling {
+    fn new(rows: Rows<'_>, standardize: bool) -> Self {
+        let (n, d) = (rows.len() as f64, rows.columns());
+        let (mut mean, mut deviation) = (vec![0f64; d], vec![1f64; d]);
+        if standardize {
+            for row in rows.iter() {
+                mean.iter_mut().zip(row).for_each(|(sum, &v)| *sum += f64::from(v));
+            }
+            mean.iter_mut().for_each(|sum| *sum /= n);
+            let mut squares = vec![0f64; d];
+            for row in rows.iter() {
+                for ((sum, &v), mean) in squares.iter_mut().zip(row).zip(&mean) {
+                    *sum += (f64::from(v) - mean).powi(2);
+                }
+            }
+            for ((out, sum), mean) in deviation.iter_mut().zip(&squares).zip(&mean) {
+                let found = (sum / n).sqrt();
+                // A constant feature deviates by rounding alone: dividing by that would make noise large.
+                *out = if found > 1e-9 * mean.abs() { found } else { 1.0 };
+            }
+        }
+        Self { mean, deviation }
+    }
+
+    fn apply<'a>(&'a self, row: &'a [f32]) -> impl Iterator<Item = f64> + 'a {
+        let scaled = row.iter().zip(&self.mean).zip(&self.deviation);
+        scaled.map(|((&v, mean), deviation)| (f64::from(v) - mean) / deviation)
+    }
+
+    /// Makes weights and intercepts for scaled rows into those for rows as they are.
+    fn undo(&self, weights: &mut [f64], intercepts: &mut [f64]) {
+        for (row, intercept) in weights.chunks_exact_mut(self.mean.len()).zip(intercepts) {
+            for ((w, mean), deviation) in row.iter_mut().zip(&self.mean).zip(&self.deviation) {
+                *w /= deviation;
+                *intercept -= *w * mean;
+            }
+        }
+    }
 }
 
 /// A remembered step: the change of the weights and of the gradient, and their inner product.
@@ -129,15 +202,17 @@ struct Block<'a> {
 }
 
 impl<'a> Problem<'a> {
-    fn new(rows: Rows<'_>, labels: &'a [usize], classes: usize, c: f64) -> Self {
+    fn new(rows: Rows<'_>, labels: &'a [usize], classes: usize, c: f64, scaling: &Scaling) -> Self {
         let columns = rows.columns();
         let blocks = rows.values().par_chunks(BAND * columns).zip(labels.par_chunks(BAND));
         let block = |(values, labels): (&[f32], &'a [usize])| {
-            let rows: Vec<f64> = values.iter().map(|&v| f64::from(v)).collect();
+            let rows: Vec<f64> =
+                values.chunks_exact(columns).flat_map(|row| scaling.apply(row)).collect();
             Block { columns: product::transpose(&rows, columns), rows, labels }
         };
         let samples = labels.len() as f64;
-        let penalty = 1.0 / (c * samples);
+        let halves = if classes == 2 { 2.0 } else { 1.0 };
+        let penalty = halves / (c * samples);
         Self { blocks: blocks.map(block).collect(), classes, columns, penalty, samples }
     }
 
@@ -199,7 +274,8 @@ mod tests {
     #[test]
     fn the_gradient_is_that_of_the_objective() {
         let (x, labels) = synthetic::clusters(140, 6, 3, 1);
-        let problem = Problem::new(Rows::new(&x, 6).unwrap(), &labels, 3, 0.7);
+        let rows = Rows::new(&x, 6).unwrap();
+        let problem = Problem::new(rows, &labels, 3, 0.7, &Scaling::new(rows, true));
         let w: Vec<f64> = (0..21).map(|i| f64::from(i % 5) * 0.3 - 0.5).collect();
         let (_, gradient) = problem.evaluate(&w);
         for i in 0..w.len() {
@@ -218,7 +294,8 @@ mod tests {
         let (x, labels) = synthetic::clusters(300, 10, 4, 2);
         let with = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| fit(Rows::new(&x, 10).unwrap(), &labels, 4, 1.0, 1e-9, 1000).unwrap())
+            let options = Options { tolerance: 1e-9, ..Options::default() };
+            pool.install(|| fit(Rows::new(&x, 10).unwrap(), &labels, 4, options).unwrap())
         };
         let one = with(1);
         assert!(one.gradient <= 1e-9, "{} after {} steps", one.gradient, one.steps);
@@ -230,7 +307,8 @@ mod tests {
     #[test]
     fn equals_scikit_learn() {
         let x = [0.0, 1.0, 1.0, 2.0, 2.0, 0.5, 3.0, 3.0, 0.5, 2.5, 2.5, 1.0];
-        let fit = fit(Rows::new(&x, 2).unwrap(), &[0, 1, 2, 1, 0, 2], 3, 2.0, 1e-10, 1000).unwrap();
+        let options = Options { c: 2.0, tolerance: 1e-10, ..Options::default() };
+        let fit = fit(Rows::new(&x, 2).unwrap(), &[0, 1, 2, 1, 0, 2], 3, options).unwrap();
         for (ours, theirs) in fit
             .model
             .weights()
@@ -239,5 +317,135 @@ mod tests {
         {
             assert!((f64::from(*ours) - theirs).abs() < 1e-5, "{:?}", fit.model.weights());
         }
+    }
+
+    /// Features and labels that any language makes alike.
+    fn made(n: usize, d: usize, classes: usize) -> (Vec<f32>, Vec<usize>) {
+        let x = (0..n * d).map(|i| {
+            let x = ((i + 1) as f64).sin() * 1000.0;
+            ((x - x.floor() + 0.3 * ((i / d % classes) as f64)) * (1.0 + (i % d) as f64)) as f32
+        });
+        (x.collect(), (0..n).map(|i| i % classes).collect())
+    }
+
+    /// scikit-learn 1.9.1:
+    ///
+    /// ```python
+    /// def made(n, d, k):
+    ///     i = np.arange(n * d); x = np.sin(i + 1.0) * 1000
+    ///     x = (x - np.floor(x) + 0.3 * (i // d % k)) * (1 + i % d)
+    ///     return x.astype(np.float32).astype(np.float64).reshape(n, d), np.arange(n) % k
+    /// for n, d, k, c, s in [(60, 3, 3, 1.0, 0), (60, 3, 3, 10.0, 1), (60, 3, 2, 0.5, 0), (60, 3, 2, 2.0, 1)]:
+    ///     x, y = made(n, d, k)
+    ///     z = StandardScaler().fit_transform(x) if s else x
+    ///     m = LogisticRegression(C=c, tol=1e-12, max_iter=100000).fit(z, y)
+    ///     print(m.predict_log_proba(z[:4]), log_loss(y, m.predict_proba(z)))
+    /// ```
+    #[test]
+    fn log_probabilities_equal_scikit_learn() {
+        type Case = (usize, f64, bool, &'static [f64], f64);
+        let cases: [Case; 4] = [
+            (
+                3,
+                1.0,
+                false,
+                &[
+                    -0.10780497,
+                    -2.28590474,
+                    -7.57075903,
+                    -0.47660921,
+                    -1.03116448,
+                    -3.79320034,
+                    -2.89773287,
+                    -0.85009441,
+                    -0.65878959,
+                    -0.15523550,
+                    -1.94889548,
+                    -6.60381683,
+                ],
+                0.5290117961,
+            ),
+            (
+                3,
+                10.0,
+                true,
+                &[
+                    -0.04167405,
+                    -3.19866282,
+                    -13.94264914,
+                    -0.29723894,
+                    -1.35943434,
+                    -8.02399848,
+                    -5.76264779,
+                    -1.74463115,
+                    -0.19583509,
+                    -0.09038254,
+                    -2.44864542,
+                    -11.76110306,
+                ],
+                0.4524522371,
+            ),
+            (
+                2,
+                0.5,
+                false,
+                &[
+                    -0.06082307,
+                    -2.83004349,
+                    -0.79769275,
+                    -0.59850427,
+                    -0.09056551,
+                    -2.44662285,
+                    -0.67292113,
+                    -0.71379079,
+                ],
+                0.4021991895,
+            ),
+            (
+                2,
+                2.0,
+                true,
+                &[
+                    -0.01339384,
+                    -4.31964992,
+                    -0.48207622,
+                    -0.96102661,
+                    -0.04741199,
+                    -3.07249254,
+                    -0.77494186,
+                    -0.61753996,
+                ],
+                0.3641599481,
+            ),
+        ];
+        for (classes, c, standardize, expected, loss) in cases {
+            let (x, labels) = made(60, 3, classes);
+            let rows = Rows::new(&x, 3).unwrap();
+            let options = Options { c, standardize, tolerance: 1e-9, ..Options::default() };
+            let fit = fit(rows, &labels, classes, options).unwrap();
+            assert!(fit.gradient <= 1e-9, "{fit:?}");
+            let decision = fit.model.decision(rows).unwrap();
+            let mut found = Vec::new();
+            let mut sum = 0.0;
+            for (scores, &label) in decision.chunks_exact(classes).zip(&labels) {
+                let all = scores.iter().map(|s| s.exp()).sum::<f64>().ln();
+                found.extend(scores.iter().map(|s| s - all));
+                sum += all - scores[label];
+            }
+            assert!((sum / 60.0 - loss).abs() < 1e-6, "{} {loss}", sum / 60.0);
+            for (found, expected) in found.iter().zip(expected) {
+                assert!(
+                    (found - expected).abs() < 1e-5 * expected.abs().max(1.0),
+                    "{found} {expected}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_class_without_rows_is_refused() {
+        let x = [0f32, 1.0, 2.0, 3.0];
+        let fit = fit(Rows::new(&x, 2).unwrap(), &[0, 1], 3, Options::default());
+        assert_eq!(fit.unwrap_err().to_string(), "class 2 has no row to train on");
     }
 }

@@ -4,8 +4,9 @@ use sconce_data::Features;
 use serde::{Deserialize, Serialize};
 
 use super::{choose, train, yes};
+use crate::Rows;
 use crate::classifier::{Classifier, Method};
-use crate::{Rows, logistic};
+use crate::logistic::{self, Options};
 
 /// Trains a logistic head on frozen features: scikit-learn's `LogisticRegression`.
 ///
@@ -21,6 +22,9 @@ pub struct FitHead {
     /// Whether rows are divided by their Euclidean norm.
     #[serde(default = "yes")]
     pub normalize: bool,
+    /// Whether each feature is brought to mean 0 and deviation 1 on the split, after `normalize`.
+    #[serde(default)]
+    pub standardize: bool,
     /// The split to fit on; empty for all rows.
     #[serde(default = "train")]
     pub split: String,
@@ -32,16 +36,16 @@ pub struct FitHead {
     pub max_steps: usize,
 }
 
-const fn one() -> f64 {
-    1.0
+fn one() -> f64 {
+    Options::default().c
 }
 
-const fn tolerance() -> f64 {
-    1e-6
+fn tolerance() -> f64 {
+    Options::default().tolerance
 }
 
-const fn steps() -> usize {
-    2000
+fn steps() -> usize {
+    Options::default().max_steps
 }
 
 impl Stage for FitHead {
@@ -68,8 +72,19 @@ impl Stage for FitHead {
         let rows = Rows::new(&chosen.values, features.dimension()).map_err(Error::other)?;
         let classes = features.examples().classes.clone();
         let (labels, count) = (&chosen.labels, classes.len());
-        let fit = logistic::fit(rows, labels, count, self.c, self.tolerance, self.max_steps)
-            .map_err(Error::other)?;
+        if let Some((_, name)) = classes.iter().enumerate().find(|(i, _)| !labels.contains(i)) {
+            return Err(Error::Input {
+                slot: "features".into(),
+                message: format!("class `{name}` has no row to train on"),
+            });
+        }
+        let options = Options {
+            c: self.c,
+            standardize: self.standardize,
+            tolerance: self.tolerance,
+            max_steps: self.max_steps,
+        };
+        let fit = logistic::fit(rows, labels, count, options).map_err(Error::other)?;
         if fit.gradient > self.tolerance {
             ctx.note(format!(
                 "stopped after {} steps with a gradient of {:.1e}, above the tolerance {:.1e}",

@@ -1,0 +1,214 @@
+//! Networks with made-up weights against PyTorch with the same weights.
+//!
+//! The numbers come from this script (PyTorch 2.15, timm 1.0.31):
+//!
+//! ```python
+//! def noise(i):  # i: uint64
+//!     z = i * np.uint64(0x9e3779b97f4a7c15); z ^= z >> 32
+//!     z *= np.uint64(0xd6e8feb86659fd93); z ^= z >> 32
+//!     return (z >> 40).astype(np.float32) / np.float32(16777216) - np.float32(0.5)
+//!
+//! def made_up(shapes):  # {name: shape} of the state dictionary without num_batches_tracked
+//!     out, index = {}, 0
+//!     for name, shape in sorted(shapes.items()):
+//!         n, fan_in = int(np.prod(shape)), int(np.prod(shape[1:]))
+//!         if name.endswith("running_var"): centre, spread = 1, 1
+//!         elif len(shape) == 1 and name.endswith(("weight", "gamma")): centre, spread = 1, .5
+//!         elif len(shape) == 1 or name in ("cls_token", "pos_embed"): centre, spread = 0, .2
+//!         else: centre, spread = 0, np.sqrt(np.float32(12) / np.float32(fan_in))
+//!         values = np.float32(centre) + np.float32(spread) * noise(np.arange(index, index + n, dtype=np.uint64))
+//!         out[name] = torch.from_numpy(values.reshape(shape)); index += n
+//!     return out
+//!
+//! def photographs(batch, side):
+//!     i = np.arange(batch * 3 * side * side, dtype=np.uint64) + np.uint64(1 << 40)
+//!     return torch.from_numpy((np.float32(4) * noise(i)).reshape(batch, 3, side, side))
+//!
+//! m = timm.create_model("vit_small_patch14_dinov2", img_size=42, num_classes=0)
+//! m.load_state_dict(made_up({k: tuple(v.shape) for k, v in m.state_dict().items()})); m.eval()
+//! f = m.forward_features(photographs(1, 42)); print(f[0, 0, :6], f[0, 1, :6], f[0, 9, :6])
+//! # torchvision.models.resnet18(), resnet50() at 64 × 64: output of avgpool, logits
+//! # timm.create_model("convnext_tiny") at 32 × 32: forward_features(x).mean((2, 3)), logits
+//! ```
+
+use candle_core::{Device, Tensor};
+
+use crate::generated_tests::{Generated, convnext_tiny, resnet};
+use crate::{Tensors, from_tensors};
+
+type Shapes = Vec<(String, Vec<usize>)>;
+
+/// `index`-th number of a sequence that NumPy makes alike, in −½ … ½.
+fn noise(index: u64) -> f32 {
+    let mut z = index.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z ^= z >> 32;
+    z = z.wrapping_mul(0xd6e8_feb8_6659_fd93);
+    z ^= z >> 32;
+    (z >> 40) as f32 / 16_777_216.0 - 0.5
+}
+
+/// Weights of a spread that keeps activations near 1, in order of their names.
+fn made_up(mut shapes: Shapes) -> Tensors {
+    shapes.sort();
+    let mut index = 0;
+    let mut tensors = Tensors::default();
+    for (name, shape) in shapes {
+        let count: usize = shape.iter().product();
+        let fan_in: usize = shape.iter().skip(1).product();
+        let (centre, spread) = if name.ends_with("running_var") {
+            (1.0, 1.0)
+        } else if shape.len() == 1 && (name.ends_with("weight") || name.ends_with("gamma")) {
+            (1.0, 0.5)
+        } else if shape.len() == 1 || name == "cls_token" || name == "pos_embed" {
+            (0.0, 0.2)
+        } else {
+            (0.0, (12.0 / fan_in as f32).sqrt())
+        };
+        let values: Vec<f32> =
+            (index..index + count as u64).map(|i| centre + spread * noise(i)).collect();
+        index += count as u64;
+        tensors.insert(name, Tensor::from_vec(values, shape, &Device::Cpu).unwrap());
+    }
+    tensors
+}
+
+fn photographs(batch: usize, side: usize) -> Tensor {
+    let count = (batch * 3 * side * side) as u64;
+    let values: Vec<f32> = (0..count).map(|i| 4.0 * noise((1 << 40) + i)).collect();
+    Tensor::from_vec(values, (batch, 3, side, side), &Device::Cpu).unwrap()
+}
+
+fn with_bias(shapes: &mut Shapes, name: &str, shape: &[usize]) {
+    shapes.push((format!("{name}.weight"), shape.to_vec()));
+    shapes.push((format!("{name}.bias"), shape[..1].to_vec()));
+}
+
+/// DINOv2's ViT-S/14 with position embeddings of `side × side` patches.
+fn dinov2_shapes(side: usize) -> Shapes {
+    let mut shapes = vec![
+        ("cls_token".to_owned(), vec![1, 1, 384]),
+        ("pos_embed".to_owned(), vec![1, 1 + side * side, 384]),
+    ];
+    with_bias(&mut shapes, "patch_embed.proj", &[384, 3, 14, 14]);
+    for block in 0..12 {
+        let name = |part: &str| format!("blocks.{block}.{part}");
+        with_bias(&mut shapes, &name("norm1"), &[384]);
+        with_bias(&mut shapes, &name("attn.qkv"), &[1152, 384]);
+        with_bias(&mut shapes, &name("attn.proj"), &[384, 384]);
+        shapes.push((name("ls1.gamma"), vec![384]));
+        with_bias(&mut shapes, &name("norm2"), &[384]);
+        with_bias(&mut shapes, &name("mlp.fc1"), &[1536, 384]);
+        with_bias(&mut shapes, &name("mlp.fc2"), &[384, 1536]);
+        shapes.push((name("ls2.gamma"), vec![384]));
+    }
+    with_bias(&mut shapes, "norm", &[384]);
+    shapes
+}
+
+fn numbers(tensor: &Tensor) -> Vec<f32> {
+    tensor.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn assert_close(found: &[f32], expected: &[f32]) {
+    let scale = expected.iter().fold(1f32, |m, x| m.max(x.abs()));
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found - expected).abs() < 1e-4 * scale, "{found} {expected}");
+    }
+}
+
+/// Tensors of these names and shapes with the script's numbers.
+fn refilled(Generated(tensors, _): Generated) -> Tensors {
+    let shapes = tensors.iter().map(|(name, tensor)| (name.to_owned(), tensor.dims().to_vec()));
+    made_up(shapes.filter(|(name, _)| !name.ends_with("num_batches_tracked")).collect())
+}
+
+#[test]
+fn resnets_and_convnext_equal_torchvision_and_timm() {
+    let check =
+        |name: &str, weights: Generated, side: usize, features: [f32; 6], logits: [f32; 6]| {
+            let network = from_tensors(name, &refilled(weights)).unwrap();
+            let outputs =
+                network.forward_taps(&photographs(1, side), &["features", "logits"]).unwrap();
+            assert_close(&numbers(&outputs[0])[..6], &features);
+            assert_close(&numbers(&outputs[1])[..6], &logits);
+            // A batch of two is two batches of one.
+            let x = photographs(2, side);
+            let together = network.forward_to(&x, "features").unwrap();
+            for i in 0..2 {
+                let alone = network.forward_to(&x.narrow(0, i, 1).unwrap(), "features").unwrap();
+                assert_close(&numbers(&together.narrow(0, i, 1).unwrap()), &numbers(&alone));
+            }
+        };
+    check(
+        "resnet18",
+        resnet([2, 2, 2, 2], false),
+        64,
+        [0.094498, 0.0, 0.0, 0.036452, 1.208007, 1.257465],
+        [1.709911, 0.109734, -0.910794, -1.173022, 1.887593, -1.263601],
+    );
+    check(
+        "resnet50",
+        resnet([3, 4, 6, 3], true),
+        64,
+        [0.758347, 0.681082, 0.594578, 0.05781, 0.100429, 0.950953],
+        [-0.456261, -1.099239, 0.905967, -0.385185, -1.068531, -1.47627],
+    );
+    check(
+        "convnext_tiny",
+        convnext_tiny(),
+        32,
+        [2.079198, 0.311598, 1.002845, 2.916839, -1.619514, -0.33058],
+        [-0.176301, 0.183918, -0.209209, -1.477724, -0.586571, 1.349081],
+    );
+}
+
+#[test]
+fn dinov2_equals_timm() {
+    let network = from_tensors("dinov2_vits14", &made_up(dinov2_shapes(3))).unwrap();
+    let taps = ["cls", "patches", "block12"];
+    let outputs = network.forward_taps(&photographs(1, 42), &taps).unwrap();
+    let cls = [-0.156911, -1.106742, -0.885383, -0.218407, -0.215463, -0.214776];
+    assert_close(&numbers(&outputs[0])[..6], &cls);
+    assert_eq!(outputs[1].dims(), [1, 384, 3, 3]);
+    // Channel after channel: a patch's numbers are 9 apart.
+    let patches = numbers(&outputs[1]);
+    let patch = |i: usize| patches.iter().skip(i).step_by(9).take(6).copied().collect::<Vec<_>>();
+    let first = [-0.175535, -2.502121, 0.340697, -0.511907, -0.24909, -0.578367];
+    let last = [-0.62105, -1.956605, -0.829307, -0.819742, -0.543092, 1.045226];
+    assert_close(&patch(0), &first);
+    assert_close(&patch(8), &last);
+    assert_eq!(outputs[2].dims(), [1, 384, 3, 3]);
+}
+
+/// At another size than that of the position embeddings; their interpolation has its own test.
+#[test]
+fn dinov2_takes_batches_of_published_weights() {
+    let shapes = dinov2_shapes(37);
+    let count: usize = shapes.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+    // The published 22,056,576 count the mask token, which only training uses.
+    assert_eq!(count + 384, 22_056_576);
+    let network = from_tensors("dinov2_vits14", &made_up(shapes)).unwrap();
+    let x = photographs(2, 42).narrow(3, 0, 28).unwrap().contiguous().unwrap();
+    let taps = ["block3", "patches", "cls", "features"];
+    let together = network.forward_taps(&x, &taps).unwrap();
+    let dims: Vec<_> = together.iter().map(|t| t.dims().to_vec()).collect();
+    let expected: [&[usize]; 4] = [&[2, 384, 3, 2], &[2, 384, 3, 2], &[2, 384], &[2, 768]];
+    assert_eq!(dims, expected);
+    for i in 0..2 {
+        let alone = network.forward_taps(&x.narrow(0, i, 1).unwrap(), &taps).unwrap();
+        for (together, alone) in together.iter().zip(&alone) {
+            assert_close(&numbers(&together.narrow(0, i, 1).unwrap()), &numbers(alone));
+        }
+    }
+    let features = numbers(&together[3]);
+    assert_eq!(features[..384], numbers(&together[2])[..384]);
+    let mean: f32 = numbers(&together[1])[..6].iter().sum::<f32>() / 6.0;
+    assert_close(&features[384..385], &[mean]);
+
+    let odd = network.forward_to(&photographs(1, 30), "cls").unwrap_err().to_string();
+    assert!(odd.contains("multiples of 14, found 30 × 30"), "{odd}");
+    let mut fewer = dinov2_shapes(37);
+    fewer.retain(|(name, _)| name != "blocks.7.ls2.gamma");
+    let error = from_tensors("dinov2_vits14", &made_up(fewer)).err().unwrap().to_string();
+    assert!(error.contains("building dinov2_vits14: no tensor `blocks.7.ls2.gamma`"), "{error}");
+}
