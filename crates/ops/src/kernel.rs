@@ -80,7 +80,7 @@ pub(crate) struct Kernel<T: 'static> {
     /// Computes a block of a weight's gradient. Safety: likewise for [`Correlation`].
     pub(crate) correlate: unsafe fn(&Correlation<T>),
     /// The instruction set, for loops that the compiler vectorizes.
-    #[allow(dead_code)]
+    /// The instruction set, for loops that the compiler vectorizes.
     pub(crate) level: Level,
 }
 
@@ -90,11 +90,31 @@ impl<T> Kernel<T> {
         self.lanes * self.vectors
     }
 
+    /// Runs loops compiled for this kernel's instruction set.
+    #[inline]
+    pub(crate) fn vectorized<V: Vectorized>(&self, loops: V) {
+        match self.level {
+            Level::Portable => loops.run(),
+            // SAFETY: `levels` offers a level only on processors that have its instructions.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => unsafe { avx2::vectorized(loops) },
+            // SAFETY: likewise.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => unsafe { avx512::vectorized(loops) },
+        }
+    }
+
     /// Cuts `count` rows into nearly equal groups that fit a block.
     pub(crate) fn row_groups(&self, count: usize) -> Vec<std::ops::Range<usize>> {
         let groups = count.div_ceil(self.rows).max(1);
         (0..groups).map(|i| count * i / groups..count * (i + 1) / groups).collect()
     }
+}
+
+/// Loops in plain Rust that the compiler vectorizes for each instruction set; `run` is `#[inline(always)]`.
+pub(crate) trait Vectorized {
+    /// Runs the loops.
+    fn run(self);
 }
 
 /// Instruction sets with code of their own.
@@ -119,7 +139,7 @@ pub(crate) fn levels() -> &'static [Level] {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
             levels.push(Level::Avx2);
-            if is_x86_feature_detected!("avx512f") {
+            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {
                 levels.push(Level::Avx512);
             }
         }

@@ -2,7 +2,7 @@
 
 use super::band::{Band, CHUNK};
 use super::geometry::Sliding;
-use crate::kernel::{Block, Element, Kernel, MAX_COLUMNS, MAX_ROWS};
+use crate::kernel::{Block, Element, Kernel, MAX_COLUMNS, MAX_ROWS, Vectorized};
 use crate::scratch;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -78,6 +78,51 @@ struct Run {
     /// Where they begin in the source, for the first tap's place.
     from: usize,
     len: usize,
+}
+
+/// The runs of one segment.
+struct Line<'a, T> {
+    source: &'a [T],
+    /// Distance between channels in the source.
+    channel: usize,
+    /// Where each tap lies relative to the first.
+    taps: Vec<usize>,
+    runs: Vec<Run>,
+}
+
+/// Copies all runs for all channels and taps.
+struct Gather<'a, T> {
+    lines: &'a [Line<'a, T>],
+    /// Channels times taps.
+    depth: usize,
+    /// Nothing may be read past a run.
+    exact: bool,
+    patches: &'a mut [T],
+}
+
+impl<T: Element> Vectorized for Gather<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { lines, depth, exact, patches } = self;
+        let area = lines.first().map_or(1, |l| l.taps.len().max(1));
+        for k in 0..depth {
+            let (c, tap) = (k / area, k % area);
+            for Line { source, channel, taps, runs } in lines {
+                let shift = c * channel + taps[tap];
+                for r in runs {
+                    let (mut from, mut to, mut left) = (r.from + shift, r.to + k * r.width, r.len);
+                    while left >= CHUNK || (left > 0 && !exact) {
+                        // whole chunks: what is written past the run belongs to the next one, or to the next `k`
+                        patches[to..to + CHUNK].copy_from_slice(&source[from..from + CHUNK]);
+                        (from, to, left) = (from + CHUNK, to + CHUNK, left.saturating_sub(CHUNK));
+                    }
+                    if left > 0 {
+                        patches[to..to + left].copy_from_slice(&source[from..from + left]);
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Columns of one block.
@@ -314,29 +359,14 @@ impl<T: Element> Job<'_, T> {
                     });
                 }
             }
-            lines.push((source, channel, taps, runs));
+            lines.push(Line { source, channel, taps, runs });
         }
-        let area = s.area();
-        for k in 0..channels.len() * area {
-            for (source, channel, taps, runs) in &lines {
-                let shift = k / area * channel + taps[k % area];
-                for r in runs {
-                    let (mut from, mut to, mut left) = (r.from + shift, r.to + k * r.width, r.len);
-                    if band.is_none() {
-                        patches[to..to + left].copy_from_slice(&source[from..from + left]);
-                        continue;
-                    }
-                    // whole chunks: what is written past the run belongs to the next one, or to the next `k`
-                    loop {
-                        patches[to..to + CHUNK].copy_from_slice(&source[from..from + CHUNK]);
-                        if left <= CHUNK {
-                            break;
-                        }
-                        (from, to, left) = (from + CHUNK, to + CHUNK, left - CHUNK);
-                    }
-                }
-            }
-        }
+        self.kernel.vectorized(Gather {
+            lines: &lines,
+            depth: channels.len() * s.area(),
+            exact: band.is_none(),
+            patches,
+        });
     }
 
     /// One block: straight into `y` where its columns lie side by side there, else through a small buffer.

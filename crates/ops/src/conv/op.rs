@@ -1,12 +1,14 @@
 //! The convolutions as candle operations on the CPU.
 
-use super::direct::{self, Packed};
+use super::direct;
+use super::frozen::{Forms, kept};
 use super::geometry::Sizes;
-use super::{Conv2d, weight};
+use super::{Algorithm, Conv2d, is_exact, scatter, weight, winograd};
 use crate::cpu::{by_dtype, contiguous, has_kernels, tensor, uninit, with_data, zip};
 use crate::kernel::Element;
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor};
+use std::sync::Arc;
 
 /// Whether all are CPU tensors of one type that has kernels.
 pub(super) fn applies(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> bool {
@@ -21,8 +23,10 @@ pub(super) fn conv2d(
     b: Option<&Tensor>,
     conv: &Conv2d,
     sizes: Sizes,
+    forms: Option<Arc<Forms<f32>>>,
 ) -> Result<Tensor> {
-    let op = Convolve { sizes, relu: conv.relu, transposed: false };
+    let op =
+        Convolve { sizes, relu: conv.relu, transposed: false, algorithm: conv.algorithm, forms };
     op.apply(x, w, b)
 }
 
@@ -34,39 +38,70 @@ pub(super) fn conv_transpose2d(
     sizes: Sizes,
     relu: bool,
 ) -> Result<Tensor> {
-    let op = Convolve { sizes, relu, transposed: true };
+    let op = Convolve { sizes, relu, transposed: true, algorithm: Algorithm::Fastest, forms: None };
     op.apply(x, w, b)
 }
 
-#[derive(Clone, Copy)]
 struct Convolve {
     sizes: Sizes,
     relu: bool,
     transposed: bool,
+    algorithm: Algorithm,
+    /// Forms of the weight to use and to keep.
+    forms: Option<Arc<Forms<f32>>>,
 }
 
 /// From the larger side to the smaller.
-fn shrink<T: Element>(s: &Sizes, x: &[T], w: &[T], b: Option<&[T]>, relu: bool) -> Vec<T> {
-    let kernel = T::kernel();
-    let sliding = s.forward();
+fn shrink<T: Element>(op: &Convolve, x: &[T], w: &[T], b: Option<&[T]>, relu: bool) -> Vec<T> {
+    let (s, kernel) = (&op.sizes, T::kernel());
     let mut y = uninit(s.batch * s.outputs * s.output[0] * s.output[1]);
-    let packed: Packed<T> = direct::pack(&sliding, &kernel, w);
-    direct::run(&sliding, &kernel, x, &packed, b, relu, &mut y);
+    let (own, old) = (Forms::default(), op.forms.as_deref().and_then(Forms::of));
+    let forms = old.unwrap_or(&own);
+    let fast = winograd::Shape::forward(s)
+        .filter(|shape| op.may_be_fast::<T>() && shape.pays(old.is_some()));
+    if let Some(shape) = fast {
+        let filters = kept(&forms.filters, || winograd::transform(&shape, &kernel, w));
+        winograd::run(&shape, &kernel, x, filters, b, relu, &mut y);
+    } else {
+        let sliding = s.forward();
+        let packed = kept(&forms.packed, || direct::pack(&sliding, &kernel, w));
+        direct::run(&sliding, &kernel, x, packed, b, relu, &mut y);
+    }
     y
 }
 
 /// From the smaller side to the larger.
-fn grow<T: Element>(s: &Sizes, x: &[T], w: &[T], b: Option<&[T]>, relu: bool) -> Vec<T> {
-    let kernel = T::kernel();
+fn grow<T: Element>(op: &Convolve, x: &[T], w: &[T], b: Option<&[T]>, relu: bool) -> Vec<T> {
+    let (s, kernel) = (&op.sizes, T::kernel());
     let mut y = uninit(s.batch * s.channels * s.input[0] * s.input[1]);
-    for sliding in s.transposed() {
-        let packed: Packed<T> = direct::pack(&sliding, &kernel, w);
-        direct::run(&sliding, &kernel, x, &packed, b, relu, &mut y);
+    let (own, old) = (Forms::default(), op.forms.as_deref().and_then(Forms::of));
+    let forms = old.unwrap_or(&own);
+    let fast = winograd::Shape::transposed(s)
+        .filter(|shape| op.may_be_fast::<T>() && shape.pays(old.is_some()));
+    if let Some(shape) = fast {
+        let filters = kept(&forms.transposed_filters, || winograd::transform(&shape, &kernel, w));
+        winograd::run(&shape, &kernel, x, filters, b, relu, &mut y);
+    } else if scatter::pays(s) {
+        scatter::run(s, &kernel, x, w, b, relu, &mut y);
+    } else if s.stride == [1; 2] {
+        for sliding in s.transposed() {
+            let packed = kept(&forms.transposed_packed, || direct::pack(&sliding, &kernel, w));
+            direct::run(&sliding, &kernel, x, packed, b, relu, &mut y);
+        }
+    } else {
+        for sliding in s.transposed() {
+            direct::run(&sliding, &kernel, x, &direct::pack(&sliding, &kernel, w), b, relu, &mut y);
+        }
     }
     y
 }
 
 impl Convolve {
+    /// Whether another method than the direct sum is allowed: in f32, unless forbidden.
+    fn may_be_fast<T: Element>(&self) -> bool {
+        T::DTYPE == DType::F32 && self.algorithm == Algorithm::Fastest && !is_exact()
+    }
+
     fn apply(self, x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
         let (x, w) = (x.contiguous()?, w.contiguous()?);
         match b {
@@ -91,7 +126,7 @@ impl Convolve {
         let (x, w) = (contiguous::<T>(x.0, x.1)?, contiguous::<T>(w.0, w.1)?);
         let b = b.map(|b| contiguous::<T>(b.0, b.1)).transpose()?;
         let run = if self.transposed { grow } else { shrink };
-        Ok(T::to_cpu_storage_owned(run(&self.sizes, x, w, b, self.relu)))
+        Ok(T::to_cpu_storage_owned(run(self, x, w, b, self.relu)))
     }
 
     /// Gradients to `x`, `w` and the bias, each where asked for.
@@ -118,7 +153,10 @@ impl Convolve {
         with_data::<T, _>(grad, |g| {
             let dx = if x.track_op() {
                 let run = if self.transposed { shrink } else { grow };
-                Some(tensor(with_data::<T, _>(w, |w| Ok(run(s, g, w, None, false)))?, x.shape())?)
+                Some(tensor(
+                    with_data::<T, _>(w, |w| Ok(run(self, g, w, None, false)))?,
+                    x.shape(),
+                )?)
             } else {
                 None
             };

@@ -1,4 +1,5 @@
 use super::*;
+use crate::kernel::{Element, levels};
 use crate::testing::{check_gradients, gradients, max_difference, random, strided};
 use candle_core::{DType, Device, Var};
 use proptest::prelude::*;
@@ -132,7 +133,8 @@ proptest! {
 }
 
 /// Shapes large enough for several blocks, groups of channels, tasks and images in a copy.
-const LARGE: [([usize; 4], [usize; 4], usize, usize); 7] = [
+const LARGE: [([usize; 4], [usize; 4], usize, usize); 8] = [
+    ([2, 40, 30, 29], [50, 40, 3, 3], 1, 1),
     ([1, 70, 21, 19], [45, 70, 3, 3], 1, 1),
     ([3, 20, 14, 14], [33, 20, 5, 5], 1, 2),
     ([2, 130, 9, 13], [31, 130, 1, 1], 1, 0),
@@ -161,6 +163,78 @@ fn large_shapes_equal_double_precision() -> Result<()> {
             assert!(max_difference(got, want)? < 1e-5 * scale, "{x:?} {w:?}");
         }
     }
+    Ok(())
+}
+
+/// Tiles that fill the result and tiles that reach past it, several panels, groups and rounds.
+#[test]
+fn winograd_equals_the_definition() -> Result<()> {
+    fn check<T: Element>(x: [usize; 4], m: usize, p: usize, tolerance: f64) -> Result<()> {
+        let w = [m, x[1], 3, 3];
+        let conv = Conv2d::new().padding(p);
+        let (xs, ws, b) = (random(1, &x)?, random(2, &w)?, random(3, &[m])?);
+        let flat = |t: &Tensor| -> Result<Vec<T>> {
+            Ok(t.flatten_all()?.to_vec1::<f64>()?.into_iter().map(T::from_f64).collect())
+        };
+        let sizes = conv.sizes(&x, &w)?;
+        let want = naive(&xs, &ws, Some(&b), &conv)?;
+        let grads = gradients(std::slice::from_ref(&xs), |a| conv2d(&a[0], &ws, None, &conv))?;
+        let g = random(77, want.dims())?;
+        for &level in levels() {
+            let kernel = T::kernel_at(level);
+            let compare = |y: Vec<T>, want: &Tensor| -> Result<()> {
+                let y = Tensor::from_vec(y, want.shape(), &Device::Cpu)?;
+                let scale = want.abs()?.flatten_all()?.max(0)?.to_scalar::<f64>()?;
+                let off = max_difference(&y, want)? / scale.max(1.0);
+                assert!(off < tolerance, "{level:?} {x:?} {m} {p}: {off}");
+                Ok(())
+            };
+            for relu in [false, true] {
+                let shape = winograd::Shape::forward(&sizes).unwrap();
+                let filters = winograd::transform(&shape, &kernel, &flat(&ws)?);
+                let mut y = vec![T::from_f64(f64::NAN); want.elem_count()];
+                winograd::run(
+                    &shape,
+                    &kernel,
+                    &flat(&xs)?,
+                    &filters,
+                    Some(&flat(&b)?),
+                    relu,
+                    &mut y,
+                );
+                compare(y, &if relu { want.relu()? } else { want.clone() })?;
+            }
+            let shape = winograd::Shape::transposed(&sizes).unwrap();
+            let filters = winograd::transform(&shape, &kernel, &flat(&ws)?);
+            let mut dx = vec![T::from_f64(f64::NAN); xs.elem_count()];
+            winograd::run(&shape, &kernel, &flat(&g)?, &filters, None, false, &mut dx);
+            compare(dx, &grads[0])?;
+        }
+        Ok(())
+    }
+    for (x, m, p) in [
+        ([1, 1, 3, 3], 1, 0),
+        ([1, 2, 4, 4], 3, 1),
+        ([2, 3, 9, 7], 5, 1),
+        ([3, 5, 14, 14], 33, 1),
+        ([2, 4, 6, 75], 20, 2),
+        ([1, 130, 31, 30], 17, 1),
+        ([5, 600, 10, 10], 4, 1),
+    ] {
+        check::<f64>(x, m, p, 1e-12)?;
+        check::<f32>(x, m, p, 2e-5)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn exact_results_are_the_direct_sums() -> Result<()> {
+    let (x, w) = (f32s(&random(1, &[1, 32, 28, 28])?), f32s(&random(2, &[64, 32, 3, 3])?));
+    let conv = Conv2d::new().padding(1);
+    let fast = conv2d(&x, &w, None, &conv)?;
+    let direct = conv2d(&x, &w, None, &conv.algorithm(Algorithm::Direct))?;
+    let off = max_difference(&fast, &direct)?;
+    assert!(off > 0.0 && off < 1e-3, "{off}");
     Ok(())
 }
 
@@ -198,6 +272,24 @@ fn what_needs_no_gradient_gets_none() -> Result<()> {
     assert!(grads.get(&x).is_some());
     assert!(grads.get(&w).is_none());
     assert!(!conv2d(&w, &w, None, &Conv2d::new().padding(2))?.track_op());
+    Ok(())
+}
+
+#[test]
+fn frozen_convolutions_equal_plain_ones() -> Result<()> {
+    for (x, w, stride, padding) in LARGE {
+        let conv = Conv2d::new().stride(stride).padding(padding);
+        let (x, w, b) = (random(1, &x)?, random(2, &w)?, random(3, &w[..1])?);
+        let frozen = FrozenConv2d::new(&f32s(&w), Some(&f32s(&b)), conv)?;
+        for _ in 0..2 {
+            let y = frozen.forward(&f32s(&x))?;
+            assert!(max_difference(&y, &conv2d(&x, &w, Some(&b), &conv)?)? < 1e-3);
+            let got = gradients(&[f32s(&x)], |a| frozen.forward(&a[0]))?;
+            let want = gradients(std::slice::from_ref(&x), |a| conv2d(&a[0], &w, Some(&b), &conv))?;
+            assert!(max_difference(&got[0], &want[0])? < 1e-3);
+        }
+    }
+    assert!(FrozenConv2d::new(&random(1, &[2, 3])?, None, Conv2d::new()).is_err());
     Ok(())
 }
 

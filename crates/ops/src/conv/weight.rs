@@ -3,7 +3,7 @@
 use super::band::{Band, CHUNK};
 use super::direct::Shared;
 use super::geometry::{Sizes, Sliding};
-use crate::kernel::{Correlation, Element, Kernel, MAX_COLUMNS, MAX_ROWS};
+use crate::kernel::{Correlation, Element, Kernel, MAX_COLUMNS, MAX_ROWS, Vectorized};
 use crate::scratch;
 use rayon::prelude::*;
 
@@ -52,7 +52,13 @@ pub(super) fn gradient<T: Element>(
                             let outputs = width.min(s.outputs - panel * width);
                             let g = &g[(image * s.outputs + panel * width) * pixels..]
                                 [..outputs * pixels];
-                            transpose(g, pixels, outputs, kernel.lanes, out);
+                            kernel.vectorized(Transpose {
+                                g,
+                                pixels,
+                                outputs,
+                                lanes: kernel.lanes,
+                                out,
+                            });
                         },
                     );
                     let target = Shared(sums.as_mut_ptr());
@@ -113,19 +119,37 @@ fn copy<T: Element>(s: &Sliding, band: &Band, first: usize, x: &[T], out: &mut [
 }
 
 /// `(outputs, pixels)` to `(pixels, outputs)`, the latter filled with zeros to whole vectors.
-fn transpose<T: Element>(g: &[T], pixels: usize, outputs: usize, lanes: usize, out: &mut [T]) {
-    let row = outputs.div_ceil(lanes) * lanes;
-    const TILE: usize = 16;
-    for from in (0..pixels).step_by(TILE) {
-        let to = (from + TILE).min(pixels);
-        for o in 0..row {
-            if o < outputs {
-                let line = &g[o * pixels..][from..to];
-                for (p, &v) in (from..to).zip(line) {
-                    out[p * row + o] = v;
+struct Transpose<'a, T> {
+    g: &'a [T],
+    pixels: usize,
+    outputs: usize,
+    lanes: usize,
+    out: &'a mut [T],
+}
+
+impl<T: Element> Vectorized for Transpose<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        const TILE: usize = 8;
+        let Self { g, pixels, outputs, lanes, out } = self;
+        let row = outputs.next_multiple_of(lanes);
+        let (whole, tall) = (pixels / TILE * TILE, outputs / TILE * TILE);
+        for o in (0..tall).step_by(TILE) {
+            for p in (0..whole).step_by(TILE) {
+                let mut tile = [[T::zero(); TILE]; TILE];
+                for (i, tile) in tile.iter_mut().enumerate() {
+                    tile.copy_from_slice(&g[(o + i) * pixels + p..][..TILE]);
                 }
-            } else {
-                (from..to).for_each(|p| out[p * row + o] = T::zero());
+                for j in 0..TILE {
+                    let column: [T; TILE] = std::array::from_fn(|i| tile[i][j]);
+                    out[(p + j) * row + o..][..TILE].copy_from_slice(&column);
+                }
+            }
+        }
+        for o in 0..row {
+            let from = if o < tall { whole } else { 0 };
+            for p in from..pixels {
+                out[p * row + o] = if o < outputs { g[o * pixels + p] } else { T::zero() };
             }
         }
     }

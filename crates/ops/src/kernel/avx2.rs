@@ -1,12 +1,20 @@
 //! The loops with AVX2 and FMA: 12 of the 16 registers hold sums.
 
-use super::{Block, Correlation, Kernel, Level};
+use super::{Block, Correlation, Kernel, Level, Vectorized};
 use std::arch::x86_64::*;
 
 const LANES: usize = 8;
 
 pub(super) const KERNEL: Kernel<f32> =
     Kernel { lanes: LANES, vectors: 2, rows: 6, block, correlate, level: Level::Avx2 };
+
+/// Runs plain loops compiled with these instructions.
+///
+/// Safety: the processor has them.
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn vectorized<V: Vectorized>(loops: V) {
+    loops.run();
+}
 
 /// Calls `$f::<rows, vectors>` with the numbers as constants, so that sums stay in registers.
 macro_rules! with_constants {

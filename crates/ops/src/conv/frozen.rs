@@ -1,0 +1,107 @@
+//! A convolution whose weight never changes: what its kernels make of the weight is kept.
+
+use super::direct::Packed;
+use super::winograd::Filters;
+use super::{Conv2d, check_bias, composed, op};
+use crate::kernel::Element;
+use candle_core::{Result, Tensor, bail};
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
+
+/// The weight in the orders in which kernels read it, each made when first needed.
+#[derive(Debug)]
+pub(super) struct Forms<T> {
+    pub(super) packed: OnceLock<Packed<T>>,
+    pub(super) filters: OnceLock<Filters<T>>,
+    /// For the gradient of the input.
+    pub(super) transposed_packed: OnceLock<Packed<T>>,
+    /// Likewise.
+    pub(super) transposed_filters: OnceLock<Filters<T>>,
+}
+
+impl<T> Default for Forms<T> {
+    fn default() -> Self {
+        let (packed, filters) = (OnceLock::new(), OnceLock::new());
+        Self {
+            packed,
+            filters,
+            transposed_packed: OnceLock::new(),
+            transposed_filters: OnceLock::new(),
+        }
+    }
+}
+
+impl<T: Element> Forms<T> {
+    /// The same, where `T` is f32.
+    pub(super) fn of(forms: &Forms<f32>) -> Option<&Self> {
+        (forms as &dyn Any).downcast_ref()
+    }
+}
+
+/// What `lock` holds, or `make` if it is empty.
+///
+/// `make` runs outside the lock: it starts parallel work, and a thread that waits for that may take up another task that
+/// needs the same form.
+pub(super) fn kept<V>(lock: &OnceLock<V>, make: impl FnOnce() -> V) -> &V {
+    match lock.get() {
+        Some(form) => form,
+        None => {
+            let form = make();
+            lock.get_or_init(|| form)
+        }
+    }
+}
+
+/// A convolution with a frozen weight, as [`super::conv2d`] but faster for few images: reordering or transforming a large
+/// weight takes as long as convolving one image with it, and is done here once.
+///
+/// It holds up to six times the weight's memory beside it. Gradients flow to the input alone.
+#[derive(Debug, Clone)]
+pub struct FrozenConv2d {
+    weight: Tensor,
+    bias: Option<Tensor>,
+    conv: Conv2d,
+    forms: Arc<Forms<f32>>,
+}
+
+impl FrozenConv2d {
+    /// Keeps copies of `weight` `(out, in, kernel height, kernel width)` and `bias` `(out)`: later changes of a variable
+    /// that they come from have no effect.
+    pub fn new(weight: &Tensor, bias: Option<&Tensor>, conv: Conv2d) -> Result<Self> {
+        let &[outputs, ..] = weight.dims() else {
+            bail!(
+                "a convolution expects a weight (out, in, kernel height, kernel width), got a scalar"
+            );
+        };
+        if weight.rank() != 4 {
+            bail!(
+                "a convolution expects a weight (out, in, kernel height, kernel width), got {:?}",
+                weight.dims()
+            );
+        }
+        check_bias(bias, outputs)?;
+        let own = |t: &Tensor| t.detach().copy();
+        Ok(Self {
+            weight: own(weight)?,
+            bias: bias.map(own).transpose()?,
+            conv,
+            forms: Arc::default(),
+        })
+    }
+
+    /// The convolution of `x` `(batch, in, height, width)`.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let sizes = self.conv.sizes(x.dims(), self.weight.dims())?;
+        let (w, b) = (&self.weight, self.bias.as_ref());
+        if op::applies(x, w, b) {
+            op::conv2d(x, w, b, &self.conv, sizes, Some(self.forms.clone()))
+        } else {
+            composed::conv2d(x, w, b, &self.conv)
+        }
+    }
+
+    /// The weight.
+    pub fn weight(&self) -> &Tensor {
+        &self.weight
+    }
+}
