@@ -65,6 +65,17 @@ fn arrows_point_one_way() {
             ],
         ),
         (
+            "interpretation",
+            &[
+                "sconce-core",
+                "sconce-data",
+                "sconce-ops",
+                "sconce-models",
+                "candle-core",
+                "candle-nn",
+            ],
+        ),
+        (
             "transfer",
             &[
                 "sconce-core",
@@ -85,7 +96,7 @@ fn arrows_point_one_way() {
 
 #[test]
 fn only_the_command_line_prints() {
-    for package in ["core", "data", "ops", "models", "transfer", "figures"] {
+    for package in ["core", "data", "ops", "models", "transfer", "interpretation", "figures"] {
         for path in files(&root().join("crates").join(package).join("src"), "rs") {
             let name = path.strip_prefix(root()).unwrap().display().to_string();
             let text = read(&path);

@@ -13,6 +13,8 @@ const SLICES: &[&[Kind]] = &[
     #[cfg(feature = "chapters")]
     sconce_transfer::stages::KINDS,
     #[cfg(feature = "chapters")]
+    sconce_interpretation::stages::KINDS,
+    #[cfg(feature = "chapters")]
     sconce_figures::stages::KINDS,
 ];
 

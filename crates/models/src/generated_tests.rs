@@ -15,7 +15,7 @@ fn filled(shape: &[usize]) -> Tensor {
 
 /// Tensors and the number of parameters in them.
 #[derive(Default)]
-pub(crate) struct Generated(pub(crate) Tensors, usize);
+pub(crate) struct Generated(pub(crate) Tensors, pub(crate) usize);
 
 impl Generated {
     fn add(&mut self, name: String, shape: &[usize]) {

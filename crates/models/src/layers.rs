@@ -1,10 +1,29 @@
 //! The layers that networks are made of: the one place that chooses whose operations run.
 
 use candle_core::{D, Result, Tensor};
-use sconce_ops::activation::relu;
+use sconce_ops::activation::{guided_relu, relu};
 use sconce_ops::conv::{Conv2d, conv2d};
 use sconce_ops::linear::linear;
 use sconce_ops::pool::{Pool2d, global_avg_pool2d, max_pool2d};
+
+/// How gradients pass a rectifier.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Rectifier {
+    /// As its derivative says.
+    #[default]
+    Plain,
+    /// Only where they are positive too: guided backpropagation. Springenberg et al., "Striving for simplicity", 2015.
+    Guided,
+}
+
+impl Rectifier {
+    fn forward(self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Plain => relu(x),
+            Self::Guided => guided_relu(x),
+        }
+    }
+}
 
 /// A convolution with bias: weight `(out, in, kernel, kernel)`, bias `(out)`.
 #[derive(Clone, Debug)]
@@ -17,9 +36,11 @@ pub(crate) struct Conv {
 
 impl Conv {
     /// `relu(x ∗ weight + bias)`.
-    pub(crate) fn forward_relu(&self, x: &Tensor) -> Result<Tensor> {
-        let conv = Conv2d::new().stride(self.stride).padding(self.padding).relu(true);
-        conv2d(x, &self.weight, Some(&self.bias), &conv)
+    pub(crate) fn forward_relu(&self, x: &Tensor, rectifier: Rectifier) -> Result<Tensor> {
+        let fused = rectifier == Rectifier::Plain;
+        let conv = Conv2d::new().stride(self.stride).padding(self.padding).relu(fused);
+        let y = conv2d(x, &self.weight, Some(&self.bias), &conv)?;
+        if fused { Ok(y) } else { rectifier.forward(&y) }
     }
 }
 
@@ -60,21 +81,20 @@ pub(crate) enum Layer {
 }
 
 impl Layer {
-    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    pub(crate) fn forward(&self, x: &Tensor, rectifier: Rectifier) -> Result<Tensor> {
         match self {
-            Self::ConvRelu(conv) => conv.forward_relu(x),
+            Self::ConvRelu(conv) => conv.forward_relu(x, rectifier),
             Self::Fire(fire) => {
-                let x = fire.squeeze.forward_relu(x)?;
-                Tensor::cat(
-                    &[fire.expand1x1.forward_relu(&x)?, fire.expand3x3.forward_relu(&x)?],
-                    1,
-                )
+                let x = fire.squeeze.forward_relu(x, rectifier)?;
+                let (narrow, wide) = (&fire.expand1x1, &fire.expand3x3);
+                let maps = [narrow.forward_relu(&x, rectifier)?, wide.forward_relu(&x, rectifier)?];
+                Tensor::cat(&maps, 1)
             }
             Self::MaxPool(pool) => max_pool2d(x, pool),
             Self::GlobalAvgPool => global_avg_pool2d(x),
             Self::AdaptiveAvgPool(size) => adaptive_avg_pool(x, *size)?.flatten_from(1),
             Self::Linear(linear) => linear.forward(x),
-            Self::Relu => relu(x),
+            Self::Relu => rectifier.forward(x),
         }
     }
 }

@@ -6,7 +6,7 @@ use sconce_data::Weights;
 
 use crate::architecture::Architecture;
 use crate::backbone::{self, BACKBONES};
-use crate::layers::Layer;
+use crate::layers::{Layer, Rectifier};
 use crate::{Tensors, lenet5, squeezenet1_1, vgg16, vgg16_features};
 
 /// A network with named outputs ("taps") on the way from the image to the logits.
@@ -24,6 +24,26 @@ pub trait Network: Send + Sync {
     /// When there is no such tap (the message lists them) or the input has a wrong shape.
     fn forward_taps(&self, x: &Tensor, taps: &[&str]) -> candle_core::Result<Vec<Tensor>>;
 
+    /// The outputs called `taps`, as [`Network::forward_taps`], but on a part of the way or with other gradients.
+    ///
+    /// # Errors
+    /// As [`Network::forward_taps`]; also when the network is not a list of layers and `pass` asks for more than it
+    /// can, or when a tap does not lie behind `pass.from`.
+    fn forward_pass(
+        &self,
+        x: &Tensor,
+        pass: &Pass<'_>,
+        taps: &[&str],
+    ) -> candle_core::Result<Vec<Tensor>> {
+        if *pass == Pass::default() {
+            return self.forward_taps(x, taps);
+        }
+        let name = self.architecture();
+        bail!(
+            "{name} is no plain list of layers: it can be run only as a whole, with plain gradients"
+        )
+    }
+
     /// The output called `tap`. See [`Network::forward_taps`].
     ///
     /// # Errors
@@ -34,6 +54,15 @@ pub trait Network: Send + Sync {
             None => bail!("no output for tap `{tap}`"),
         }
     }
+}
+
+/// Which part of a network is run, and how gradients pass its rectifiers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pass<'a> {
+    /// The tap whose output the input is; without it the input is the image.
+    pub from: Option<&'a str>,
+    /// The rectifiers' gradients.
+    pub rectifier: Rectifier,
 }
 
 /// A network that is a list of layers.
@@ -58,15 +87,32 @@ impl Network for Sequential {
     }
 
     fn forward_taps(&self, x: &Tensor, taps: &[&str]) -> candle_core::Result<Vec<Tensor>> {
+        self.forward_pass(x, &Pass::default(), taps)
+    }
+
+    fn forward_pass(
+        &self,
+        x: &Tensor,
+        pass: &Pass<'_>,
+        taps: &[&str],
+    ) -> candle_core::Result<Vec<Tensor>> {
+        let first = match pass.from {
+            Some(tap) => place_of_tap(self, tap)? + 1,
+            None => 0,
+        };
         let mut wanted = Vec::with_capacity(taps.len());
         for tap in taps {
-            wanted.push(place_of_tap(self, tap)?);
+            let place = place_of_tap(self, tap)?;
+            if place < first {
+                bail!("`{tap}` does not lie behind `{}`", pass.from.unwrap_or_default());
+            }
+            wanted.push(place);
         }
         let mut outputs = vec![None; taps.len()];
         let count = wanted.iter().max().map_or(0, |last| last + 1);
         let mut x = x.clone();
-        for (i, (_, layer)) in self.layers.iter().take(count).enumerate() {
-            x = layer.forward(&x)?;
+        for (i, (_, layer)) in self.layers.iter().enumerate().take(count).skip(first) {
+            x = layer.forward(&x, pass.rectifier)?;
             for (output, _) in outputs.iter_mut().zip(&wanted).filter(|(_, place)| **place == i) {
                 *output = Some(x.clone());
             }

@@ -2,7 +2,9 @@
 
 use crate::cpu::{by_dtype, contiguous, has_kernels, map, tensor, with_data, zip};
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType};
+use candle_core::{
+    CpuStorage, CudaStorage, CustomOp1, Layout, MetalStorage, Result, Shape, Tensor, WithDType,
+};
 
 /// `max(x, 0)`, with gradient 0 at 0 (candle's is 1 there).
 ///
@@ -16,6 +18,38 @@ pub fn relu(x: &Tensor) -> Result<Tensor> {
 /// Any shape. Maas, Hannun and Ng, "Rectifier nonlinearities improve neural network acoustic models", 2013.
 pub fn leaky_relu(x: &Tensor, slope: f64) -> Result<Tensor> {
     if has_kernels(x) { x.contiguous()?.apply_op1(LeakyRelu { slope }) } else { composed(x, slope) }
+}
+
+/// `max(x, 0)`, whose gradient passes only where both it and `x` are positive.
+///
+/// Any shape. Springenberg, Dosovitskiy, Brox and Riedmiller, "Striving for simplicity: the all convolutional net", 2015.
+pub fn guided_relu(x: &Tensor) -> Result<Tensor> {
+    relu(x)?.apply_op1(PositiveGradient)
+}
+
+/// The identity, with the positive part of the gradient.
+struct PositiveGradient;
+
+impl CustomOp1 for PositiveGradient {
+    fn name(&self) -> &'static str {
+        "positive-gradient"
+    }
+
+    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        Ok((s.try_clone(l)?, l.shape().clone()))
+    }
+
+    fn cuda_fwd(&self, s: &CudaStorage, l: &Layout) -> Result<(CudaStorage, Shape)> {
+        Ok((s.try_clone(l)?, l.shape().clone()))
+    }
+
+    fn metal_fwd(&self, s: &MetalStorage, l: &Layout) -> Result<(MetalStorage, Shape)> {
+        Ok((s.try_clone(l)?, l.shape().clone()))
+    }
+
+    fn bwd(&self, _: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        relu(grad).map(Some)
+    }
 }
 
 /// The same from candle's operations, for other devices and types.
@@ -92,6 +126,16 @@ mod tests {
                 f(&Tensor::new(&[f32::NAN], &Device::Cpu)?, 0.0)?.to_vec1::<f32>()?[0].is_nan()
             );
         }
+        Ok(())
+    }
+
+    #[test]
+    fn guided_gradients_are_positive_twice() -> Result<()> {
+        let x = Tensor::new(&[-1.0f32, 2.0, 3.0, 0.0], &Device::Cpu)?;
+        let upstream = Tensor::new(&[5.0f32, -5.0, 7.0, 7.0], &Device::Cpu)?;
+        assert_eq!(guided_relu(&x)?.to_vec1::<f32>()?, [0.0, 2.0, 3.0, 0.0]);
+        let gradient = gradient_of(&x, |x| guided_relu(x)?.mul(&upstream))?;
+        assert_eq!(gradient.to_vec1::<f32>()?, [0.0, 0.0, 7.0, 0.0]);
         Ok(())
     }
 

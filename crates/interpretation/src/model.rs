@@ -1,0 +1,235 @@
+//! A classifier that is to be explained or fooled.
+
+use candle_core::{D, DType, Device, Tensor, Var};
+use sconce_core::{Error, Result};
+use sconce_data::{Image, ImageSet, Preprocessing, Weights};
+use sconce_models::{Network, Pass, Rectifier};
+
+/// A network with its classes and the way from pixels to its input.
+///
+/// Methods work on *inputs*, `(batch, channels, height, width)` as the network takes them, or on *pixels*, the same shape
+/// with samples 0–255: `input = (pixel / 255 · scale − mean) / std`, channel by channel.
+pub struct Model {
+    network: Box<dyn Network>,
+    preprocessing: Preprocessing,
+    classes: Vec<String>,
+    device: Device,
+    scale: Tensor,
+    offset: Tensor,
+}
+
+/// The scalar of each image whose gradient is taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Objective {
+    /// The logit of a class, one class an image.
+    Logit(Vec<u32>),
+    /// Minus the cross-entropy of a class: its log-probability.
+    LogProbability(Vec<u32>),
+}
+
+impl Model {
+    /// The network of `weights` on `device`. `size` replaces the input's side that the weights come with.
+    ///
+    /// # Errors
+    /// When the network cannot be loaded or has no logits.
+    pub fn load(weights: &Weights, size: Option<usize>, device: Device) -> Result<Self> {
+        let mut preprocessing = weights.info.preprocessing.clone();
+        preprocessing.check()?;
+        preprocessing.size = size.or(preprocessing.size);
+        let network = sconce_models::load(weights, &device)?;
+        Self::new(network, preprocessing, weights.info.classes.clone(), device)
+    }
+
+    /// A network with the way its input is prepared and the names of its classes (or none).
+    ///
+    /// # Errors
+    /// When the network has no logits, as weights without their last layers.
+    pub fn new(
+        network: Box<dyn Network>,
+        preprocessing: Preprocessing,
+        classes: Vec<String>,
+        device: Device,
+    ) -> Result<Self> {
+        preprocessing.check()?;
+        if !network.taps().contains(&"logits") {
+            return Err(Error::Input {
+                slot: "weights".into(),
+                message: format!(
+                    "expected a network with logits; these weights of {} end at `{}`",
+                    network.architecture(),
+                    network.taps().last().unwrap_or(&"nothing")
+                ),
+            });
+        }
+        let count = preprocessing.channels.count();
+        let column = |values: Vec<f32>| {
+            Tensor::from_vec(values, (1, count, 1, 1), &device).map_err(Error::other)
+        };
+        let std = &preprocessing.std;
+        let scale = column(std.iter().map(|std| preprocessing.scale / 255.0 / std).collect())?;
+        let offset =
+            column(preprocessing.mean.iter().zip(std).map(|(mean, std)| -mean / std).collect())?;
+        Ok(Self { network, preprocessing, classes, device, scale, offset })
+    }
+
+    /// The network alone.
+    pub fn network(&self) -> &dyn Network {
+        &*self.network
+    }
+
+    /// How an image becomes the network's input.
+    pub fn preprocessing(&self) -> &Preprocessing {
+        &self.preprocessing
+    }
+
+    /// Names of the classes; empty when the weights do not tell them.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// The name of a class, or its number where names are unknown.
+    pub fn class_name(&self, class: u32) -> String {
+        self.classes.get(class as usize).cloned().unwrap_or_else(|| class.to_string())
+    }
+
+    /// Where the tensors are.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Inputs of the images at `places`, fitted to the network's size: `(places, channels, size, size)`.
+    ///
+    /// # Errors
+    /// When an image cannot be read, or the images have different sizes and the weights come without one.
+    pub fn inputs(&self, images: &ImageSet, places: &[usize]) -> Result<Tensor> {
+        let mut shape = None;
+        let mut rows = Vec::new();
+        for &place in places {
+            let fitted = self.preprocessing.fit(&images.decode(place)?)?;
+            let found = (fitted.height(), fitted.width());
+            if *shape.get_or_insert(found) != found {
+                return Err(Error::parameter(
+                    "size",
+                    "the images have different sizes and the weights come without one: expected a number of pixels",
+                ));
+            }
+            rows.extend(self.preprocessing.normalize(&fitted)?);
+        }
+        let (height, width) = shape.unwrap_or_default();
+        let channels = self.preprocessing.channels.count();
+        Tensor::from_vec(rows, (places.len(), channels, height, width), &self.device)
+            .map_err(Error::other)
+    }
+
+    /// Pixels of inputs.
+    pub fn to_pixels(&self, inputs: &Tensor) -> candle_core::Result<Tensor> {
+        inputs.broadcast_sub(&self.offset)?.broadcast_div(&self.scale)
+    }
+
+    /// Inputs of pixels; the gradient passes.
+    pub fn to_inputs(&self, pixels: &Tensor) -> candle_core::Result<Tensor> {
+        pixels.broadcast_mul(&self.scale)?.broadcast_add(&self.offset)
+    }
+
+    /// Input number `row` as an image, rounded and clamped to 0–255.
+    ///
+    /// # Errors
+    /// When `row` is out of bounds.
+    pub fn image(&self, inputs: &Tensor, row: usize) -> Result<Image> {
+        let (_, _, height, width) = inputs.dims4().map_err(Error::other)?;
+        let numbers = inputs.get(row).and_then(|row| row.flatten_all()?.to_vec1::<f32>());
+        self.preprocessing.denormalize(&numbers.map_err(Error::other)?, width, height)
+    }
+
+    /// Logits `(batch, classes)` of inputs.
+    pub fn logits(&self, inputs: &Tensor) -> candle_core::Result<Tensor> {
+        self.network.forward_to(inputs, "logits")
+    }
+
+    /// Softmax probabilities `(batch, classes)` of inputs.
+    pub fn probabilities(&self, inputs: &Tensor) -> candle_core::Result<Tensor> {
+        softmax(&self.logits(inputs)?)
+    }
+
+    /// The class of the largest logit of each input.
+    pub fn predict(&self, inputs: &Tensor) -> candle_core::Result<Vec<u32>> {
+        self.logits(inputs)?.argmax(D::Minus1)?.to_vec1()
+    }
+
+    /// The objective of each input, and its gradient with respect to the input (of the input's shape).
+    pub fn gradient(
+        &self,
+        inputs: &Tensor,
+        objective: &Objective,
+        rectifier: Rectifier,
+    ) -> candle_core::Result<(Vec<f32>, Tensor)> {
+        let pass = Pass { from: None, rectifier };
+        self.gradient_from(inputs, &pass, objective)
+    }
+
+    /// The output called `tap` for inputs, and the gradient of each image's objective with respect to it.
+    pub fn gradient_at(
+        &self,
+        inputs: &Tensor,
+        tap: &str,
+        objective: &Objective,
+    ) -> candle_core::Result<(Tensor, Tensor)> {
+        let output = self.network.forward_to(inputs, tap)?.detach();
+        let pass = Pass { from: Some(tap), ..Pass::default() };
+        let (_, gradient) = self.gradient_from(&output, &pass, objective)?;
+        Ok((output, gradient))
+    }
+
+    fn gradient_from(
+        &self,
+        x: &Tensor,
+        pass: &Pass<'_>,
+        objective: &Objective,
+    ) -> candle_core::Result<(Vec<f32>, Tensor)> {
+        let x = Var::from_tensor(&x.detach())?;
+        let mut outputs = self.network.forward_pass(&x, pass, &["logits"])?;
+        let Some(logits) = outputs.pop() else {
+            candle_core::bail!("the network gave no logits");
+        };
+        let values = objective.of(&logits)?;
+        let gradients = values.sum_all()?.backward()?;
+        let gradient = match gradients.get(&x) {
+            Some(gradient) => gradient.clone(),
+            None => x.zeros_like()?,
+        };
+        Ok((values.to_vec1()?, gradient))
+    }
+}
+
+impl Objective {
+    /// One number an image, of logits `(batch, classes)`; the gradient passes.
+    pub fn of(&self, logits: &Tensor) -> candle_core::Result<Tensor> {
+        let (classes, logits) = match self {
+            Self::Logit(classes) => (classes, logits.clone()),
+            Self::LogProbability(classes) => (classes, log_softmax(logits)?),
+        };
+        let (batch, count) = logits.dims2()?;
+        if classes.len() != batch || classes.iter().any(|&class| class as usize >= count) {
+            candle_core::bail!("expected {batch} classes below {count}, found {classes:?}");
+        }
+        // A mask, not a gather: its gradient is a product.
+        let mut mask = vec![0f32; batch * count];
+        for (row, &class) in mask.chunks_exact_mut(count).zip(classes) {
+            row[class as usize] = 1.0;
+        }
+        let mask = Tensor::from_vec(mask, (batch, count), logits.device())?;
+        (logits * mask.to_dtype(DType::F32)?)?.sum(1)
+    }
+}
+
+/// Softmax over the last dimension.
+pub fn softmax(logits: &Tensor) -> candle_core::Result<Tensor> {
+    log_softmax(logits)?.exp()
+}
+
+/// Logarithm of the softmax over the last dimension; the gradient passes.
+pub fn log_softmax(logits: &Tensor) -> candle_core::Result<Tensor> {
+    // The maximum is a constant here: it cancels.
+    let shifted = logits.broadcast_sub(&logits.detach().max_keepdim(D::Minus1)?)?;
+    shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(D::Minus1)?.log()?)
+}
