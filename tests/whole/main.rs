@@ -8,3 +8,5 @@ mod kills;
 mod layout;
 mod runs;
 mod stops;
+#[cfg(feature = "chapters")]
+mod training;

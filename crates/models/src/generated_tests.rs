@@ -223,8 +223,8 @@ fn wrong_weights_are_said() {
         |tensors: &Tensors, name: &str| from_tensors(name, tensors).err().unwrap().to_string();
     assert_eq!(
         said(&tensors, "squeezenet"),
-        "unknown architecture `squeezenet`; known are: squeezenet1_1, vgg16, vgg16_features, resnet18, resnet50, \
-         convnext_tiny, dinov2_vits14"
+        "unknown architecture `squeezenet`; known are: squeezenet1_1, vgg16, vgg16_features, lenet5, resnet18, \
+         resnet50, convnext_tiny, dinov2_vits14"
     );
     tensors.insert("features.0.weight", filled(&[64, 3, 5, 5]));
     assert_eq!(

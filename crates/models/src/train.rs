@@ -108,7 +108,7 @@ impl Training {
             drop_last: false,
             schedule: Schedule::Constant,
             monitor: None,
-            checkpoint_every: Duration::from_secs(20),
+            checkpoint_every: Duration::from_secs_f64(CHECKPOINT_SECONDS),
             shared: None,
         }
     }
@@ -160,6 +160,20 @@ impl Training {
         }
         Ok(state.history)
     }
+}
+
+/// The time between checkpoints where a stage says nothing else, in seconds.
+pub const CHECKPOINT_SECONDS: f64 = 20.0;
+
+/// A stage's parameter `checkpoint_seconds` as a time.
+///
+/// # Errors
+/// When it is negative, infinite or not a number.
+pub fn checkpoint_time(seconds: f64) -> Result<Duration> {
+    Duration::try_from_secs_f64(seconds).map_err(|_| {
+        let found = format!("expected at least 0 seconds, got {seconds}");
+        Error::parameter("checkpoint_seconds", found)
+    })
 }
 
 /// All that a training is besides its task.

@@ -1,6 +1,7 @@
 //! Fine-tuning: a trained network learns other classes.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use sconce_core::{Context, Result};
@@ -49,6 +50,8 @@ pub struct FineTuning<'a> {
     pub flip: bool,
     /// What chooses the best epoch, if something does.
     pub monitor: Option<Monitor>,
+    /// Time between checkpoints.
+    pub checkpoint_every: Duration,
     /// See [`Training::shared`].
     pub shared: Option<PathBuf>,
 }
@@ -96,6 +99,7 @@ pub fn fine_tune(
     let training = Training {
         schedule: how.schedule,
         monitor: how.monitor.clone(),
+        checkpoint_every: how.checkpoint_every,
         shared: how.shared.clone(),
         ..Training::new(train.len(), how.batch, how.epochs)
     };

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::optim::{Method, Sgd};
 use crate::schedule::Schedule;
-use crate::train::{Classifier, Direction, Images, Monitor, Training, hold_out};
+use crate::train::{
+    CHECKPOINT_SECONDS, Classifier, Direction, Images, Monitor, Training, checkpoint_time, hold_out,
+};
 use crate::variables::write_weights;
 use crate::{architecture, from_tensors, initialise, live};
 
@@ -53,6 +55,14 @@ pub struct TrainClassifier {
     /// How an image becomes the network's input; MNIST's mean and deviation, 28 pixels by default.
     #[serde(default = "mnist")]
     pub preprocessing: Preprocessing,
+    /// Seconds between checkpoints. It changes no result.
+    #[serde(default = "checkpoint_seconds")]
+    #[schemars(extend("x-sconce-cosmetic" = true))]
+    pub checkpoint_seconds: f64,
+}
+
+fn checkpoint_seconds() -> f64 {
+    CHECKPOINT_SECONDS
 }
 
 fn lenet5() -> String {
@@ -118,6 +128,10 @@ impl Stage for TrainClassifier {
         if self.patience.is_some() && self.validation == 0.0 {
             return Err(Error::parameter("patience", "expected `validation` above 0 with it"));
         }
+        if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
+            return Err(Error::parameter("learning_rate", "expected a positive number"));
+        }
+        checkpoint_time(self.checkpoint_seconds)?;
         self.optimiser.check()?;
         self.schedule.check()?;
         self.preprocessing.check()
@@ -167,6 +181,7 @@ impl Stage for TrainClassifier {
         let training = Training {
             schedule: self.schedule,
             monitor,
+            checkpoint_every: checkpoint_time(self.checkpoint_seconds)?,
             shared: Some(ctx.shared_checkpoint(self, &["epochs"])?),
             ..Training::new(train.len(), self.batch, self.epochs)
         };
@@ -258,6 +273,8 @@ mod tests {
         for (parameters, message) in [
             (json!({ "architecture": "lenet6" }), "unknown architecture `lenet6`"),
             (json!({ "patience": 3 }), "expected `validation` above 0"),
+            (json!({ "learning_rate": -0.1 }), "parameter `learning_rate`"),
+            (json!({ "checkpoint_seconds": -1.0 }), "parameter `checkpoint_seconds`"),
             (json!({ "optimiser": { "sgd": { "momentum": 1.5 } } }), "parameter `momentum`"),
         ] {
             let mut all = json!({ "images": "images" });

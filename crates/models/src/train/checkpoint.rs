@@ -1,12 +1,13 @@
-//! Where a training goes on from: one safetensors file, replaced by rename.
+//! Where a training goes on from: one file, replaced by rename: a safetensors file and its digest behind it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 use sconce_core::error::{IoResultExt, ResultExt};
-use sconce_core::{Context, Error, Result};
+use sconce_core::{Context, Digest, Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::{Best, History, State, Task};
@@ -39,6 +40,8 @@ struct Meta {
 }
 
 const VERSION: u32 = 1;
+/// Hexadecimal digits of the digest at the end.
+const DIGEST: usize = 64;
 const META: &str = "sconce_training";
 const NOW: &str = "now/";
 const BEST: &str = "best/";
@@ -49,7 +52,7 @@ impl Place {
     }
 
     fn current(&self) -> PathBuf {
-        self.own.join("training.safetensors")
+        self.own.join("training.checkpoint")
     }
 
     /// The checkpoint to go on from: the own one, or the end of the longest training of at most `epochs`.
@@ -84,7 +87,7 @@ impl Place {
         state: &State,
     ) -> Result<()> {
         let Some(shared) = &self.shared else { return Ok(()) };
-        let path = shared.join(format!("epochs-{epochs}.safetensors"));
+        let path = shared.join(format!("epochs-{epochs}.checkpoint"));
         match fresh && path.exists() {
             true => Ok(()),
             false => write(&path, &task.snapshot()?, state),
@@ -97,7 +100,7 @@ fn ends(folder: &Path) -> BTreeMap<usize, PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let end = |path: PathBuf| {
         let name = path.file_name()?.to_str()?;
-        let epochs = name.strip_prefix("epochs-")?.strip_suffix(".safetensors")?.parse().ok()?;
+        let epochs = name.strip_prefix("epochs-")?.strip_suffix(".checkpoint")?.parse().ok()?;
         Some((epochs, path))
     };
     entries.filter_map(|entry| end(entry.path())).collect()
@@ -130,10 +133,13 @@ fn write(path: &Path, task: &Tensors, state: &State) -> Result<()> {
         std::fs::create_dir_all(folder).at(folder)?;
     }
     let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-    safetensors::serialize_to_file(named, Some(meta), &temporary)
+    let mut bytes = safetensors::serialize(named, Some(meta))
         .map_err(Error::other)
         .doing(|| format!("writing {}", temporary.display()))?;
-    File::open(&temporary).and_then(|file| file.sync_all()).at(&temporary)?;
+    bytes.extend(Digest::of(&bytes).hex().into_bytes());
+    File::create(&temporary)
+        .and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()))
+        .at(&temporary)?;
     std::fs::rename(&temporary, path).at(path)?;
     // the rename itself; folders cannot be opened everywhere
     if let Some(folder) = path.parent().and_then(|folder| File::open(folder).ok()) {
@@ -143,7 +149,11 @@ fn write(path: &Path, task: &Tensors, state: &State) -> Result<()> {
 }
 
 fn read(path: &Path) -> Result<Saved> {
-    let bytes = std::fs::read(path).at(path)?;
+    let mut bytes = std::fs::read(path).at(path)?;
+    let digest = bytes.split_off(bytes.len().saturating_sub(DIGEST));
+    if Digest::of(&bytes).hex().as_bytes() != digest {
+        return Err(Error::message(format!("{} is damaged", path.display())));
+    }
     let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).map_err(Error::other)?;
     let meta = header.metadata().as_ref().and_then(|meta| meta.get(META));
     let meta = meta.ok_or_else(|| Error::message("expected a checkpoint of a training"))?;

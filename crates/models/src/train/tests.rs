@@ -17,6 +17,8 @@ struct Line {
     optimiser: Optimiser,
     /// Kills the process before this update.
     die_at: Option<usize>,
+    /// Fails before this update.
+    stop_at: Option<usize>,
     steps: usize,
 }
 
@@ -27,7 +29,7 @@ impl Line {
         let mut variables = Variables::new(5, &Device::Cpu);
         let line = variables.parameter("line", &[2, 1], Init::PytorchDefault).unwrap();
         let optimiser = Optimiser::new(Method::Adam(Adam::default()), &variables).unwrap();
-        Self { variables, line, optimiser, die_at: None, steps: 0 }
+        Self { variables, line, optimiser, die_at: None, stop_at: None, steps: 0 }
     }
 }
 
@@ -36,6 +38,9 @@ impl Task for Line {
         if self.die_at == Some(batch.position.step) {
             // as kill -9 does: nothing is flushed, no destructor runs
             std::process::abort();
+        }
+        if self.stop_at == Some(batch.position.step) {
+            return Err(Error::message("stopped"));
         }
         self.steps += 1;
         let mut rng = batch.rng("noise");
@@ -133,6 +138,23 @@ fn a_killed_training_goes_on_with_the_same_bits() {
     let mut task = Line::new();
     assert_eq!(run(folder.path(), &monitored(5), &mut task).unwrap(), whole);
     assert_eq!(task.steps, 1, "only the last update was left");
+}
+
+#[test]
+fn a_damaged_checkpoint_is_not_used() {
+    let whole = uninterrupted(&training(2));
+    let folder = tempfile::tempdir().unwrap();
+    let mut task = Line { stop_at: Some(5), ..Line::new() };
+    assert!(run(folder.path(), &training(2), &mut task).is_err());
+    let file = folder.path().join("checkpoint/training.checkpoint");
+    let mut bytes = std::fs::read(&file).unwrap();
+    // A bit of a number, which the format itself would not notice.
+    let place = bytes.len() - 70;
+    bytes[place] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let mut task = Line::new();
+    assert_eq!(run(folder.path(), &training(2), &mut task).unwrap(), whole);
+    assert_eq!(task.steps, 12, "from the start");
 }
 
 #[test]

@@ -1,10 +1,10 @@
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Output, Resources, Result, Stage};
+use sconce_core::{Context, Error, Gathered, Input, Inputs, Output, Resources, Result, Stage};
 use sconce_data::resize::Fit;
 use sconce_data::{ImageSet, Metrics, Preprocessing, Table, Weights};
 use sconce_models::optim::{Method, Sgd};
 use sconce_models::schedule::Schedule;
-use sconce_models::train::{Direction, Monitor, hold_out};
+use sconce_models::train::{CHECKPOINT_SECONDS, Direction, Monitor, checkpoint_time, hold_out};
 use serde::{Deserialize, Serialize};
 
 use super::{test, train};
@@ -13,8 +13,8 @@ use crate::fine_tune::{FineTuning, Part, fine_tune};
 
 /// Trains a network that knows other classes on these: its last layer is replaced, and trained alone or with the rest.
 ///
-/// To choose numbers, set `validation` and leave `test_split` empty; then train once with the chosen ones. An
-/// interrupted training goes on where it was, with the same result.
+/// To choose numbers, make them axes of a stage with `validation` and an empty `test_split`; a second stage trains once
+/// with the best of them, by `numbers_from`. An interrupted training goes on where it was, with the same result.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FineTune {
@@ -22,6 +22,10 @@ pub struct FineTune {
     pub images: Input<ImageSet>,
     /// The network's weights, which also say how images have to be prepared.
     pub weights: Input<Weights>,
+    /// Fine-tunings with `validation` to choose from, such as `"tuning[*]"`. The axes of the one with the highest
+    /// validation accuracy take the place of what is written here, and its best epoch that of `epochs`.
+    #[serde(default)]
+    pub numbers_from: Inputs<Metrics>,
     /// What is trained: `head` (the new last layer) or `all`.
     #[serde(default)]
     pub train: Part,
@@ -62,6 +66,14 @@ pub struct FineTune {
     /// How an image is brought to that size: `stretch` or `crop`; by default as the weights say.
     #[serde(default)]
     pub fit: Option<Fit>,
+    /// Seconds between checkpoints. It changes no result.
+    #[serde(default = "checkpoint_seconds")]
+    #[schemars(extend("x-sconce-cosmetic" = true))]
+    pub checkpoint_seconds: f64,
+}
+
+fn checkpoint_seconds() -> f64 {
+    CHECKPOINT_SECONDS
 }
 
 const fn epochs() -> usize {
@@ -104,11 +116,56 @@ impl Stage for FineTune {
         if self.size == Some(0) {
             return Err(Error::parameter("size", "expected at least 1 pixel"));
         }
+        if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
+            return Err(Error::parameter("learning_rate", "expected a positive number"));
+        }
+        checkpoint_time(self.checkpoint_seconds)?;
         self.optimiser.check()?;
         self.schedule.check()
     }
 
     fn run(&self, ctx: &Context) -> Result<()> {
+        match chosen(self, &ctx.inputs(&self.numbers_from)?)? {
+            Some(chosen) => chosen.train(ctx),
+            None => self.train(ctx),
+        }
+    }
+}
+
+/// The stage with the numbers of the fine-tuning that did best on its validation images; the first of equals.
+fn chosen(stage: &FineTune, tried: &[Gathered<Metrics>]) -> Result<Option<FineTune>> {
+    let mut best: Option<(f64, &Gathered<Metrics>)> = None;
+    for one in tried {
+        let accuracy = one.artifact.get("validation_accuracy").map_err(|error| Error::Input {
+            slot: "numbers_from".into(),
+            message: format!("expected fine-tunings with `validation`: {error}"),
+        })?;
+        if best.is_none_or(|(highest, _)| accuracy > highest) {
+            best = Some((accuracy, one));
+        }
+    }
+    let Some((_, best)) = best else { return Ok(None) };
+    let mut numbers = serde_json::to_value(stage)?;
+    if let Some(numbers) = numbers.as_object_mut() {
+        for (axis, value) in best.coordinates.iter() {
+            if !numbers.contains_key(axis) {
+                return Err(Error::Input {
+                    slot: "numbers_from".into(),
+                    message: format!("axis `{axis}` is no parameter of kind fine-tune"),
+                });
+            }
+            numbers.insert(axis.to_owned(), value.clone());
+        }
+        // Whole by construction; counted from 1.
+        numbers.insert("epochs".into(), (best.artifact.get("best_epoch")? as usize).into());
+    }
+    let chosen: FineTune = serde_json::from_value(numbers)?;
+    chosen.check()?;
+    Ok(Some(chosen))
+}
+
+impl FineTune {
+    fn train(&self, ctx: &Context) -> Result<()> {
         let images = ctx.input(&self.images)?;
         let weights = ctx.input(&self.weights)?;
         let examples = images.examples();
@@ -149,6 +206,7 @@ impl Stage for FineTune {
                 batch: self.batch,
                 flip: self.flip,
                 monitor,
+                checkpoint_every: checkpoint_time(self.checkpoint_seconds)?,
                 shared: Some(ctx.shared_checkpoint(self, &["epochs"])?),
             },
         )?;
@@ -166,6 +224,8 @@ impl Stage for FineTune {
             }
             metrics.set("best_epoch", (best + 1) as f64);
         }
+        metrics.set("learning_rate", self.learning_rate);
+        metrics.set("epochs", self.epochs as f64);
         for (name, value) in &metrics.values {
             ctx.metric(name, *value);
         }
@@ -209,6 +269,37 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         artifact.save(&folder).unwrap();
         Files::from_folder(&folder).unwrap()
+    }
+
+    #[test]
+    fn the_best_on_validation_images_decides() {
+        let stage: FineTune = serde_json::from_value(json!({
+            "images": "images", "weights": "weights", "numbers_from": "numbers_from", "batch": 8,
+        }))
+        .unwrap();
+        let tried = |axis: &str, numbers: &[(f64, f64, f64)]| -> Vec<Gathered<Metrics>> {
+            let one = |&(rate, accuracy, epoch): &(f64, f64, f64)| {
+                let mut coordinates = sconce_core::Coordinates::none();
+                coordinates.set(axis, json!(rate));
+                let mut artifact = Metrics::default();
+                artifact.set("validation_accuracy", accuracy);
+                artifact.set("best_epoch", epoch);
+                Gathered { stage: "tuning".into(), coordinates, artifact }
+            };
+            numbers.iter().map(one).collect()
+        };
+        assert!(chosen(&stage, &[]).unwrap().is_none());
+        let numbers = [(0.1, 0.5, 3.0), (0.01, 0.8, 4.0), (0.001, 0.8, 9.0)];
+        let best = chosen(&stage, &tried("learning_rate", &numbers)).unwrap().unwrap();
+        assert_eq!((best.learning_rate, best.epochs, best.batch), (0.01, 4, 8));
+        let error = chosen(&stage, &tried("rate", &numbers)).err().unwrap().to_string();
+        assert!(error.contains("axis `rate` is no parameter of kind fine-tune"), "{error}");
+        let error = chosen(&stage, &tried("learning_rate", &[(-1.0, 0.5, 3.0)])).err().unwrap();
+        assert!(error.to_string().contains("learning_rate"), "{error}");
+        let mut untested = tried("batch", &[(4.0, 0.5, 3.0)]);
+        untested[0].artifact = Metrics::default();
+        let error = chosen(&stage, &untested).err().unwrap().to_string();
+        assert!(error.contains("expected fine-tunings with `validation`"), "{error}");
     }
 
     #[test]

@@ -50,7 +50,7 @@ fn steps() -> usize {
 
 impl Stage for FitHead {
     const KIND: &'static str = "fit-head";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const OUTPUTS: &'static [Output] = &[Output::of::<Classifier>("model", "the classifier")];
 
     fn resources(&self) -> Resources {

@@ -178,8 +178,9 @@ fn results_are_those_of_the_versions() {
     cross-validate@2 d3c36c43d3b2a8ff
     evaluate@1 f3354f0390dca343
     compare@1 9d99e01b4236a5b7
-    fit-head@1 c9a45d6e59481c8a
+    fit-head@2 c9a45d6e59481c8a
     pca@2 90d129552adea79f
+    fine-tune@1 365ca1b15b04c472
     predict-top5@1 ccb2d0059502fe5f
     ");
 

@@ -1,0 +1,57 @@
+//! Trainings that are killed go on to the same bits; longer ones begin with shorter ones.
+
+use crate::bench::{Bench, eventually};
+
+const LENET: &str = r#"
+[stage.files]
+kind = "fetch"
+digest = "blake3:e8e7beb5416fbb96349d2c7af27bd37493cdfae721733c7c39367b1a3dd3b32e"
+sources = ["embedded:digits"]
+[stage.digits]
+kind = "mnist"
+files = "files"
+[stage.lenet]
+kind = "train-classifier"
+images = "digits"
+epochs = 2
+checkpoint_seconds = 0
+"#;
+
+/// Whether some cell has a checkpoint.
+fn has_checkpoint(bench: &Bench) -> bool {
+    let folders = std::fs::read_dir(bench.path(".sconce/checkpoints")).into_iter().flatten();
+    folders.flatten().any(|folder| folder.path().join("training.checkpoint").exists())
+}
+
+#[test]
+fn a_killed_training_goes_on_to_the_same_bits() {
+    let whole = Bench::new(LENET);
+    whole.run(&[]);
+    let bench = Bench::new(LENET);
+    let mut child = bench.start(&["run", "p.toml"]);
+    eventually("a checkpoint is there", || has_checkpoint(&bench));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!bench.shown().keys().any(|name| name.contains("lenet")), "it had not finished");
+    let said = bench.run(&[]);
+    assert!(said.err.contains("going on after"), "{}", said.err);
+    let shown = bench.shown();
+    assert!(shown.keys().any(|name| name.ends_with("model.safetensors")));
+    assert_eq!(shown, whole.shown());
+}
+
+#[test]
+fn more_epochs_begin_with_what_is_there() {
+    let bench = Bench::new(LENET);
+    bench.run(&[]);
+    let said = bench.run(&["--set", "stage.lenet.epochs=3"]);
+    assert!(said.err.contains("going on after"), "{}", said.err);
+    let anew = Bench::new(LENET);
+    anew.run(&["--set", "stage.lenet.epochs=3"]);
+    assert_eq!(bench.shown(), anew.shown());
+    // A schedule that spans all epochs has no common beginning.
+    let cosine = ["--set", "stage.lenet.schedule={ cosine = {} }"];
+    bench.run(&cosine);
+    let said = bench.run(&[&cosine[..], &["--set", "stage.lenet.epochs=3"]].concat());
+    assert!(!said.err.contains("going on after"), "{}", said.err);
+}
