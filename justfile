@@ -21,8 +21,15 @@ lint:
 ci:
     bash .ci/run
 
+# All benchmarks beside others' programs
+bench: bench-engine bench-networks
+
+# The networks beside PyTorch, which it installs outside the repository: [--threads 2 1] [--only vgg16] [--memory]
+bench-networks *ARGS:
+    python3 crates/models/benches/networks.py {{ ARGS }}
+
 # The engine beside make, doit, snakemake and dvc, where they are installed
-bench *ARGS:
+bench-engine *ARGS:
     cargo build --release --package sconce
     python3 crates/cli/benches/engine.py {{ ARGS }}
 
@@ -30,3 +37,10 @@ bench *ARGS:
 schema FILE="target/sconce.schema.json":
     cargo sconce schema > {{ FILE }}
     @echo "wrote {{ FILE }}"
+
+# The operations' unsafe code: portable under Miri, with vectors under the address sanitizer (a nightly compiler)
+check-unsafe:
+    MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-ignore-leaks" RAYON_NUM_THREADS=2 \
+        cargo +nightly miri test -p sconce-ops --lib -- kernel:: conv::
+    RUSTFLAGS="-Zsanitizer=address" cargo +nightly test --release -p sconce-ops --lib \
+        --target x86_64-unknown-linux-gnu --target-dir target/sanitizer

@@ -1,6 +1,7 @@
 //! What a sequential network is made of, before there are weights.
 
 use sconce_core::{Error, Result};
+use sconce_ops::conv::Conv2d;
 use sconce_ops::pool::Pool2d;
 
 use crate::Tensors;
@@ -180,7 +181,8 @@ impl Op {
             found.next().ok_or_else(|| Error::message("a layer has fewer parameters than it needs"))
         };
         let mut conv = |stride, padding| -> Result<Conv> {
-            Ok(Conv { weight: next()?, bias: next()?, stride, padding })
+            let settings = Conv2d::new().stride(stride).padding(padding);
+            Conv::new(next()?, next()?, settings).map_err(Error::other)
         };
         Ok(match *self {
             Self::ConvRelu { stride, padding, .. } => Layer::ConvRelu(conv(stride, padding)?),

@@ -2,7 +2,7 @@
 
 use candle_core::{D, Result, Tensor};
 use sconce_ops::activation::{guided_relu, relu};
-use sconce_ops::conv::{Conv2d, conv2d};
+use sconce_ops::conv::{Conv2d, FrozenConv2d, conv2d};
 use sconce_ops::linear::linear;
 use sconce_ops::pool::{Pool2d, global_avg_pool2d, max_pool2d};
 
@@ -27,20 +27,37 @@ impl Rectifier {
 
 /// A convolution with bias: weight `(out, in, kernel, kernel)`, bias `(out)`.
 #[derive(Clone, Debug)]
-pub(crate) struct Conv {
-    pub(crate) weight: Tensor,
-    pub(crate) bias: Tensor,
-    pub(crate) stride: usize,
-    pub(crate) padding: usize,
+pub(crate) enum Conv {
+    /// Of tensors that training may change.
+    Live { weight: Tensor, bias: Tensor, conv: Conv2d },
+    /// Of constants, with and without a rectifier: what the kernels make of the weight is kept, see [`FrozenConv2d`].
+    Frozen { plain: FrozenConv2d, rectified: FrozenConv2d },
 }
 
 impl Conv {
+    /// A frozen one where neither weight nor bias leads to a variable.
+    pub(crate) fn new(weight: Tensor, bias: Tensor, conv: Conv2d) -> Result<Self> {
+        if weight.track_op() || bias.track_op() {
+            return Ok(Self::Live { weight, bias, conv });
+        }
+        let plain = FrozenConv2d::new(&weight, Some(&bias), conv)?;
+        Ok(Self::Frozen { rectified: plain.relu(true), plain })
+    }
+
     /// `relu(x ∗ weight + bias)`.
     pub(crate) fn forward_relu(&self, x: &Tensor, rectifier: Rectifier) -> Result<Tensor> {
-        let fused = rectifier == Rectifier::Plain;
-        let conv = Conv2d::new().stride(self.stride).padding(self.padding).relu(fused);
-        let y = conv2d(x, &self.weight, Some(&self.bias), &conv)?;
-        if fused { Ok(y) } else { rectifier.forward(&y) }
+        match (self, rectifier) {
+            (Self::Frozen { rectified, .. }, Rectifier::Plain) => rectified.forward(x),
+            (Self::Frozen { plain, .. }, Rectifier::Guided) => {
+                rectifier.forward(&plain.forward(x)?)
+            }
+            (Self::Live { weight, bias, conv }, Rectifier::Plain) => {
+                conv2d(x, weight, Some(bias), &conv.relu(true))
+            }
+            (Self::Live { weight, bias, conv }, Rectifier::Guided) => {
+                rectifier.forward(&conv2d(x, weight, Some(bias), conv)?)
+            }
+        }
     }
 }
 

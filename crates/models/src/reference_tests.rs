@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::path::PathBuf;
 
-use candle_core::{Device, Tensor};
+use candle_core::{Device, Tensor, Var};
 
 use crate::{Tensors, from_tensors};
 
@@ -52,6 +52,14 @@ fn difference(ours: &Tensor, reference: &Tensor) -> f64 {
     f64::from(worst) / f64::from(scale)
 }
 
+/// The norm of the difference, relative to the reference's. For gradients: they jump where a rectifier or a maximum
+/// switches, and of the millions in a network some lie within the rounding error of their switching point.
+fn distance(ours: &Tensor, reference: &Tensor) -> f64 {
+    assert_eq!(ours.dims(), reference.dims());
+    let square = |t: &Tensor| t.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap();
+    f64::from(square(&(ours - reference).unwrap()) / square(reference)).sqrt()
+}
+
 fn read(path: PathBuf) -> Tensors {
     Tensors::from_safetensors(&std::fs::read(path).unwrap(), &Device::Cpu).unwrap()
 }
@@ -81,6 +89,21 @@ fn squeezenet_equals_pytorch_on_25_images() {
         .collect();
     assert_eq!(ranks.iter().filter(|rank| **rank < 1).count(), 13);
     assert_eq!(ranks.iter().filter(|rank| **rank < 5).count(), 20);
+    // the gradient of each image's true class; images do not mix, so that one pass serves all
+    let x = Var::from_tensor(&x.narrow(0, 0, 5).unwrap()).unwrap();
+    let logits = network.forward_to(&x, "logits").unwrap();
+    let classes = Tensor::from_slice(&labels[..5], (5, 1), &Device::Cpu).unwrap();
+    let scores = logits.gather(&classes, 1).unwrap().sum_all().unwrap();
+    let gradient = scores.backward().unwrap().get(&x).unwrap().clone();
+    let saliency = gradient.abs().unwrap().max(1).unwrap();
+    let wanted = |name: &str| reference.find(name).unwrap();
+    for i in 0..5 {
+        let wanted = wanted("saliency_true_class").get(i).unwrap();
+        let off = distance(&saliency.get(i).unwrap(), &wanted);
+        assert!(off < 1e-3, "saliency of image {i}: {off}");
+    }
+    let off = distance(&gradient.get(0).unwrap(), wanted("input_gradient_true_class_image0"));
+    assert!(off < 1e-3, "{off}");
 }
 
 #[test]
@@ -95,6 +118,13 @@ fn vgg16_features_equal_pytorch_on_5_images() {
     let pool5 = network.forward_to(&x, "pool5").unwrap();
     assert!(difference(&pool5.mean((2, 3)).unwrap(), reference.find("pool5_gap").unwrap()) < 1e-4);
     assert!(difference(&pool5.get(0).unwrap(), reference.find("pool5_image0").unwrap()) < 1e-4);
+    let image = Var::from_tensor(&x.narrow(0, 0, 1).unwrap()).unwrap();
+    let pool5 = network.forward_to(&image, "pool5").unwrap();
+    let gradients = pool5.mean((2, 3)).unwrap().sum_all().unwrap().backward().unwrap();
+    let gradient = gradients.get(&image).unwrap().get(0).unwrap();
+    let wanted = reference.find("input_gradient_of_summed_pool5_gap_image0").unwrap();
+    let off = distance(&gradient, wanted);
+    assert!(off < 1e-3, "{off}");
     let error = network.forward_to(&x, "relu6").unwrap_err().to_string();
     assert!(
         error.starts_with("vgg16_features has no tap `relu6`; there are: conv1_1, conv1_2"),

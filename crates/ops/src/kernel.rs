@@ -80,7 +80,6 @@ pub(crate) struct Kernel<T: 'static> {
     /// Computes a block of a weight's gradient. Safety: likewise for [`Correlation`].
     pub(crate) correlate: unsafe fn(&Correlation<T>),
     /// The instruction set, for loops that the compiler vectorizes.
-    /// The instruction set, for loops that the compiler vectorizes.
     pub(crate) level: Level,
 }
 
@@ -147,6 +146,15 @@ pub(crate) fn levels() -> &'static [Level] {
     })
 }
 
+/// The best of them, or what a test of this thread asks for.
+fn level() -> Level {
+    #[cfg(test)]
+    if let Some(level) = tests::FORCED.get() {
+        return level;
+    }
+    levels().last().copied().unwrap_or(Level::Portable)
+}
+
 /// Floats that the kernels compute with.
 pub(crate) trait Element: WithDType + Default {
     /// The thread's free buffers.
@@ -157,7 +165,7 @@ pub(crate) trait Element: WithDType + Default {
 
     /// The fastest kernel of this processor.
     fn kernel() -> Kernel<Self> {
-        Self::kernel_at(levels().last().copied().unwrap_or(Level::Portable))
+        Self::kernel_at(level())
     }
 }
 
@@ -189,4 +197,4 @@ impl Element for f64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

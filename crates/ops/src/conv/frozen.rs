@@ -53,9 +53,11 @@ pub(super) fn kept<V>(lock: &OnceLock<V>, make: impl FnOnce() -> V) -> &V {
 }
 
 /// A convolution with a frozen weight, as [`super::conv2d`] but faster for few images: reordering or transforming a large
-/// weight takes as long as convolving one image with it, and is done here once.
+/// weight takes as long as convolving one image with it, and is done here once, when first needed.
 ///
-/// It holds up to six times the weight's memory beside it. Gradients flow to the input alone.
+/// Memory beside the weight's own: as much again for a reordered weight, four times as much for one transformed by
+/// Winograd's method, and the same again once a gradient of the input has been asked for. Gradients flow to the input
+/// alone. Clones share all of it.
 #[derive(Debug, Clone)]
 pub struct FrozenConv2d {
     weight: Tensor,
@@ -98,6 +100,11 @@ impl FrozenConv2d {
         } else {
             composed::conv2d(x, w, b, &self.conv)
         }
+    }
+
+    /// The same with or without a rectifier behind it; both share what they keep.
+    pub fn relu(&self, relu: bool) -> Self {
+        Self { conv: self.conv.relu(relu), ..self.clone() }
     }
 
     /// The weight.

@@ -3,11 +3,14 @@
 use super::direct;
 use super::frozen::{Forms, kept};
 use super::geometry::Sizes;
+use super::winograd::Input;
 use super::{Algorithm, Conv2d, is_exact, scatter, weight, winograd};
-use crate::cpu::{by_dtype, contiguous, has_kernels, tensor, uninit, with_data, zip};
+use crate::cpu::{PARALLEL_FROM, by_dtype, contiguous, has_kernels, tensor, uninit, with_data};
 use crate::kernel::Element;
+use crate::scratch;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor};
+use rayon::prelude::*;
 use std::sync::Arc;
 
 /// Whether all are CPU tensors of one type that has kernels.
@@ -25,8 +28,9 @@ pub(super) fn conv2d(
     sizes: Sizes,
     forms: Option<Arc<Forms<f32>>>,
 ) -> Result<Tensor> {
-    let op =
-        Convolve { sizes, relu: conv.relu, transposed: false, algorithm: conv.algorithm, forms };
+    let algorithm = conv.algorithm;
+    let exact_values = x.track_op() && !w.track_op();
+    let op = Convolve { sizes, relu: conv.relu, transposed: false, algorithm, exact_values, forms };
     op.apply(x, w, b)
 }
 
@@ -38,7 +42,14 @@ pub(super) fn conv_transpose2d(
     sizes: Sizes,
     relu: bool,
 ) -> Result<Tensor> {
-    let op = Convolve { sizes, relu, transposed: true, algorithm: Algorithm::Fastest, forms: None };
+    let op = Convolve {
+        sizes,
+        relu,
+        transposed: true,
+        algorithm: Algorithm::Fastest,
+        exact_values: false,
+        forms: None,
+    };
     op.apply(x, w, b)
 }
 
@@ -47,6 +58,8 @@ struct Convolve {
     relu: bool,
     transposed: bool,
     algorithm: Algorithm,
+    /// Whether the values are to be the direct sums even though gradients may be computed faster, see [`Algorithm`].
+    exact_values: bool,
     /// Forms of the weight to use and to keep.
     forms: Option<Arc<Forms<f32>>>,
 }
@@ -57,11 +70,12 @@ fn shrink<T: Element>(op: &Convolve, x: &[T], w: &[T], b: Option<&[T]>, relu: bo
     let mut y = uninit(s.batch * s.outputs * s.output[0] * s.output[1]);
     let (own, old) = (Forms::default(), op.forms.as_deref().and_then(Forms::of));
     let forms = old.unwrap_or(&own);
-    let fast = winograd::Shape::forward(s)
-        .filter(|shape| op.may_be_fast::<T>() && shape.pays(old.is_some()));
+    let fast = winograd::Shape::forward(s).filter(|shape| {
+        op.may_be_fast::<T>() && !(op.exact_values && !op.transposed) && shape.pays(old.is_some())
+    });
     if let Some(shape) = fast {
         let filters = kept(&forms.filters, || winograd::transform(&shape, &kernel, w));
-        winograd::run(&shape, &kernel, x, filters, b, relu, &mut y);
+        winograd::run(&shape, &kernel, Input { x, mask: None }, filters, b, relu, &mut y);
     } else {
         let sliding = s.forward();
         let packed = kept(&forms.packed, || direct::pack(&sliding, &kernel, w));
@@ -70,36 +84,74 @@ fn shrink<T: Element>(op: &Convolve, x: &[T], w: &[T], b: Option<&[T]>, relu: bo
     y
 }
 
-/// From the smaller side to the larger.
-fn grow<T: Element>(op: &Convolve, x: &[T], w: &[T], b: Option<&[T]>, relu: bool) -> Vec<T> {
+/// From the smaller side to the larger. Where `mask` is not positive, `x` counts as zero.
+fn grow<T: Element>(
+    op: &Convolve,
+    x: &[T],
+    mask: Option<&[T]>,
+    w: &[T],
+    b: Option<&[T]>,
+    relu: bool,
+) -> Vec<T> {
     let (s, kernel) = (&op.sizes, T::kernel());
     let mut y = uninit(s.batch * s.channels * s.input[0] * s.input[1]);
     let (own, old) = (Forms::default(), op.forms.as_deref().and_then(Forms::of));
     let forms = old.unwrap_or(&own);
-    let fast = winograd::Shape::transposed(s)
-        .filter(|shape| op.may_be_fast::<T>() && shape.pays(old.is_some()));
-    if let Some(shape) = fast {
+    if let Some(shape) = op.grows_fast::<T>() {
         let filters = kept(&forms.transposed_filters, || winograd::transform(&shape, &kernel, w));
-        winograd::run(&shape, &kernel, x, filters, b, relu, &mut y);
-    } else if scatter::pays(s) {
-        scatter::run(s, &kernel, x, w, b, relu, &mut y);
-    } else if s.stride == [1; 2] {
+        winograd::run(&shape, &kernel, Input { x, mask }, filters, b, relu, &mut y);
+        return y;
+    }
+    masked(x, mask, |x| {
+        if scatter::pays(s) {
+            return scatter::run(s, &kernel, x, w, b, relu, &mut y);
+        }
         for sliding in s.transposed() {
-            let packed = kept(&forms.transposed_packed, || direct::pack(&sliding, &kernel, w));
+            // with a stride there are several, of which none is kept
+            let pack = || direct::pack(&sliding, &kernel, w);
+            let fresh;
+            let packed = if s.stride == [1; 2] {
+                kept(&forms.transposed_packed, pack)
+            } else {
+                fresh = pack();
+                &fresh
+            };
             direct::run(&sliding, &kernel, x, packed, b, relu, &mut y);
         }
-    } else {
-        for sliding in s.transposed() {
-            direct::run(&sliding, &kernel, x, &direct::pack(&sliding, &kernel, w), b, relu, &mut y);
-        }
-    }
+    });
     y
+}
+
+/// Calls `f` with a copy of `x` that is zero where `mask` is not positive; without a mask with `x` itself.
+fn masked<T: Element, R>(x: &[T], mask: Option<&[T]>, f: impl FnOnce(&[T]) -> R) -> R {
+    let Some(mask) = mask else { return f(x) };
+    scratch::with(x.len(), |copy: &mut [T]| {
+        let part = |((copy, x), mask): ((&mut [T], &[T]), &[T])| {
+            for ((o, &v), &m) in copy.iter_mut().zip(x).zip(mask) {
+                *o = if m <= T::zero() { T::zero() } else { v };
+            }
+        };
+        const PART: usize = PARALLEL_FROM / 2;
+        if x.len() < PARALLEL_FROM {
+            part(((copy, x), mask));
+        } else {
+            let parts = copy.par_chunks_mut(PART).zip(x.par_chunks(PART));
+            parts.zip(mask.par_chunks(PART)).for_each(part);
+        }
+        f(copy)
+    })
 }
 
 impl Convolve {
     /// Whether another method than the direct sum is allowed: in f32, unless forbidden.
     fn may_be_fast<T: Element>(&self) -> bool {
         T::DTYPE == DType::F32 && self.algorithm == Algorithm::Fastest && !is_exact()
+    }
+
+    /// Whether and how [`grow`] uses Winograd's method.
+    fn grows_fast<T: Element>(&self) -> Option<winograd::Shape> {
+        winograd::Shape::transposed(&self.sizes)
+            .filter(|shape| self.may_be_fast::<T>() && shape.pays(self.forms.is_some()))
     }
 
     fn apply(self, x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
@@ -125,8 +177,11 @@ impl Convolve {
     ) -> Result<CpuStorage> {
         let (x, w) = (contiguous::<T>(x.0, x.1)?, contiguous::<T>(w.0, w.1)?);
         let b = b.map(|b| contiguous::<T>(b.0, b.1)).transpose()?;
-        let run = if self.transposed { grow } else { shrink };
-        Ok(T::to_cpu_storage_owned(run(self, x, w, b, self.relu)))
+        Ok(T::to_cpu_storage_owned(if self.transposed {
+            grow(self, x, None, w, b, self.relu)
+        } else {
+            shrink(self, x, w, b, self.relu)
+        }))
     }
 
     /// Gradients to `x`, `w` and the bias, each where asked for.
@@ -138,48 +193,56 @@ impl Convolve {
         bias: bool,
     ) -> Result<Grads> {
         let [x, w] = args;
-        let s = &self.sizes;
-        let masked;
-        let grad = if self.relu {
-            let zero = T::zero();
-            let mask = |y: &[T]| {
-                with_data::<T, _>(grad, |g| Ok(zip(y, g, |y, g| if y <= zero { zero } else { g })))
-            };
-            masked = tensor(with_data::<T, _>(res, mask)?, res.shape())?;
-            &masked
-        } else {
-            grad
-        };
         with_data::<T, _>(grad, |g| {
-            let dx = if x.track_op() {
-                let run = if self.transposed { shrink } else { grow };
-                Some(tensor(
-                    with_data::<T, _>(w, |w| Ok(run(self, g, w, None, false)))?,
-                    x.shape(),
-                )?)
-            } else {
-                None
-            };
-            let dw = if w.track_op() {
-                let mut dw = uninit(w.elem_count());
-                with_data::<T, _>(x, |x| {
-                    let (large, small) = if self.transposed { (g, x) } else { (x, g) };
-                    weight::gradient(s, &T::kernel(), large, small, &mut dw);
-                    Ok(())
-                })?;
-                Some(tensor(dw, w.shape())?)
-            } else {
-                None
-            };
-            let db = if bias {
-                let (channels, size) =
-                    if self.transposed { (s.channels, s.input) } else { (s.outputs, s.output) };
-                Some(tensor(weight::bias(channels, size[0] * size[1], g), channels)?)
-            } else {
-                None
-            };
-            Ok((dx, dw, db))
+            if !self.relu {
+                return self.gradients(x, w, g, None, bias);
+            }
+            with_data::<T, _>(res, |y| {
+                // Winograd's method applies the rectifier's mask while it reads
+                let only_x = !w.track_op() && !bias && !self.transposed;
+                if only_x && self.grows_fast::<T>().is_some() {
+                    return self.gradients(x, w, g, Some(y), bias);
+                }
+                masked(g, Some(y), |g| self.gradients(x, w, g, None, bias))
+            })
         })
+    }
+
+    /// The same behind the rectifier; `mask` is for the gradient of `x` alone.
+    fn gradients<T: Element>(
+        &self,
+        x: &Tensor,
+        w: &Tensor,
+        g: &[T],
+        mask: Option<&[T]>,
+        bias: bool,
+    ) -> Result<Grads> {
+        let s = &self.sizes;
+        let for_x = |w: &[T]| {
+            Ok(if self.transposed {
+                shrink(self, g, w, None, false)
+            } else {
+                grow(self, g, mask, w, None, false)
+            })
+        };
+        let dx = match x.track_op() {
+            true => Some(tensor(with_data::<T, _>(w, for_x)?, x.shape())?),
+            false => None,
+        };
+        let for_w = |x: &[T]| {
+            let mut dw = uninit(w.elem_count());
+            let (large, small) = if self.transposed { (g, x) } else { (x, g) };
+            weight::gradient(s, &T::kernel(), large, small, &mut dw);
+            Ok(dw)
+        };
+        let dw = match w.track_op() {
+            true => Some(tensor(with_data::<T, _>(x, for_w)?, w.shape())?),
+            false => None,
+        };
+        let (channels, size) =
+            if self.transposed { (s.channels, s.input) } else { (s.outputs, s.output) };
+        let for_bias = || tensor(weight::bias(channels, size[0] * size[1], g), channels);
+        Ok((dx, dw, bias.then(for_bias).transpose()?))
     }
 }
 

@@ -187,11 +187,30 @@ struct Tiles {
     columns: usize,
 }
 
+/// What is convolved: `x`, or zero where `mask`, of the same shape, is not positive.
+#[derive(Clone, Copy)]
+pub(super) struct Input<'a, T> {
+    pub(super) x: &'a [T],
+    pub(super) mask: Option<&'a [T]>,
+}
+
+impl<T: Element> Input<'_, T> {
+    /// Copies what begins at `from`.
+    #[inline(always)]
+    fn copy(&self, from: usize, out: &mut [T]) {
+        let x = &self.x[from..][..out.len()];
+        let Some(mask) = self.mask else { return out.copy_from_slice(x) };
+        for ((o, &v), &m) in out.iter_mut().zip(x).zip(&mask[from..]) {
+            *o = if m <= T::zero() { T::zero() } else { v };
+        }
+    }
+}
+
 /// Computes `y`, plus the bias, rectified where asked for.
 pub(super) fn run<T: Element>(
     shape: &Shape,
     kernel: &Kernel<T>,
-    x: &[T],
+    x: Input<'_, T>,
     filters: &Filters<T>,
     bias: Option<&[T]>,
     relu: bool,
@@ -292,7 +311,7 @@ pub(super) fn run<T: Element>(
 /// `Bᵀ x B` for the tiles of one channel.
 struct InputChannel<'a, T> {
     shape: &'a Shape,
-    x: &'a [T],
+    x: Input<'a, T>,
     channel: usize,
     tiles: &'a Tiles,
     width: usize,
@@ -323,7 +342,7 @@ impl<T: Element> Vectorized for InputChannel<'_, T> {
         // the four columns of each tile by residue, for each of the six rows: 24 arrays over all tiles, a tile apart
         let (columns, rest) = buffer.split_at_mut(4 * PATCH * len);
         for (at, row) in tiles.rows.clone().enumerate() {
-            let image = &x[((row / down) * shape.channels + channel) * h * w..][..h * w];
+            let plane = ((row / down) * shape.channels + channel) * h * w;
             let top = (row % down * TILE) as isize - shape.padding[0] as isize;
             let mut line = [0isize; PATCH];
             for (i, line) in line.iter_mut().enumerate() {
@@ -344,7 +363,7 @@ impl<T: Element> Vectorized for InputChannel<'_, T> {
                     for (i, patch) in patch.iter_mut().enumerate() {
                         if inside[i] {
                             let source = line[i] as usize * w + (start + low as isize) as usize;
-                            patch[low..high].copy_from_slice(&image[source..source + high - low]);
+                            x.copy(plane + source, &mut patch[low..high]);
                         }
                     }
                 }

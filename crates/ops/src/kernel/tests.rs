@@ -1,4 +1,19 @@
 use super::*;
+use std::cell::Cell;
+
+thread_local! {
+    pub(super) static FORCED: Cell<Option<Level>> = const { Cell::new(None) };
+}
+
+/// Calls `f` once for each instruction set of this processor, with kernels of that one on this thread.
+pub(crate) fn at_each_level<E>(f: impl Fn(Level) -> Result<(), E>) -> Result<(), E> {
+    let result = levels().iter().try_for_each(|&level| {
+        FORCED.set(Some(level));
+        f(level)
+    });
+    FORCED.set(None);
+    result
+}
 
 fn values(n: usize, seed: f64) -> Vec<f64> {
     (0..n).map(|i| ((i as f64 + seed) * 12.9898).sin()).collect()

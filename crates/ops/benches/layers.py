@@ -1,11 +1,9 @@
 #!/usr/bin/env python3
 """Times each layer of `benches/layers/shapes.rs` with this crate and with PyTorch (eager, CPU), in turns.
 
-Set up once, outside the repository (PyTorch's default wheels bring CUDA along; `--index-url` can name a lean index):
+Run it with a Python that has PyTorch, such as the one that `crates/models/benches/networks.py` sets up:
 
-    python3 -m venv ~/peer && ~/peer/bin/pip install torch
-    cargo build --release -p sconce-ops --example layer_times
-    ~/peer/bin/python crates/ops/benches/peer.py --threads 2 --rounds 5 vgg16
+    ~/.cache/sconce/pytorch/bin/python crates/ops/benches/layers.py --threads 2 --rounds 5 vgg16
 
 Each round runs this crate and then PyTorch on each layer; the ratio is that of the medians over all rounds, of the time
 on the clock and of processor time (the latter tells more when the machine is busy; with several threads it counts
@@ -34,7 +32,9 @@ import torch  # noqa: E402  (after the number of threads is set)
 torch.set_num_threads(args.threads)
 here = pathlib.Path(__file__).resolve().parent
 root = here.parents[2]
-binary = root / "target" / "release" / "examples" / "layer_times"
+build = ["cargo", "build", "--release", "-p", "sconce-ops", "--bench", "layers", "--message-format=json"]
+built = subprocess.run(build, stdout=subprocess.PIPE, check=True, text=True, cwd=root).stdout
+binary = next(m["executable"] for m in map(json.loads, built.splitlines()) if m.get("executable"))
 PASSES = ["forward", "input", "weight"]
 
 

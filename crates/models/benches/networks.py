@@ -1,0 +1,273 @@
+#!/usr/bin/env python3
+"""The studies' networks in Sconce beside PyTorch (eager, CPU), step by step in turn in one run.
+
+    python3 crates/models/benches/networks.py [--threads 2 1] [--steps 15] [--only PART] [--markdown]
+
+The first run makes a virtual environment outside the repository (--venv, by default ~/.cache/sconce/pytorch) and
+installs PyTorch with pip; pip's own settings (PIP_INDEX_URL, …) can name a leaner index than the default, whose wheels
+bring CUDA along. Where it cannot be made, the script says why.
+
+For each case and number of threads it prints both medians, the median of the ratios ours/PyTorch of neighbouring steps,
+and our share of the machine's arithmetic peak: the multiplications and additions of the definition over our time, over
+what multiply-adds in registers reach on as many threads (measured in the same run). Winograd's method does down to a
+quarter of the definition's multiplications, so that a share may pass 100 %. With --memory: the resident memory before
+and at most in the first two steps of a fresh process.
+"""
+import argparse, json, os, pathlib, statistics, subprocess, sys, time
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+CASES = ["vgg16-forward-1", "vgg16-forward-8", "vgg16-gradient-1", "squeezenet-forward-1", "squeezenet-forward-16",
+         "squeezenet-gradient-1", "squeezenet-gradient-16", "dann", "dcgan-32", "dcgan-64"]
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("--threads", nargs="*", type=int, default=[2, 1])
+parser.add_argument("--steps", type=int, default=15)
+parser.add_argument("--only", default="", help="part of the cases' names")
+parser.add_argument("--markdown", action="store_true", help="print a table for a page")
+parser.add_argument("--memory", action="store_true", help="measure memory, not time")
+parser.add_argument("--venv", type=pathlib.Path, default=pathlib.Path.home() / ".cache/sconce/pytorch")
+parser.add_argument("--memory-of", help=argparse.SUPPRESS)
+options = parser.parse_args()
+
+try:
+    import torch
+except ImportError:
+    python = options.venv / "bin" / "python"
+    if pathlib.Path(sys.prefix).resolve() == options.venv.resolve():
+        sys.exit(f"{options.venv} has no PyTorch: remove it, and it is made anew")
+    if not python.exists():
+        print(f"installing PyTorch into {options.venv}", file=sys.stderr)
+        subprocess.run([sys.executable, "-m", "venv", options.venv], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "torch"], check=True)
+    os.execv(python, [str(python), __file__, *sys.argv[1:]])
+
+from torch import nn  # noqa: E402
+
+F = nn.functional
+
+
+class Fire(nn.Module):
+    def __init__(self, inputs, squeezed, expanded):
+        super().__init__()
+        self.squeeze = nn.Conv2d(inputs, squeezed, 1)
+        self.one = nn.Conv2d(squeezed, expanded, 1)
+        self.three = nn.Conv2d(squeezed, expanded, 3, padding=1)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x):
+        x = self.relu(self.squeeze(x))
+        return torch.cat([self.relu(self.one(x)), self.relu(self.three(x))], 1)
+
+
+def vgg16():
+    """torchvision's vgg16."""
+    layers, inputs = [], 3
+    for outputs, count in [(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)]:
+        for _ in range(count):
+            layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(inplace=True)]
+            inputs = outputs
+        layers.append(nn.MaxPool2d(2, 2))
+    relu, drop = lambda: nn.ReLU(inplace=True), nn.Dropout
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(7), nn.Flatten(), nn.Linear(512 * 49, 4096), relu(), drop(),
+                         nn.Linear(4096, 4096), relu(), drop(), nn.Linear(4096, 1000))
+
+
+def squeezenet():
+    """torchvision's squeezenet1_1."""
+    pool, relu = lambda: nn.MaxPool2d(3, 2, ceil_mode=True), lambda: nn.ReLU(inplace=True)
+    return nn.Sequential(
+        nn.Conv2d(3, 64, 3, 2), relu(), pool(), Fire(64, 16, 64), Fire(128, 16, 64), pool(), Fire(128, 32, 128),
+        Fire(256, 32, 128), pool(), Fire(256, 48, 192), Fire(384, 48, 192), Fire(384, 64, 256), Fire(512, 64, 256),
+        nn.Dropout(), nn.Conv2d(512, 1000, 1), relu(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+def pretrained(make, what, batch):
+    model = make().eval().requires_grad_(False)
+    x = torch.randn(batch, 3, 224, 224)
+    count = 0
+
+    def counted(module, _, y):
+        nonlocal count
+        weight = module.weight
+        count += 2 * y.numel() * weight[0].numel()
+    hooks = [m.register_forward_hook(counted) for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+    with torch.no_grad():
+        model(x[:1])
+    for hook in hooks:
+        hook.remove()
+    flops = count * batch * (1 if what == "forward" else 2)
+
+    def forward():
+        with torch.inference_mode():
+            model(x)
+
+    def gradient():
+        image = x.detach().requires_grad_(True)
+        model(image).sum().backward()
+    return (forward if what == "forward" else gradient), flops
+
+
+class Reversal(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, strength):
+        ctx.strength = strength
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return -ctx.strength * grad, None
+
+
+def dann():
+    features = nn.Sequential(nn.Conv2d(3, 32, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+                             nn.Conv2d(32, 48, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten())
+    label = nn.Sequential(nn.Linear(2352, 100), nn.ReLU(), nn.Linear(100, 100), nn.ReLU(), nn.Linear(100, 10))
+    domain = nn.Sequential(nn.Linear(2352, 100), nn.ReLU(), nn.Linear(100, 1))
+    o = torch.optim.SGD([*features.parameters(), *label.parameters(), *domain.parameters()], .01, momentum=.9)
+    source, target = torch.randn(64, 3, 28, 28), torch.randn(64, 3, 28, 28)
+    y, d = torch.randint(10, (64,)), torch.cat([torch.zeros(64), torch.ones(64)])
+
+    def step():
+        o.zero_grad()
+        f = features(torch.cat([source, target]))
+        loss = F.cross_entropy(label(f[:64]), y)
+        loss = loss + F.binary_cross_entropy_with_logits(domain(Reversal.apply(f, .5)).squeeze(1), d)
+        loss.backward()
+        o.step()
+        return loss.item()
+    conv1, conv2 = (2 * 128 * 784 * 32 * 75, 2 * 128 * 196 * 48 * 800)
+    heads = 2 * (64 * (2352 * 100 + 100 * 100 + 1000) + 128 * (2352 * 100 + 100))
+    return step, 2 * conv1 + 3 * (conv2 + heads)
+
+
+def dcgan(n):
+    up = lambda i, o, s, p: [nn.ConvTranspose2d(i, o, 4, s, p, bias=False), nn.BatchNorm2d(o), nn.ReLU(True)]
+    g = nn.Sequential(*up(100, 4 * n, 1, 0), *up(4 * n, 2 * n, 2, 1), *up(2 * n, n, 2, 1),
+                      nn.ConvTranspose2d(n, 1, 4, 2, 1, bias=False), nn.Tanh())
+    down = lambda i, o: [nn.Conv2d(i, o, 4, 2, 1, bias=False), nn.BatchNorm2d(o), nn.LeakyReLU(.2, True)]
+    d = nn.Sequential(nn.Conv2d(1, n, 4, 2, 1, bias=False), nn.LeakyReLU(.2, True), *down(n, 2 * n),
+                      *down(2 * n, 4 * n), nn.Conv2d(4 * n, 1, 4, 1, 0, bias=False))
+    og, od = (torch.optim.Adam(m.parameters(), 2e-4, betas=(.5, .999)) for m in (g, d))
+    real, noise = torch.randn(128, 1, 32, 32).tanh(), torch.randn(128, 100, 1, 1)
+    ones, zeros = torch.ones(128), torch.zeros(128)
+    bce = F.binary_cross_entropy_with_logits
+
+    def step():
+        fake = g(noise)
+        od.zero_grad()
+        loss = bce(d(real).flatten(), ones) + bce(d(fake.detach()).flatten(), zeros)
+        loss.backward()
+        od.step()
+        og.zero_grad()
+        # as careful PyTorch code does: no gradients to the discriminator's weights here
+        for p in d.parameters():
+            p.requires_grad_(False)
+        loss = bce(d(fake).flatten(), ones)
+        loss.backward()
+        for p in d.parameters():
+            p.requires_grad_(True)
+        og.step()
+        return loss.item()
+    of_g = [100 * 4 * n * 16, 4 * n * 2 * n * 16 * 16, 2 * n * n * 16 * 64, n * 16 * 256]
+    of_d = [n * 16 * 256, n * 2 * n * 16 * 64, 2 * n * 4 * n * 16 * 16, 4 * n * 16]
+    # generator: forward, weights, inputs but the first's; discriminator: real and fake forward, weights, inputs but the
+    # images'; then forward and inputs for the generator
+    total = 3 * sum(of_g) - of_g[0] + 2 * (3 * sum(of_d) - of_d[0]) + 2 * sum(of_d)
+    return step, 2 * 128 * total
+
+
+def make(case):
+    """The step, and the multiplications and additions of its convolutions and matrix products."""
+    name, *rest = case.split("-")
+    if name == "dann":
+        return dann()
+    if name == "dcgan":
+        return dcgan(int(rest[0]))
+    return pretrained({"vgg16": vgg16, "squeezenet": squeezenet}[name], rest[0], int(rest[1]))
+
+
+def binary():
+    out = subprocess.run(["cargo", "build", "--release", "--bench", "networks", "-p", "sconce-models",
+                          "--message-format=json"], stdout=subprocess.PIPE, check=True, text=True, cwd=ROOT).stdout
+    for line in map(json.loads, out.splitlines()):
+        if line.get("executable") and line["target"]["name"] == "networks":
+            return line["executable"]
+    sys.exit("cargo built no bench `networks`")
+
+
+def status(field):
+    text = pathlib.Path("/proc/self/status").read_text()
+    return int(next(line.split()[1] for line in text.splitlines() if line.startswith(field + ":"))) * 1024
+
+
+def memory_of(case):
+    """Prints the resident bytes before the first step, and at most in two."""
+    torch.set_num_threads(options.threads[0])
+    step, _ = make(case)
+    pathlib.Path("/proc/self/clear_refs").write_text("5")
+    before = status("VmRSS")
+    step()
+    step()
+    print(before, status("VmHWM"))
+
+
+def memory(program, threads):
+    for case in (c for c in CASES if options.only in c):
+        run = lambda *command: subprocess.run(command, check=True, capture_output=True, text=True, env={
+            **os.environ, "RAYON_NUM_THREADS": str(threads)}).stdout.split()
+        ours = run(program, "--memory", case)
+        theirs = run(sys.executable, __file__, "--threads", str(threads), "--memory-of", case)
+        (a0, a1), (b0, b1) = ([int(n) / 2**20 for n in pair] for pair in (ours, theirs))
+        print(f"{case:24} MiB before and at most: ours {a0:.0f}, {a1:.0f} (+{a1 - a0:.0f}); "
+              f"PyTorch {b0:.0f}, {b1:.0f} (+{b1 - b0:.0f})", flush=True)
+
+
+def main():
+    program = binary()
+    if options.memory:
+        return memory(program, options.threads[0])
+    for threads in options.threads:
+        torch.set_num_threads(threads)
+        server = subprocess.Popen([program, "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                  env={**os.environ, "RAYON_NUM_THREADS": str(threads)})
+
+        def ask(line):
+            # whoever ran last may still spin
+            time.sleep(.005)
+            server.stdin.write(line + "\n")
+            server.stdin.flush()
+            return float(server.stdout.readline())
+        peak = ask("peak")
+        print(f"{threads} threads: {torch.__version__=!s}, peak {peak / 1e9:.0f} GFLOP/s", flush=True)
+        if options.markdown:
+            print("| | Sconce, ms | PyTorch, ms | ratio | of peak |\n|---|---|---|---|---|")
+        for case in (c for c in CASES if options.only in c):
+            step, flops = make(case)
+
+            def one():
+                mine = ask(case)
+                time.sleep(.005)
+                start = time.perf_counter()
+                step()
+                return mine, time.perf_counter() - start
+            for _ in range(2):
+                one()
+            pairs = [one() for _ in range(options.steps)]
+            a, b = (statistics.median(p[i] for p in pairs) for i in (0, 1))
+            ratio = statistics.median(p[0] / p[1] for p in pairs)
+            best = min(p[0] for p in pairs) / min(p[1] for p in pairs)
+            share = flops / a / peak
+            if options.markdown:
+                line = f"| {case} | {a * 1e3:.1f} | {b * 1e3:.1f} | **{ratio:.2f}** | {share:.0%} |"
+            else:
+                line = (f"{case:24} ours {a * 1e3:7.1f} ms, PyTorch {b * 1e3:7.1f} ms, ratio {ratio:.2f} "
+                        f"(best of each {best:.2f}), {flops / a / 1e9:.0f} GFLOP/s = {share:.0%} of peak")
+            print(line, flush=True)
+        server.stdin.close()
+        server.wait()
+
+
+if options.memory_of:
+    memory_of(options.memory_of)
+else:
+    main()
