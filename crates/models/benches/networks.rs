@@ -1,8 +1,8 @@
 //! The studies' networks at work: one image or batch forwards, its gradient, or one step of training.
 //!
 //! `networks.py` runs this with `--serve` beside PyTorch: each line of its input names a [case](CASES), each line of its
-//! output is the seconds that it took once. `--memory CASE` prints bytes: before its first run, and at most in it.
-//! Alone it prints medians of all cases; `RAYON_NUM_THREADS` sets the threads.
+//! output is the seconds that it took once, on the clock and of processor time. `--memory CASE` prints bytes: before its first run, and at most in it.
+//! Alone it prints medians of all cases, or of those with its argument in their names; `RAYON_NUM_THREADS` sets the threads.
 
 use std::hint::black_box;
 use std::io::{BufRead, Write};
@@ -99,10 +99,24 @@ fn make(case: &str) -> Result<Step> {
     }
 }
 
-fn timed(step: &mut Step) -> Result<f64> {
-    let start = Instant::now();
+/// Seconds on the clock, and of all threads on a processor.
+fn timed(step: &mut Step) -> Result<[f64; 2]> {
+    let (start, used) = (Instant::now(), processor_time()?);
     step().map_err(Error::other)?;
-    Ok(start.elapsed().as_secs_f64())
+    let took = start.elapsed().as_secs_f64();
+    Ok([took, processor_time()? - used])
+}
+
+/// Seconds that this process has used; 0 where the system does not tell.
+fn processor_time() -> Result<f64> {
+    let mut nanoseconds = 0.0;
+    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return Ok(0.0) };
+    for task in tasks {
+        let path = task.map_err(Error::other)?.path().join("schedstat");
+        let line = std::fs::read_to_string(path).unwrap_or_default();
+        nanoseconds += line.split(' ').next().and_then(|n| n.parse::<f64>().ok()).unwrap_or(0.0);
+    }
+    Ok(nanoseconds * 1e-9)
 }
 
 /// Single-precision operations a second of all threads together, of multiply-adds in registers: the peak.
@@ -170,14 +184,15 @@ fn serve() -> Result<()> {
     for case in std::io::stdin().lock().lines() {
         let case = case.map_err(Error::other)?;
         if case == "peak" {
-            println!("{}", peak());
+            println!("{} 0", peak());
         } else {
             let mut kept = current.take().filter(|(known, _)| *known == case);
             let (_, step) = match &mut kept {
                 Some(kept) => kept,
                 None => kept.insert((case.clone(), make(&case)?)),
             };
-            println!("{}", timed(step)?);
+            let [seconds, processor] = timed(step)?;
+            println!("{seconds} {processor}");
             current = kept;
         }
         std::io::stdout().flush().map_err(Error::other)?;
@@ -204,14 +219,19 @@ fn memory(case: &str) -> Result<()> {
     Ok(())
 }
 
-fn alone() -> Result<()> {
+/// All cases with `part` in their names.
+fn alone(part: &str) -> Result<()> {
     println!("peak {:.0} GFLOP/s", peak() * 1e-9);
-    for case in CASES {
+    // cargo adds a flag of its own
+    for case in CASES.iter().filter(|case| part.starts_with('-') || case.contains(part)) {
         let mut step = make(case)?;
         timed(&mut step)?;
-        let mut seconds = (0..10).map(|_| timed(&mut step)).collect::<Result<Vec<_>>>()?;
-        seconds.sort_by(f64::total_cmp);
-        println!("{case:24} {:8.1} ms", seconds[5] * 1e3);
+        let mut took = (0..10).map(|_| timed(&mut step)).collect::<Result<Vec<_>>>()?;
+        let mut median = |i: usize| {
+            took.sort_by(|a, b| a[i].total_cmp(&b[i]));
+            took[5][i] * 1e3
+        };
+        println!("{case:24} {:8.1} ms, processors {:8.1} ms", median(0), median(1));
     }
     Ok(())
 }
@@ -222,7 +242,7 @@ fn main() -> ExitCode {
     let done = match arguments.as_slice() {
         ["--serve"] => serve(),
         ["--memory", case] => memory(case),
-        _ => alone(),
+        parts => alone(parts.first().copied().unwrap_or_default()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
