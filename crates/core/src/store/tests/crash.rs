@@ -67,6 +67,10 @@ fn killed_at_any_moment_nothing_is_half_written() {
         let mut one = child("crash::child_that_commits", store.root(), &(round * 100).to_string());
         wait_for(&mut one, "ready");
         std::thread::sleep(Duration::from_millis(round * 37 % 41));
+        // However slow the machine: one of them gets so far as to finish a cell.
+        while round == 19 && store.keys().unwrap().is_empty() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         one.kill().unwrap();
         one.wait().unwrap();
         assert_whole(&store);
@@ -79,7 +83,6 @@ fn killed_at_any_moment_nothing_is_half_written() {
             assert!(content(number).contains(&(name, text)));
         }
     }
-    assert!(!store.keys().unwrap().is_empty());
     // What the killed ones left in scratch goes when the store is opened next.
     let again = Store::open(store.root()).unwrap();
     assert_eq!(again.usage().unwrap().scratch, Count::default());
