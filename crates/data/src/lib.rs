@@ -1,6 +1,6 @@
 //! What flows along edges and where it comes from.
 //!
-//! Sources: [`fetch`], [`embedded`], [`archive`]; readers: [`image_folder`], [`idx`]; and what is
+//! Sources: [`fetch`], [`embedded`], [`archive`]; readers: [`image_folder`], [`idx`], [`npz`]; and what is
 //! done to sets of examples: [`duplicates`], [`split`]. The kinds of stages are in [`stages`].
 //!
 //! The artifacts: [`ImageSet`], [`Features`], [`Weights`], [`Table`], [`Figure`], [`Metrics`].
@@ -19,6 +19,7 @@ pub mod image;
 pub mod image_folder;
 pub mod image_set;
 pub mod metrics;
+pub mod npz;
 mod place;
 pub mod preprocess;
 pub mod resize;

@@ -11,6 +11,7 @@ pub mod error;
 pub mod font;
 pub mod frame;
 pub mod grid;
+pub mod heat;
 pub mod panels;
 pub mod plot;
 pub mod raster;

@@ -1,7 +1,17 @@
 //! Explaining and fooling networks: the saliency family, how good a map is, adversarial images, class visualisation.
 
+// Explanation maps, and how good they are.
+pub mod concentration;
+pub mod deletion;
+pub mod localise;
+pub mod maps;
 pub mod model;
+pub mod mosaic;
+pub mod randomise;
+pub mod rank;
 pub mod stages;
+#[cfg(test)]
+mod testing;
 
-pub use model::{Model, Objective};
+pub use model::{Model, Objective, Of, softmax};
 pub use stages::KINDS;

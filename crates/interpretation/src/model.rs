@@ -1,9 +1,11 @@
 //! A classifier that is to be explained or fooled.
 
 use candle_core::{D, DType, Device, Tensor, Var};
+use schemars::JsonSchema;
 use sconce_core::{Error, Result};
 use sconce_data::{Image, ImageSet, Preprocessing, Weights};
 use sconce_models::{Network, Pass, Rectifier};
+use serde::{Deserialize, Serialize};
 
 /// A network with its classes and the way from pixels to its input.
 ///
@@ -25,6 +27,17 @@ pub enum Objective {
     Logit(Vec<u32>),
     /// Minus the cross-entropy of a class: its log-probability.
     LogProbability(Vec<u32>),
+}
+
+/// Which class of an image is meant.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Of {
+    /// The one that the network finds likeliest.
+    #[default]
+    Predicted,
+    /// The image's own.
+    True,
 }
 
 impl Model {
@@ -90,6 +103,27 @@ impl Model {
     /// The name of a class, or its number where names are unknown.
     pub fn class_name(&self, class: u32) -> String {
         self.classes.get(class as usize).cloned().unwrap_or_else(|| class.to_string())
+    }
+
+    /// The network's classes of the images at `places`: those of the same names, or of the same numbers where the
+    /// network's names are unknown.
+    ///
+    /// # Errors
+    /// When the images have no classes, or the network knows no class of that name.
+    pub fn true_classes(&self, images: &ImageSet, places: &[usize]) -> Result<Vec<u32>> {
+        let examples = images.examples();
+        let labels = examples.labels_of(places)?;
+        if self.classes.is_empty() || self.classes == examples.classes {
+            return Ok(labels);
+        }
+        let class = |label: u32| {
+            let name = examples.classes.get(label as usize).map_or("", String::as_str);
+            let found = self.classes.iter().position(|known| known == name);
+            found.map(|class| class as u32).ok_or_else(|| {
+                Error::message(format!("the network knows no class `{name}` of the images"))
+            })
+        };
+        labels.into_iter().map(class).collect()
     }
 
     /// Where the tensors are.
@@ -233,3 +267,6 @@ pub fn log_softmax(logits: &Tensor) -> candle_core::Result<Tensor> {
     let shifted = logits.broadcast_sub(&logits.detach().max_keepdim(D::Minus1)?)?;
     shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(D::Minus1)?.log()?)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! What a sequential network is made of, before there are weights.
 
+use candle_core::Tensor;
 use sconce_core::{Error, Result};
 use sconce_ops::conv::Conv2d;
 use sconce_ops::pool::Pool2d;
@@ -106,6 +107,22 @@ impl Architecture {
             }
         }
         parameters
+    }
+
+    /// All parameters with their tensors, which may go by other libraries' names and have another number of classes.
+    ///
+    /// # Errors
+    /// When a tensor is missing or has another shape.
+    pub fn named(&self, tensors: &Tensors) -> Result<Vec<(Parameter, Tensor)>> {
+        let same = self.clone().with_classes_of(tensors);
+        let mut named = Vec::new();
+        for (parameter, needed) in
+            same.parameters().into_iter().zip(same.steps.iter().flat_map(|step| step.op.tensors()))
+        {
+            let names: Vec<_> = needed.names.iter().map(String::as_str).collect();
+            named.push((parameter, tensors.get(&names, &needed.shape)?));
+        }
+        Ok(named)
     }
 
     /// The name of the first convolution's weights, the ones that see the image.

@@ -5,6 +5,7 @@ mod duplicates;
 mod fetch;
 mod image_folder;
 mod mnist;
+mod numpy_images;
 mod resplit;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ pub use duplicates::Duplicates;
 pub use fetch::{ByteSize, Fetch};
 pub use image_folder::ImageFolder;
 pub use mnist::Mnist;
+pub use numpy_images::NumpyImages;
 pub use resplit::Resplit;
 pub use weights::ReadWeights;
 
@@ -25,6 +27,7 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<Fetch>(),
     Kind::of::<ImageFolder>(),
     Kind::of::<Mnist>(),
+    Kind::of::<NumpyImages>(),
     Kind::of::<ReadWeights>(),
     Kind::of::<Duplicates>(),
     Kind::of::<Deduplicate>(),

@@ -9,6 +9,7 @@ use crate::features::Features;
 use crate::image::{Color, Image};
 use crate::image_set::ImageSet;
 use crate::metrics::Metrics;
+use crate::npz::tests::{npy, npz};
 use crate::preprocess::Channels;
 use crate::table::Table;
 use crate::weights::Weights;
@@ -381,6 +382,15 @@ fn results_are_pinned_to_versions() {
     let mnist = Mnist { files: Inputs::new(["files"]) };
     let ran = run(&mnist, &[("files", digits.files("files"))]).unwrap();
     pin("mnist", Mnist::VERSION, &ran, &["images"]);
+    let place = tempfile::tempdir().unwrap();
+    let samples: Vec<u8> = (0..2 * 3 * 4).collect();
+    npz(
+        place.path(),
+        &[("X", npy("|u1", "(2, 3, 4)", &samples)), ("y", npy("|u1", "(2,)", &[1, 0]))],
+    );
+    let read: NumpyImages = stage(json!({ "file": "file" }));
+    let ran = run(&read, &[("file", Files::from_folder(place.path()).unwrap())]).unwrap();
+    pin("numpy-images", NumpyImages::VERSION, &ran, &["images"]);
 
     let squeezenet = fetched(SQUEEZENET, "embedded:squeezenet1_1.safetensors");
     let read: ReadWeights = stage(json!({ "file": "file" }));
@@ -423,6 +433,7 @@ fn results_are_pinned_to_versions() {
     insta::assert_snapshot!(pins, @r"
     fetch@1 files e8e7beb5416f
     mnist@1 images cee913656302
+    numpy-images@1 images 000000000000
     weights@1 weights 43952837000c
     image-folder@1 images d29df4f6dff6
     duplicates@1 table 47c03d44658d

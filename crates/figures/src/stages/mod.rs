@@ -6,6 +6,7 @@ mod activation_grid;
 mod animation;
 mod confusion_matrix;
 mod image_grid;
+mod map_grid;
 mod names;
 mod pictures;
 mod plot;
@@ -26,6 +27,7 @@ pub use activation_grid::ActivationGrid;
 pub use animation::Animation;
 pub use confusion_matrix::ConfusionMatrix;
 pub use image_grid::ImageGrid;
+pub use map_grid::MapGrid;
 pub use names::{Many, Names};
 pub use plot::Plot;
 pub use report::Report;
@@ -39,6 +41,7 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<Animation>(),
     Kind::of::<ConfusionMatrix>(),
     Kind::of::<ImageGrid>(),
+    Kind::of::<MapGrid>(),
     Kind::of::<Plot>(),
     Kind::of::<Report>(),
     Kind::of::<SampleSheet>(),

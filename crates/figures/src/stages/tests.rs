@@ -394,14 +394,89 @@ fn report_is_one_page() {
     );
 }
 
+/// Maps of two methods, one of them with signs, of three photographs.
+fn map_cell(shape: Vec<usize>) -> Cell {
+    let set = images(64, 3);
+    let plane: usize = shape.iter().product();
+    let maps = |signed: bool| {
+        let value = |i: usize| {
+            let (x, y) = ((i % 64) as f32, (i % plane / 64) as f32);
+            let wave = (x * 0.15 + (i / plane) as f32).sin() * (y * 0.11).cos();
+            if signed { wave } else { wave.abs() }
+        };
+        let values = (0..3 * plane).map(value).collect();
+        Features::new(set.examples().clone(), shape.clone(), values).unwrap()
+    };
+    let mut said = Table::new(vec![
+        Column::text("image"),
+        Column::text("class"),
+        Column::number("probability"),
+    ]);
+    let mut boxes = Table::new(
+        [
+            vec![Column::text("image")],
+            ["left", "top", "width", "height"].map(Column::integer).to_vec(),
+        ]
+        .concat(),
+    );
+    for id in &set.examples().ids {
+        said.push(vec![json!(id), json!("Egyptian cat"), json!(0.723)]).unwrap();
+        boxes.push(vec![json!(id), json!(8), json!(20), json!(30), json!(25)]).unwrap();
+    }
+    Cell::new(json!({
+        "maps": "maps", "images": "images", "predictions": "said", "boxes": "boxes", "title": "Maps",
+        "caption": "SqueezeNet 1.1.", "overlay": "grad-cam",
+    }))
+    .with("maps", "maps", json!({ "method": "grad-cam" }), &maps(false))
+    .with("maps", "maps", json!({ "method": "integrated-gradients" }), &maps(true))
+    .with("maps", "random", json!({ "method": "grad-cam", "through": "fire9" }), &maps(false))
+    .with("maps", "random", json!({ "method": "integrated-gradients", "through": "fire9" }), &maps(true))
+    .with("images", "prepared", json!({}), &set)
+    .with("said", "maps", json!({}), &said)
+    .with("boxes", "boxes", json!({}), &boxes)
+}
+
+#[test]
+fn map_grid_goes_across_or_down() {
+    let mut cell = map_cell(vec![1, 64, 64]);
+    let size = |cell: &Cell| {
+        raster::decode(&cell.figure("map-grid").files["maps.png"]).unwrap().dimensions()
+    };
+    let (wide, _) = size(&cell);
+    cell.parameters["rows"] = json!("method");
+    cell.parameters["heads"] = json!(["trained", "through fire9"]);
+    let (narrow, _) = size(&cell);
+    assert!(narrow < wide, "{narrow} {wide}");
+    cell.parameters["rows"] = json!("through");
+    assert_eq!(cell.error("map-grid"), "parameter `rows`: `maps` has no axis `through`");
+    cell.parameters["rows"] = json!(null);
+    assert!(cell.error("map-grid").starts_with(
+        "parameter `heads`: expected a name for each of 4 columns (grad-cam, integrated-gradients, grad-cam, fire9"
+    ));
+    let wrong = map_cell(vec![4, 32, 32]).error("map-grid");
+    assert_eq!(wrong, "input `maps`: expected maps of shape 1 × height × width, found [4, 32, 32]");
+}
+
+#[test]
+fn map_grid_shows_chosen_cases() {
+    let mut cases = Table::new(["image", "group", "label"].map(Column::text).to_vec());
+    for (id, group) in [("train/c2/2.png", "consistent"), ("train/c0/0.png", "inconsistent")] {
+        cases.push(vec![json!(id), json!(group), json!("cat, seen as dog (70 %)")]).unwrap();
+    }
+    let mut cell = map_cell(vec![1, 64, 64]).with("cases", "cases", json!({}), &cases);
+    cell.parameters["cases"] = json!("cases");
+    cell.figure("map-grid");
+}
+
 /// The same parameters and inputs give the same bytes; what gives others needs a new version.
 #[test]
 fn results_are_pinned_to_versions() {
-    let cells: [(&str, Cell); 9] = [
+    let cells: [(&str, Cell); 10] = [
         ("activation-grid", activation_cell(vec![16, 13, 13])),
         ("animation", animation_cell()),
         ("confusion-matrix", confusion_cell()),
         ("image-grid", grid_cell()),
+        ("map-grid", map_cell(vec![1, 64, 64])),
         ("plot", curve_cell()),
         ("report", report_cell()),
         ("sample-sheet", sheet_cell()),
