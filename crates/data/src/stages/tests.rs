@@ -433,7 +433,7 @@ fn results_are_pinned_to_versions() {
     insta::assert_snapshot!(pins, @r"
     fetch@1 files e8e7beb5416f
     mnist@1 images cee913656302
-    numpy-images@1 images 000000000000
+    numpy-images@1 images 501d99196b33
     weights@1 weights 43952837000c
     image-folder@1 images d29df4f6dff6
     duplicates@1 table 47c03d44658d
