@@ -314,7 +314,9 @@ impl Shown<'_> {
                 let message = format!("`{}` has no axis `{axis}`", set.stage);
                 return Err(Error::parameter("rows", message));
             };
-            let (label, head) = (Plain(value).to_string(), head(set, Some(axis)));
+            // Lines break at spaces.
+            let label = Plain(value).to_string().replace('-', " ");
+            let head = head(set, Some(axis));
             let column = heads.iter().position(|known| *known == head).unwrap_or_else(|| {
                 heads.push(head);
                 heads.len() - 1
