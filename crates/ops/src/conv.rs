@@ -24,12 +24,8 @@ pub use transpose::{ConvTranspose2d, conv_transpose2d};
 /// How to compute a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Algorithm {
-    /// Whatever is fastest; where that is Winograd's method, results differ from the direct sum by some 1e-5 of the
-    /// largest value.
-    ///
-    /// Values are direct sums where a gradient goes to the input and none to the weight, as in the study of a network:
-    /// rectifiers and maxima behind switch within the rounding error, and each switch is a jump in that gradient. The
-    /// gradient itself, linear in what it gets, is still computed in the fastest way.
+    /// Whatever is fastest; where that is Winograd's method, sums are rounded otherwise than in the direct sum, but by no
+    /// more: both differ from the exact sum by some 1e-6 of the largest value.
     #[default]
     Fastest,
     /// The sum as it is defined.

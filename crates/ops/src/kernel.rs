@@ -20,7 +20,7 @@ pub(crate) const MAX_ROWS: usize = 14;
 /// Largest number of columns of a block over all instruction sets.
 pub(crate) const MAX_COLUMNS: usize = 32;
 
-/// `c = a · b`, or `c += a · b`, or `bias + a · b`, for a block of `rows` × `vectors · lanes`.
+/// `c = a · b`, or `c` or `bias` and then `a · b` in the same chain, or `c + (a · b)`, for a block of `rows` × `vectors · lanes`.
 #[derive(Clone, Copy)]
 pub(crate) struct Block<T> {
     /// Rows of `a` and `c`: at most [`Kernel::rows`].
@@ -37,8 +37,10 @@ pub(crate) struct Block<T> {
     pub(crate) c: *mut T,
     /// Distance between rows of `c`.
     pub(crate) ldc: usize,
-    /// Add to what `c` holds.
+    /// Begin with what `c` holds.
     pub(crate) accumulate: bool,
+    /// Begin with zero and add the sum to what `c` holds: shorter chains round less. Not with `accumulate` or `bias`.
+    pub(crate) add: bool,
     /// `rows` elements to begin with, or null; not with `accumulate`.
     pub(crate) bias: *const T,
     /// Replace negative results by zero.

@@ -207,7 +207,9 @@ fn max_backward<T: WithDType>(
                     let x = &x[plane * ilen..][..ilen];
                     let res = &res[plane * olen..][..olen];
                     let grad = &grad[plane * olen..][..olen];
-                    out.fill(T::zero());
+                    if !(pairs && oh * 2 == h && ow * 2 == w) {
+                        out.fill(T::zero());
+                    }
                     for oy in 0..oh {
                         let (res, grad) = (&res[oy * ow..][..ow], &grad[oy * ow..][..ow]);
                         if pairs {
@@ -242,23 +244,42 @@ fn max_backward<T: WithDType>(
 
 /// Two rows of 2×2 windows side by side, without branches.
 fn first_of_pairs<T: WithDType>(x: &[T], res: &[T], grad: &[T], out: &mut [T]) {
+    const AT_ONCE: usize = 8;
     let w = x.len() / 2;
     let (x0, x1) = x.split_at(w);
     let (o0, o1) = out.split_at_mut(w);
-    let zero = T::zero();
-    let cells = x0
-        .chunks_exact(2)
-        .zip(x1.chunks_exact(2))
-        .zip(o0.chunks_exact_mut(2))
-        .zip(o1.chunks_exact_mut(2));
-    for ((((a, b), p), q), (&m, &g)) in cells.zip(res.iter().zip(grad)) {
-        // the fourth takes what the others leave, so that NaN goes somewhere too
-        let (i, j, k) = (a[0] == m, a[1] == m, b[0] == m);
-        p[0] = if i { g } else { zero };
-        p[1] = if j & !i { g } else { zero };
-        q[0] = if k & !(i | j) { g } else { zero };
-        q[1] = if i | j | k { zero } else { g };
+    let mut at = 0;
+    while at + AT_ONCE <= res.len() {
+        let row = |x: &[T]| -> [T; 2 * AT_ONCE] { std::array::from_fn(|i| x[2 * at + i]) };
+        let (a, b) = (row(&x0[..2 * (at + AT_ONCE)]), row(&x1[..2 * (at + AT_ONCE)]));
+        let (res, grad) = (&res[at..at + AT_ONCE], &grad[at..at + AT_ONCE]);
+        let (mut p, mut q) = ([T::zero(); 2 * AT_ONCE], [T::zero(); 2 * AT_ONCE]);
+        for i in 0..AT_ONCE {
+            let g = first_of_window([a[2 * i], a[2 * i + 1], b[2 * i]], res[i], grad[i]);
+            (p[2 * i], p[2 * i + 1], q[2 * i], q[2 * i + 1]) = (g[0], g[1], g[2], g[3]);
+        }
+        o0[2 * at..2 * (at + AT_ONCE)].copy_from_slice(&p);
+        o1[2 * at..2 * (at + AT_ONCE)].copy_from_slice(&q);
+        at += AT_ONCE;
     }
+    for i in at..res.len() {
+        let g = first_of_window([x0[2 * i], x0[2 * i + 1], x1[2 * i]], res[i], grad[i]);
+        (o0[2 * i], o0[2 * i + 1], o1[2 * i], o1[2 * i + 1]) = (g[0], g[1], g[2], g[3]);
+    }
+}
+
+/// The gradient of a 2×2 window from its first three elements.
+#[inline(always)]
+fn first_of_window<T: WithDType>([a, b, c]: [T; 3], m: T, g: T) -> [T; 4] {
+    let zero = T::zero();
+    // the fourth takes what the others leave, so that NaN goes somewhere too
+    let (i, j, k) = (a == m, b == m, c == m);
+    [
+        if i { g } else { zero },
+        if j & !i { g } else { zero },
+        if k & !(i | j) { g } else { zero },
+        if i | j | k { zero } else { g },
+    ]
 }
 
 impl CustomOp1 for Max {

@@ -2,7 +2,7 @@
 //! that one tap meets along a row of windows are neighbours, whatever the stride.
 
 use super::geometry::Sliding;
-use crate::kernel::Element;
+use crate::kernel::{Element, Kernel, Vectorized};
 use std::ops::Range;
 
 /// Elements that are copied at once; reads and writes may reach this far past what is used.
@@ -43,37 +43,55 @@ impl Band {
     pub(super) fn fill<T: Element>(
         &self,
         s: &Sliding,
+        kernel: &Kernel<T>,
         image: &[T],
         channels: Range<usize>,
         row: usize,
         out: &mut [T],
     ) {
+        kernel.vectorized(Fill { band: self, s, image, channels, row, out });
+    }
+}
+
+struct Fill<'a, T> {
+    band: &'a Band,
+    s: &'a Sliding,
+    image: &'a [T],
+    channels: Range<usize>,
+    row: usize,
+    out: &'a mut [T],
+}
+
+impl<T: Element> Vectorized for Fill<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { band, s, image, channels, row, out } = self;
         let [h, w] = s.input;
-        let (top, left) = ((row * self.step[0]) as isize + self.low[0], self.low[1]);
-        for (c, out) in channels.zip(out.chunks_exact_mut(self.channel)) {
+        let (top, left) = ((row * band.step[0]) as isize + band.low[0], band.low[1]);
+        for (c, out) in channels.zip(out.chunks_exact_mut(band.channel)) {
             let x = &image[c * h * w..][..h * w];
-            for (line, out) in out.chunks_exact_mut(self.size[1]).enumerate() {
-                let (residue, i) = (line / self.size[0], line % self.size[0]);
-                let y = top + (i * self.step[0] + residue / self.step[1]) as isize;
+            for (line, out) in out.chunks_exact_mut(band.size[1]).enumerate() {
+                let (residue, i) = (line / band.size[0], line % band.size[0]);
+                let y = top + (i * band.step[0] + residue / band.step[1]) as isize;
                 if y < 0 || y >= h as isize {
                     out.fill(T::zero());
                     continue;
                 }
                 let x = &x[y as usize * w..][..w];
-                let start = left + (residue % self.step[1]) as isize;
+                let start = left + (residue % band.step[1]) as isize;
                 // the part of the line that lies inside the input
-                let step = self.step[1] as isize;
-                let from = ((-start).max(0) as usize).div_ceil(self.step[1]).min(self.size[1]);
+                let step = band.step[1] as isize;
+                let from = ((-start).max(0) as usize).div_ceil(band.step[1]).min(band.size[1]);
                 let to = ((w as isize - start).max(0) as usize)
-                    .div_ceil(self.step[1])
-                    .clamp(from, self.size[1]);
+                    .div_ceil(band.step[1])
+                    .clamp(from, band.size[1]);
                 out[..from].fill(T::zero());
                 out[to..].fill(T::zero());
                 if from == to {
                     continue;
                 }
                 let x = &x[(start + from as isize * step) as usize..];
-                match self.step[1] {
+                match band.step[1] {
                     1 => out[from..to].copy_from_slice(&x[..to - from]),
                     2 => {
                         let (last, pairs) = (to - from - 1, &mut out[from..to]);

@@ -239,6 +239,7 @@ impl<T: Element> Job<'_, T> {
                             let image = self.image(segment.image);
                             shape.fill(
                                 s,
+                                self.kernel,
                                 image,
                                 channels.clone(),
                                 segment.rows.start,
@@ -399,6 +400,7 @@ impl<T: Element> Job<'_, T> {
             c: std::ptr::null_mut(),
             ldc: plane,
             accumulate,
+            add: false,
             bias,
             relu,
         };

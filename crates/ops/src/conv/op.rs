@@ -28,9 +28,8 @@ pub(super) fn conv2d(
     sizes: Sizes,
     forms: Option<Arc<Forms<f32>>>,
 ) -> Result<Tensor> {
-    let algorithm = conv.algorithm;
-    let exact_values = x.track_op() && !w.track_op();
-    let op = Convolve { sizes, relu: conv.relu, transposed: false, algorithm, exact_values, forms };
+    let op =
+        Convolve { sizes, relu: conv.relu, transposed: false, algorithm: conv.algorithm, forms };
     op.apply(x, w, b)
 }
 
@@ -42,14 +41,7 @@ pub(super) fn conv_transpose2d(
     sizes: Sizes,
     relu: bool,
 ) -> Result<Tensor> {
-    let op = Convolve {
-        sizes,
-        relu,
-        transposed: true,
-        algorithm: Algorithm::Fastest,
-        exact_values: false,
-        forms: None,
-    };
+    let op = Convolve { sizes, relu, transposed: true, algorithm: Algorithm::Fastest, forms: None };
     op.apply(x, w, b)
 }
 
@@ -58,8 +50,6 @@ struct Convolve {
     relu: bool,
     transposed: bool,
     algorithm: Algorithm,
-    /// Whether the values are to be the direct sums even though gradients may be computed faster, see [`Algorithm`].
-    exact_values: bool,
     /// Forms of the weight to use and to keep.
     forms: Option<Arc<Forms<f32>>>,
 }
@@ -70,9 +60,8 @@ fn shrink<T: Element>(op: &Convolve, x: &[T], w: &[T], b: Option<&[T]>, relu: bo
     let mut y = uninit(s.batch * s.outputs * s.output[0] * s.output[1]);
     let (own, old) = (Forms::default(), op.forms.as_deref().and_then(Forms::of));
     let forms = old.unwrap_or(&own);
-    let fast = winograd::Shape::forward(s).filter(|shape| {
-        op.may_be_fast::<T>() && !(op.exact_values && !op.transposed) && shape.pays(old.is_some())
-    });
+    let fast = winograd::Shape::forward(s)
+        .filter(|shape| op.may_be_fast::<T>() && shape.pays(old.is_some()));
     if let Some(shape) = fast {
         let filters = kept(&forms.filters, || winograd::transform(&shape, &kernel, w));
         winograd::run(&shape, &kernel, Input { x, mask: None }, filters, b, relu, &mut y);

@@ -82,6 +82,7 @@ pub(super) fn run<T: Element>(
                                     c: unsafe { target.get().add(group.start * pitch + from) },
                                     ldc: pitch,
                                     accumulate: depth > 0,
+                                    add: false,
                                     bias: std::ptr::null(),
                                     relu: false,
                                 };
@@ -95,7 +96,11 @@ pub(super) fn run<T: Element>(
                 y.par_chunks_mut(plane).enumerate().for_each(|(i, y)| {
                     let (image, channel) = (i / s.channels, i % s.channels);
                     let base = bias.map_or(T::zero(), |b| b[channel]);
-                    kernel.vectorized(Scatter { s, product, pitch, image, channel, base, relu, y });
+                    // the columns of a row by residue of the stride, so that each tap adds neighbours to neighbours
+                    scratch::with(s.stride[1] * s.input[1].div_ceil(s.stride[1]), |line| {
+                        let (place, finish) = ([image, channel], (base, relu));
+                        kernel.vectorized(Scatter { s, product, pitch, place, finish, line, y });
+                    });
                 });
             }
         });
@@ -174,70 +179,68 @@ struct Scatter<'a, T> {
     s: &'a Sizes,
     product: &'a [T],
     pitch: usize,
-    image: usize,
-    channel: usize,
-    base: T,
-    relu: bool,
+    /// Image and channel.
+    place: [usize; 2],
+    /// What sums begin with, and whether negative ones become zero.
+    finish: (T, bool),
+    line: &'a mut [T],
     y: &'a mut [T],
 }
 
 impl<T: Element> Vectorized for Scatter<'_, T> {
     #[inline(always)]
     fn run(self) {
-        let Self { s, product, pitch, image, channel, base, relu, y } = self;
+        let Self { s, product, pitch, place: [image, channel], finish: (base, relu), line, y } =
+            self;
         let (pixels, area) = (s.output[0] * s.output[1], s.kernel[0] * s.kernel[1]);
         let width = s.input[1];
         let finish = |v: T| if relu && v <= T::zero() { T::zero() } else { v };
-        // the columns of a row by residue of the stride, so that each tap adds neighbours to neighbours
         let (step, across) = (s.stride[1], s.input[1].div_ceil(s.stride[1]));
-        scratch::with(step * across, |line: &mut [T]| {
-            for (row, y) in y.chunks_exact_mut(width).enumerate() {
-                line.fill(base);
-                for ky in 0..s.kernel[0] {
-                    let Some(from) = (row + s.padding[0]).checked_sub(ky * s.dilation[0]) else {
-                        continue;
-                    };
-                    let (i, rest) = (from / s.stride[0], from % s.stride[0]);
-                    if rest != 0 || i >= s.output[0] {
+        for (row, y) in y.chunks_exact_mut(width).enumerate() {
+            line.fill(base);
+            for ky in 0..s.kernel[0] {
+                let Some(from) = (row + s.padding[0]).checked_sub(ky * s.dilation[0]) else {
+                    continue;
+                };
+                let (i, rest) = (from / s.stride[0], from % s.stride[0]);
+                if rest != 0 || i >= s.output[0] {
+                    continue;
+                }
+                for kx in 0..s.kernel[1] {
+                    // column j of the product goes to j·step + shift
+                    let shift = (kx * s.dilation[1]) as isize - s.padding[1] as isize;
+                    let residue = shift.rem_euclid(step as isize) as usize;
+                    let to = shift.div_euclid(step as isize);
+                    let skip = (-to).max(0) as usize;
+                    let first = to.max(0) as usize;
+                    let columns = (width - residue.min(width)).div_ceil(step);
+                    if skip >= s.output[1] || first >= columns {
                         continue;
                     }
-                    for kx in 0..s.kernel[1] {
-                        // column j of the product goes to j·step + shift
-                        let shift = (kx * s.dilation[1]) as isize - s.padding[1] as isize;
-                        let residue = shift.rem_euclid(step as isize) as usize;
-                        let to = shift.div_euclid(step as isize);
-                        let skip = (-to).max(0) as usize;
-                        let first = to.max(0) as usize;
-                        let columns = (width - residue.min(width)).div_ceil(step);
-                        if skip >= s.output[1] || first >= columns {
-                            continue;
-                        }
-                        let len = (s.output[1] - skip).min(columns - first);
-                        let at = (channel * area + ky * s.kernel[1] + kx) * pitch;
-                        let source =
-                            &product[at + image * pixels + i * s.output[1] + skip..][..len];
-                        let out = &mut line[residue * across + first..][..len];
-                        out.iter_mut().zip(source).for_each(|(o, &v)| *o += v);
+                    let len = (s.output[1] - skip).min(columns - first);
+                    let at = (channel * area + ky * s.kernel[1] + kx) * pitch;
+                    let source = &product[at + image * pixels + i * s.output[1] + skip..][..len];
+                    let out = &mut line[residue * across + first..][..len];
+                    out.iter_mut().zip(source).for_each(|(o, &v)| *o += v);
+                }
+            }
+            match step {
+                1 => y.iter_mut().zip(line.iter()).for_each(|(y, &v)| *y = finish(v)),
+                2 => {
+                    let (even, odd) = line.split_at(across);
+                    for ((y, &a), &b) in y.chunks_exact_mut(2).zip(even).zip(odd) {
+                        (y[0], y[1]) = (finish(a), finish(b));
+                    }
+                    if width % 2 == 1 {
+                        y[width - 1] = finish(even[across - 1]);
                     }
                 }
-                match step {
-                    1 => y.iter_mut().zip(line.iter()).for_each(|(y, &v)| *y = finish(v)),
-                    2 => {
-                        let (even, odd) = line.split_at(across);
-                        for ((y, &a), &b) in y.chunks_exact_mut(2).zip(even).zip(odd) {
-                            (y[0], y[1]) = (finish(a), finish(b));
-                        }
-                        if width % 2 == 1 {
-                            y[width - 1] = finish(even[across - 1]);
-                        }
-                    }
-                    _ => {
-                        for (j, y) in y.iter_mut().enumerate() {
-                            *y = finish(line[j % step * across + j / step]);
-                        }
+                _ => {
+                    for (j, y) in y.iter_mut().enumerate() {
+                        *y = finish(line[j % step * across + j / step]);
                     }
                 }
             }
-        });
+        }
     }
 }

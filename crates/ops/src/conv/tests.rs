@@ -244,7 +244,7 @@ fn winograd_equals_the_definition() -> Result<()> {
         ([5, 600, 10, 10], 4, 1),
     ] {
         check::<f64>(x, m, p, 1e-12)?;
-        check::<f32>(x, m, p, 2e-5)?;
+        check::<f32>(x, m, p, 4e-6)?;
     }
     Ok(())
 }
@@ -263,8 +263,8 @@ fn errors_of_both_algorithms_are_as_documented() -> Result<()> {
     };
     let (fast, direct) = (error(Algorithm::Fastest)?, error(Algorithm::Direct)?);
     println!("largest error relative to the largest value: fastest {fast:e}, direct {direct:e}");
-    assert!(fast < 2e-5 && direct < 2e-6, "{fast} {direct}");
-    assert!(fast > direct, "{fast} is no less exact than {direct}: was Winograd's method used?");
+    assert!(fast < 2e-6 && direct < 2e-6, "{fast} {direct}");
+    assert!(fast != direct, "was Winograd's method used?");
     Ok(())
 }
 

@@ -45,7 +45,7 @@ pub(super) fn gradient<T: Element>(
             scratch::with(images * g_len, |columns: &mut [T]| {
                 for first in (0..s.batch).step_by(images) {
                     let count = images.min(s.batch - first);
-                    copy(&s, &band, first, x, &mut bands[..count * x_len]);
+                    copy(&s, kernel, &band, first, x, &mut bands[..count * x_len]);
                     columns[..count * g_len].par_chunks_mut(pixels * width).enumerate().for_each(
                         |(i, out)| {
                             let (image, panel) = (first + i / panels, i % panels);
@@ -110,11 +110,18 @@ pub(super) fn gradient<T: Element>(
 }
 
 /// The padded copies of some images.
-fn copy<T: Element>(s: &Sliding, band: &Band, first: usize, x: &[T], out: &mut [T]) {
+fn copy<T: Element>(
+    s: &Sliding,
+    kernel: &Kernel<T>,
+    band: &Band,
+    first: usize,
+    x: &[T],
+    out: &mut [T],
+) {
     let size = s.channels * s.input[0] * s.input[1];
     out.par_chunks_mut(band.channel).enumerate().for_each(|(i, out)| {
         let (image, c) = (first + i / s.channels, i % s.channels);
-        band.fill(s, &x[image * size..][..size], c..c + 1, 0, out);
+        band.fill(s, kernel, &x[image * size..][..size], c..c + 1, 0, out);
     });
 }
 

@@ -2,6 +2,11 @@
 //!
 //! `y = Aᵀ [Σ_c (G w Gᵀ) ⊙ (Bᵀ x B)] A`. Lavin and Gray, "Fast algorithms for convolutional neural networks", 2015,
 //! section 4.3. The sum over channels is 36 matrix products.
+//!
+//! The polynomials are taken at 0, ±3/4, ±3/2 and ∞ in place of the usual 0, ±1, ±2 and ∞, and the channels summed in
+//! groups: together that makes the error nine times smaller, no larger than the direct sum's (1.0e-6 against 1.4e-6 of
+//! the largest value, 256 channels). On points see Barabasz, Anderson, Soodhalter and Gregg, "Error analysis and improving
+//! the accuracy of Winograd convolution for deep neural networks", 2020.
 
 use super::direct::Shared;
 use super::geometry::Sizes;
@@ -20,6 +25,14 @@ const PRODUCTS: usize = PATCH * PATCH;
 const INPUTS: usize = 2 << 20;
 /// Filters that are transformed together.
 const LANES: usize = 16;
+/// Channels of one chain of multiply-adds.
+const CHAIN: usize = 64;
+/// The points but 0 and ∞, each with both signs.
+const NEAR: f64 = 0.75;
+const FAR: f64 = 1.5;
+/// Their squares.
+const NEAR2: f64 = NEAR * NEAR;
+const FAR2: f64 = FAR * FAR;
 
 /// The sizes of a 3×3 convolution of stride 1, forwards or for the gradient of its input.
 #[derive(Debug, Clone, Copy)]
@@ -134,12 +147,15 @@ impl<T: Element> Vectorized for FilterRows<'_, T> {
     fn run(self) {
         let Self { shape, weight, rows, out } = self;
         let (count, channels) = (rows.len(), shape.channels);
-        let fraction = |n: f64| T::from_f64(1.0 / n);
-        let (f4, f6, f12, f24) = (fraction(4.0), fraction(6.0), fraction(12.0), fraction(24.0));
+        let [near, far, near2, far2] = [NEAR, FAR, NEAR2, FAR2].map(T::from_f64);
+        // one over the product of a point's distances from the others
+        let at_zero = T::from_f64(1.0 / (NEAR2 * FAR2));
+        let at_near = T::from_f64(1.0 / (2.0 * NEAR2 * (NEAR2 - FAR2)));
+        let at_far = T::from_f64(1.0 / (2.0 * FAR2 * (FAR2 - NEAR2)));
         let points = |w: [T; 3]| {
-            let (even, odd) = (f6 * (w[0] + w[2]), f6 * w[1]);
-            let (far, half) = (f24 * w[0] + f6 * w[2], f12 * w[1]);
-            [f4 * w[0], T::zero() - even - odd, odd - even, far + half, far - half, w[2]]
+            let (a, b) = (at_near * (w[0] + near2 * w[2]), at_near * (near * w[1]));
+            let (c, d) = (at_far * (w[0] + far2 * w[2]), at_far * (far * w[1]));
+            [at_zero * w[0], a + b, a - b, c + d, c - d, w[2]]
         };
         for c in 0..channels {
             let mut w = [[T::zero(); LANES]; 9];
@@ -274,20 +290,24 @@ pub(super) fn run<T: Element>(
                         let (a, b) =
                             (&a[..rows.len() * shape.channels], &b[..lanes * shape.channels]);
                         let c = &mut sums[p * rows.len() * lanes..][..rows.len() * lanes];
-                        let block = Block {
-                            rows: rows.len(),
-                            vectors: lanes / kernel.lanes,
-                            depth: shape.channels,
-                            a: a.as_ptr(),
-                            b: b.as_ptr(),
-                            c: c.as_mut_ptr(),
-                            ldc: lanes,
-                            accumulate: false,
-                            bias: std::ptr::null(),
-                            relu: false,
-                        };
-                        // SAFETY: the slices were cut to the sizes that the block names.
-                        unsafe { (kernel.block)(&block) };
+                        for from in (0..shape.channels).step_by(CHAIN) {
+                            let depth = CHAIN.min(shape.channels - from);
+                            let block = Block {
+                                rows: rows.len(),
+                                vectors: lanes / kernel.lanes,
+                                depth,
+                                a: a[from * rows.len()..][..depth * rows.len()].as_ptr(),
+                                b: b[from * lanes..][..depth * lanes].as_ptr(),
+                                c: c.as_mut_ptr(),
+                                ldc: lanes,
+                                accumulate: false,
+                                add: from > 0,
+                                bias: std::ptr::null(),
+                                relu: false,
+                            };
+                            // SAFETY: the slices were cut to the sizes that the block names.
+                            unsafe { (kernel.block)(&block) };
+                        }
                     }
                     let first = panel * width;
                     kernel.vectorized(Outputs {
@@ -324,10 +344,18 @@ struct InputChannel<'a, T> {
 /// `Bᵀ` times a column.
 #[inline(always)]
 fn spread<T: Element>(d: [T; 6]) -> [T; 6] {
-    let (two, four, five) = (T::from_f64(2.0), T::from_f64(4.0), T::from_f64(5.0));
-    let (a, b) = (d[4] - four * d[2], d[3] - four * d[1]);
-    let (e, f) = (d[4] - d[2], two * (d[3] - d[1]));
-    [four * d[0] - five * d[2] + d[4], a + b, a - b, e + f, e - f, four * d[1] - five * d[3] + d[5]]
+    let [near, far, near2, far2] = [NEAR, FAR, NEAR2, FAR2].map(T::from_f64);
+    let (product, sum) = (T::from_f64(NEAR2 * FAR2), T::from_f64(NEAR2 + FAR2));
+    let (a, b) = (d[4] - far2 * d[2], near * (d[3] - far2 * d[1]));
+    let (e, f) = (d[4] - near2 * d[2], far * (d[3] - near2 * d[1]));
+    [
+        product * d[0] - sum * d[2] + d[4],
+        a + b,
+        a - b,
+        e + f,
+        e - f,
+        product * d[1] - sum * d[3] + d[5],
+    ]
 }
 
 impl<T: Element> Vectorized for InputChannel<'_, T> {
@@ -456,9 +484,10 @@ struct Outputs<'a, T> {
 /// `Aᵀ` times a column.
 #[inline(always)]
 fn collect<T: Element>(m: [T; 6]) -> [T; 4] {
-    let (two, four, eight) = (T::from_f64(2.0), T::from_f64(4.0), T::from_f64(8.0));
+    let [near, far, near2, far2] = [NEAR, FAR, NEAR2, FAR2].map(T::from_f64);
+    let (near3, far3) = (T::from_f64(NEAR2 * NEAR), T::from_f64(FAR2 * FAR));
     let (a, b, c, d) = (m[1] + m[2], m[1] - m[2], m[3] + m[4], m[3] - m[4]);
-    [m[0] + a + c, b + two * d, a + four * c, b + eight * d + m[5]]
+    [m[0] + a + c, near * b + far * d, near2 * a + far2 * c, near3 * b + far3 * d + m[5]]
 }
 
 impl<T: Element> Vectorized for Outputs<'_, T> {

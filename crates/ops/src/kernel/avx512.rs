@@ -80,6 +80,12 @@ unsafe fn block_of<const R: usize, const V: usize>(t: &Block<f32>) {
     let zero = _mm512_setzero_ps();
     for (r, row) in acc.iter().enumerate() {
         for (v, &s) in row.iter().enumerate() {
+            let s = if t.add {
+                // SAFETY: `c` has R rows of V vectors.
+                _mm512_add_ps(unsafe { _mm512_loadu_ps(t.c.add(r * t.ldc + v * LANES)) }, s)
+            } else {
+                s
+            };
             // the second operand is what a NaN becomes: kept
             let s = if t.relu { _mm512_max_ps(zero, s) } else { s };
             // SAFETY: `c` has R rows of V vectors.

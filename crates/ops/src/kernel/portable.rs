@@ -44,9 +44,10 @@ unsafe fn block<T: Element, const L: usize>(t: &Block<T>) {
     }
     for (r, row) in acc.iter().enumerate().take(t.rows) {
         for (j, &v) in row.iter().enumerate() {
-            let v = if t.relu && v <= T::zero() { T::zero() } else { v };
             // SAFETY: row `r` of `c` has `L` elements.
-            unsafe { *t.c.add(r * t.ldc + j) = v };
+            let c = unsafe { &mut *t.c.add(r * t.ldc + j) };
+            let v = if t.add { *c + v } else { v };
+            *c = if t.relu && v <= T::zero() { T::zero() } else { v };
         }
     }
 }

@@ -31,11 +31,12 @@ fn check<T: Element>(tolerance: f64) {
                 let (a, b, c0) =
                     (values(depth * rows, 0.1), values(depth * n, 0.7), values(rows * ldc, 0.3));
                 let bias = values(rows, 0.9);
-                for (accumulate, with_bias, relu) in [
-                    (false, false, false),
-                    (true, false, true),
-                    (false, true, false),
-                    (false, true, true),
+                for (accumulate, add, with_bias, relu) in [
+                    (false, false, false, false),
+                    (true, false, false, true),
+                    (false, true, false, true),
+                    (false, false, true, false),
+                    (false, false, true, true),
                 ] {
                     let (ta, tb, tbias, mut c) =
                         (narrow(&a), narrow(&b), narrow(&bias), narrow(&c0));
@@ -48,6 +49,7 @@ fn check<T: Element>(tolerance: f64) {
                         c: c.as_mut_ptr(),
                         ldc,
                         accumulate,
+                        add,
                         bias: if with_bias { tbias.as_ptr() } else { std::ptr::null() },
                         relu,
                     };
@@ -57,7 +59,7 @@ fn check<T: Element>(tolerance: f64) {
                         for j in 0..ldc {
                             let mut want = c0[r * ldc + j];
                             if j < n {
-                                want = if accumulate { want } else { 0.0 }
+                                want = if accumulate || add { want } else { 0.0 }
                                     + if with_bias { bias[r] } else { 0.0 };
                                 want +=
                                     (0..depth).map(|k| a[k * rows + r] * b[k * n + j]).sum::<f64>();
