@@ -24,8 +24,13 @@ pub use transpose::{ConvTranspose2d, conv_transpose2d};
 /// How to compute a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Algorithm {
-    /// Whatever is fastest; where that is Winograd's method, sums are rounded otherwise than in the direct sum, but by no
-    /// more: both differ from the exact sum by some 1e-6 of the largest value.
+    /// Whatever is fastest; where that is Winograd's method, sums are rounded otherwise than in the direct sum: both differ
+    /// from the exact sum by some 1e-6 of the largest value, but the direct sum by less where its terms are small.
+    ///
+    /// Values are direct sums where a gradient goes to the input and none to the weight, as in the study of a network:
+    /// rectifiers and maxima behind switch within the rounding error, and each switch is a jump in that gradient (with
+    /// Winograd's values VGG16's gradients to images differed from PyTorch's by 3 %, with these by less than .1 %). The
+    /// gradient itself, linear in what it gets, is still computed in the fastest way.
     #[default]
     Fastest,
     /// The sum as it is defined.

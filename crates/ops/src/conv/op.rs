@@ -28,8 +28,10 @@ pub(super) fn conv2d(
     sizes: Sizes,
     forms: Option<Arc<Forms<f32>>>,
 ) -> Result<Tensor> {
-    let op =
-        Convolve { sizes, relu: conv.relu, transposed: false, algorithm: conv.algorithm, forms };
+    // see `Algorithm::Fastest`
+    let direct_values = x.track_op() && !w.track_op();
+    let (relu, algorithm) = (conv.relu, conv.algorithm);
+    let op = Convolve { sizes, relu, transposed: false, algorithm, direct_values, forms };
     op.apply(x, w, b)
 }
 
@@ -41,7 +43,14 @@ pub(super) fn conv_transpose2d(
     sizes: Sizes,
     relu: bool,
 ) -> Result<Tensor> {
-    let op = Convolve { sizes, relu, transposed: true, algorithm: Algorithm::Fastest, forms: None };
+    let op = Convolve {
+        sizes,
+        relu,
+        transposed: true,
+        algorithm: Algorithm::Fastest,
+        direct_values: false,
+        forms: None,
+    };
     op.apply(x, w, b)
 }
 
@@ -50,6 +59,8 @@ struct Convolve {
     relu: bool,
     transposed: bool,
     algorithm: Algorithm,
+    /// Whether values are direct sums, however gradients are computed.
+    direct_values: bool,
     /// Forms of the weight to use and to keep.
     forms: Option<Arc<Forms<f32>>>,
 }
@@ -61,6 +72,7 @@ fn shrink<T: Element>(op: &Convolve, x: &[T], w: &[T], b: Option<&[T]>, relu: bo
     let (own, old) = (Forms::default(), op.forms.as_deref().and_then(Forms::of));
     let forms = old.unwrap_or(&own);
     let fast = winograd::Shape::forward(s)
+        .filter(|_| op.transposed || !op.direct_values)
         .filter(|shape| op.may_be_fast::<T>() && shape.pays(old.is_some()));
     if let Some(shape) = fast {
         let filters = kept(&forms.filters, || winograd::transform(&shape, &kernel, w));
