@@ -203,11 +203,11 @@ impl Op {
         };
         Ok(match *self {
             Self::ConvRelu { stride, padding, .. } => Layer::ConvRelu(conv(stride, padding)?),
-            Self::Fire { .. } => Layer::Fire(Fire {
+            Self::Fire { .. } => Layer::Fire(Box::new(Fire {
                 squeeze: conv(1, 0)?,
                 expand1x1: conv(1, 0)?,
                 expand3x3: conv(1, 1)?,
-            }),
+            })),
             Self::MaxPool(pool) => Layer::MaxPool(pool),
             Self::GlobalAvgPool => Layer::GlobalAvgPool,
             Self::AdaptiveAvgPool(size) => Layer::AdaptiveAvgPool(size),

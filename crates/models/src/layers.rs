@@ -87,7 +87,7 @@ pub(crate) struct Fire {
 #[derive(Clone, Debug)]
 pub(crate) enum Layer {
     ConvRelu(Conv),
-    Fire(Fire),
+    Fire(Box<Fire>),
     MaxPool(Pool2d),
     /// Mean over height and width: `(batch, channels)`.
     GlobalAvgPool,

@@ -147,4 +147,5 @@ impl Optimiser {
 }
 
 #[cfg(test)]
+#[allow(clippy::excessive_precision, reason = "numbers as PyTorch prints them")]
 mod tests;
