@@ -5,6 +5,9 @@ pub mod concentration;
 pub mod deletion;
 pub mod localise;
 pub mod maps;
+// Adversarial images.
+pub mod attack;
+mod class_number;
 pub mod model;
 pub mod mosaic;
 pub mod randomise;
@@ -13,5 +16,6 @@ pub mod stages;
 #[cfg(test)]
 mod testing;
 
+pub use class_number::class_number;
 pub use model::{Model, Objective, Of, softmax};
 pub use stages::KINDS;

@@ -1,5 +1,8 @@
 //! The kinds of this crate: one file each.
 
+// Adversarial images.
+mod attack;
+mod one_pixel;
 // Explanation maps.
 mod choose_cases;
 mod compare_maps;
@@ -13,11 +16,13 @@ mod saliency_map;
 use sconce_core::{Error, Kind, Result};
 use sconce_data::Features;
 
+pub use attack::Attack;
 pub use choose_cases::ChooseCases;
 pub use compare_maps::CompareMaps;
 pub use localise::Localise;
 pub use map_quality::MapQuality;
 pub use mosaics::Mosaics;
+pub use one_pixel::OnePixel;
 pub use pointing_game::PointingGame;
 pub use randomise_weights::RandomiseWeights;
 pub use saliency_map::{GradCam, MethodName, SaliencyMap};
@@ -32,7 +37,17 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<PointingGame>(),
     Kind::of::<Localise>(),
     Kind::of::<ChooseCases>(),
+    Kind::of::<Attack>(),
+    Kind::of::<OnePixel>(),
 ];
+
+/// Refuses a number of 0.
+fn check_count(key: &str, count: Option<usize>) -> Result<()> {
+    match count {
+        Some(0) => Err(Error::parameter(key, "expected at least 1")),
+        _ => Ok(()),
+    }
+}
 
 /// Height and width of maps of shape `(1, height, width)`.
 fn map_size(slot: &str, maps: &Features) -> Result<(usize, usize)> {
@@ -66,5 +81,7 @@ fn one_map<'a>(
     }
 }
 
+#[cfg(test)]
+mod attack_tests;
 #[cfg(test)]
 mod tests;

@@ -18,7 +18,7 @@ fn kinds_have_docs() {
 /// A kind whose result changes must get a new version, and a new row here. A function for each part of the crate.
 #[test]
 fn results_are_those_of_the_versions() {
-    let pins = [maps()].concat();
+    let pins = [maps(), attack_tests::pins()].concat();
     assert_eq!(pins.len(), KINDS.len());
     let pins: Vec<String> = pins.iter().map(|(kind, pin)| format!("{kind:?} {pin}")).collect();
     insta::assert_snapshot!(pins.join("\n"), @"
@@ -30,6 +30,8 @@ fn results_are_those_of_the_versions() {
     pointing-game@1 a06377acff342361
     localise@1 af1cbeff7c2ed164
     choose-cases@1 09e71327e10c06b4
+    attack@1 39b353475e373284
+    one-pixel@1 62368a9d849f81c0
     ");
 }
 
