@@ -5,6 +5,7 @@
 //! and images, never models.
 
 pub mod activation;
+pub mod adversarial;
 pub mod animation;
 pub mod color;
 pub mod error;

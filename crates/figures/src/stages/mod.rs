@@ -3,6 +3,7 @@
 //! All parameters of these kinds only restyle: a change re-runs the figure and nothing else.
 
 mod activation_grid;
+mod adversarial_panel;
 mod animation;
 mod confusion_matrix;
 mod image_grid;
@@ -24,6 +25,7 @@ mod trial;
 use sconce_core::Kind;
 
 pub use activation_grid::ActivationGrid;
+pub use adversarial_panel::{AdversarialPanel, Shown};
 pub use animation::Animation;
 pub use confusion_matrix::ConfusionMatrix;
 pub use image_grid::ImageGrid;
@@ -38,6 +40,7 @@ pub use top5_panel::Top5Panel;
 /// The kinds of this crate.
 pub const KINDS: &[Kind] = &[
     Kind::of::<ActivationGrid>(),
+    Kind::of::<AdversarialPanel>(),
     Kind::of::<Animation>(),
     Kind::of::<ConfusionMatrix>(),
     Kind::of::<ImageGrid>(),
