@@ -21,6 +21,7 @@ pub mod scene;
 pub mod stages;
 mod svg;
 pub mod table;
+pub mod template;
 pub mod ticks;
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ pub mod rank;
 pub mod stages;
 #[cfg(test)]
 mod testing;
+// Pictures of a class.
+pub mod visualisation;
 
 pub use class_number::class_number;
 pub use model::{Model, Objective, Of, softmax};

@@ -1,4 +1,5 @@
-//! Backbones as feature extractors: candle-transformers' ResNet and ConvNeXt, and [DINOv2](crate::dinov2).
+//! Networks that are no plain lists of layers: candle-transformers' ResNet and ConvNeXt, [DINOv2](crate::dinov2) and
+//! [EfficientNet-Lite](crate::efficientnet_lite).
 
 use std::collections::HashMap;
 
@@ -9,16 +10,21 @@ use sconce_core::error::ResultExt;
 use sconce_core::{Error, Result};
 
 use crate::dinov2::{self, Dinov2};
+use crate::efficientnet_lite::{self, EfficientNetLite0};
 use crate::{Network, Tensors};
 
-/// Names of the networks: tensor names are torchvision's for ResNet, timm's for ConvNeXt and the authors' for DINOv2.
-pub(crate) const BACKBONES: [&str; 4] = ["resnet18", "resnet50", "convnext_tiny", dinov2::NAME];
+/// Names of the networks: tensor names are torchvision's for ResNet, timm's for ConvNeXt, the authors' for DINOv2 and
+/// `efficientnet_lite_pytorch`'s for EfficientNet-Lite.
+pub(crate) const BACKBONES: [&str; 5] =
+    ["resnet18", "resnet50", "convnext_tiny", dinov2::NAME, efficientnet_lite::NAME];
 
 /// The network called `name` with these tensors; `None` when the name is none of this module's.
 pub(crate) fn load(name: &str, tensors: &Tensors) -> Option<Result<Box<dyn Network>>> {
     let name = BACKBONES.into_iter().find(|known| *known == name)?;
     let network: Result<Box<dyn Network>> = if name == dinov2::NAME {
         Dinov2::new(tensors).map(|network| Box::new(network) as Box<dyn Network>)
+    } else if name == efficientnet_lite::NAME {
+        EfficientNetLite0::new(tensors).map(|network| Box::new(network) as Box<dyn Network>)
     } else {
         Backbone::build(name, tensors)
             .map(|network| Box::new(network) as Box<dyn Network>)

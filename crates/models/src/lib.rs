@@ -7,6 +7,7 @@ pub mod dann;
 pub mod dcgan;
 mod device;
 mod dinov2;
+mod efficientnet_lite;
 #[cfg(test)]
 mod generated_tests;
 pub mod init;

@@ -29,6 +29,8 @@
 //! f = m.forward_features(photographs(1, 42)); print(f[0, 0, :6], f[0, 1, :6], f[0, 9, :6])
 //! # torchvision.models.resnet18(), resnet50() at 64 × 64: output of avgpool, logits
 //! # timm.create_model("convnext_tiny") at 32 × 32: forward_features(x).mean((2, 3)), logits
+//! # efficientnet_lite_pytorch 0.1.0, EfficientNet.from_name("efficientnet-lite0", image_size=64):
+//! # m.extract_features(x).mean((2, 3)), logits, and the gradient of logit 7
 //! ```
 
 use candle_core::{Device, Tensor};
@@ -211,4 +213,60 @@ fn dinov2_takes_batches_of_published_weights() {
     fewer.retain(|(name, _)| name != "blocks.7.ls2.gamma");
     let error = from_tensors("dinov2_vits14", &made_up(fewer)).err().unwrap().to_string();
     assert!(error.contains("building dinov2_vits14: no tensor `blocks.7.ls2.gamma`"), "{error}");
+}
+
+/// As `efficientnet_lite_pytorch` names them, written out by the paper's table.
+fn efficientnet_lite0_shapes() -> Shapes {
+    let mut shapes = vec![("_conv_stem.weight".to_owned(), vec![32, 3, 3, 3])];
+    let norm = |shapes: &mut Shapes, name: String, width: usize| {
+        for part in ["weight", "bias", "running_mean", "running_var"] {
+            shapes.push((format!("{name}.{part}"), vec![width]));
+        }
+    };
+    norm(&mut shapes, "_bn0".into(), 32);
+    let (kernels, mut input) = ([3, 3, 3, 5, 5, 3, 3, 3, 5, 5, 5, 5, 5, 5, 5, 3], 32);
+    let outputs = [16, 24, 24, 40, 40, 80, 80, 80, 112, 112, 112, 192, 192, 192, 192, 320];
+    for (i, (kernel, output)) in kernels.into_iter().zip(outputs).enumerate() {
+        let name = |part: &str| format!("_blocks.{i}.{part}");
+        let wide = if i == 0 { input } else { 6 * input };
+        if i > 0 {
+            shapes.push((name("_expand_conv.weight"), vec![wide, input, 1, 1]));
+            norm(&mut shapes, name("_bn0"), wide);
+        }
+        shapes.push((name("_depthwise_conv.weight"), vec![wide, 1, kernel, kernel]));
+        norm(&mut shapes, name("_bn1"), wide);
+        shapes.push((name("_project_conv.weight"), vec![output, wide, 1, 1]));
+        norm(&mut shapes, name("_bn2"), output);
+        input = output;
+    }
+    shapes.push(("_conv_head.weight".to_owned(), vec![1280, 320, 1, 1]));
+    norm(&mut shapes, "_bn1".into(), 1280);
+    with_bias(&mut shapes, "_fc", &[1000, 1280]);
+    shapes
+}
+
+#[test]
+fn efficientnet_lite0_equals_its_package() {
+    let shapes = efficientnet_lite0_shapes();
+    let trained = shapes.iter().filter(|(name, _)| !name.contains("running"));
+    assert_eq!(trained.map(|(_, shape)| shape.iter().product::<usize>()).sum::<usize>(), 4_652_008);
+    let network = from_tensors("efficientnet_lite0", &made_up(shapes)).unwrap();
+    let x = candle_core::Var::from_tensor(&photographs(1, 64)).unwrap();
+    let outputs = network.forward_taps(&x, &["features", "logits"]).unwrap();
+    let features = [0.0, 0.07629742, 0.0, 0.23312485, 0.0, 0.09948698];
+    let logits = [0.12529165, -0.25048777, 0.09169315, -0.25041553, 0.11908827, 0.00533586];
+    assert_close(&numbers(&outputs[0])[..6], &features);
+    assert_close(&numbers(&outputs[1])[..6], &logits);
+
+    let gradients = outputs[1].narrow(1, 7, 1).unwrap().sum_all().unwrap().backward().unwrap();
+    let gradient: Vec<f32> =
+        numbers(gradients.get(&x).unwrap()).iter().map(|value| value * 1e4).collect();
+    let at = |channel: usize, y: usize, x: usize| gradient[(channel * 64 + y) * 64 + x];
+    let middle = [at(0, 20, 30), at(1, 20, 30), at(2, 20, 30)];
+    assert_close(&middle, &[-1.0579, -1.0227, -2.3196]);
+    let edge = [at(0, 63, 60), at(0, 63, 61), at(0, 63, 62), at(0, 63, 63)];
+    assert_close(&edge, &[0.6815, -0.1159, -0.4124, -0.5032]);
+
+    let block = network.forward_to(&photographs(2, 50), "block5").unwrap();
+    assert_eq!(block.dims(), [2, 40, 7, 7]);
 }

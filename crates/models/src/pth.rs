@@ -106,24 +106,66 @@ fn read_legacy(path: &Path) -> Result<Vec<(String, Tensor)>> {
     Ok(tensors)
 }
 
-/// A contiguous tensor out of its storage.
+/// A tensor out of its storage, whatever its strides (a transposed one is saved as it lies).
 fn view(info: &TensorInfo, storage: &[u8]) -> Result<Tensor> {
     let (layout, size) = (&info.layout, info.dtype.size_in_bytes());
-    let start = layout.start_offset();
-    let bytes = start..start.saturating_add(layout.shape().elem_count().saturating_mul(size));
-    match storage.get(bytes).filter(|_| layout.is_contiguous()) {
-        Some(bytes) => Tensor::from_raw_buffer(bytes, info.dtype, layout.dims(), &Device::Cpu)
-            .map_err(Error::other),
-        None => Err(Error::message(format!(
-            "tensor `{}`: expected it in one piece inside its storage",
-            info.name
-        ))),
+    let (start, count) = (layout.start_offset(), layout.shape().elem_count());
+    let outside =
+        || Error::message(format!("tensor `{}`: expected all of it inside its storage", info.name));
+    // A view of more numbers than the storage has repeats some: no parameter does, and it could have any size.
+    let bytes =
+        count.checked_mul(size).filter(|bytes| *bytes <= storage.len()).ok_or_else(outside)?;
+    let tensor = |bytes: &[u8]| {
+        Tensor::from_raw_buffer(bytes, info.dtype, layout.dims(), &Device::Cpu)
+            .map_err(Error::other)
+    };
+    if layout.is_contiguous() {
+        let end = start.checked_add(bytes).ok_or_else(outside)?;
+        return tensor(storage.get(start..end).ok_or_else(outside)?);
     }
+    let mut gathered = Vec::with_capacity(bytes);
+    for place in 0..count {
+        let mut rest = place;
+        let mut offset = Some(0usize);
+        for (&length, &stride) in layout.dims().iter().zip(layout.stride()).rev() {
+            let step = (rest % length).checked_mul(stride);
+            offset = offset.zip(step).and_then(|(offset, step)| offset.checked_add(step));
+            rest /= length;
+        }
+        let from = offset.and_then(|offset| offset.checked_mul(size)?.checked_add(start));
+        let number = from.and_then(|from| storage.get(from..from.checked_add(size)?));
+        gathered.extend_from_slice(number.ok_or_else(outside)?);
+    }
+    tensor(&gathered)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As `torch.save` keeps `arange(1, 7).reshape(2, 3).t()`: the storage in its own order, and strides.
+    #[test]
+    fn a_transposed_tensor_is_gathered() {
+        let storage: Vec<u8> = (0..7u8).flat_map(|i| f32::from(i).to_le_bytes()).collect();
+        let of = |stride: Vec<usize>, dims: (usize, usize)| TensorInfo {
+            name: "w".into(),
+            dtype: DType::F32,
+            // candle counts the offset in bytes here.
+            layout: candle_core::Layout::new(dims.into(), stride, 4),
+            path: "/0".into(),
+            storage_size: 7,
+        };
+        let values = view(&of(vec![1, 3], (3, 2)), &storage).unwrap().to_vec2::<f32>().unwrap();
+        assert_eq!(values, [[1.0, 4.0], [2.0, 5.0], [3.0, 6.0]]);
+        let whole = view(&of(vec![3, 1], (2, 3)), &storage).unwrap().to_vec2::<f32>().unwrap();
+        assert_eq!(whole, [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]);
+        for (stride, dims) in
+            [(vec![1, 4], (3, 2)), (vec![0, 0], (100, 100)), (vec![usize::MAX, 9], (3, 2))]
+        {
+            let error = view(&of(stride, dims), &storage).unwrap_err().to_string();
+            assert_eq!(error, "tensor `w`: expected all of it inside its storage");
+        }
+    }
 
     /// torch.save({"features.0.weight": arange(6).reshape(2, 3) / 4, "features.0.bias": tensor([-1.5, 2.5]),
     /// "shared": arange(12.).reshape(3, 4)[1:], "half": tensor([.5, .25]).half(), "steps": tensor([7])}, …), with

@@ -6,6 +6,7 @@
 
 mod band;
 mod composed;
+mod depthwise;
 mod direct;
 mod frozen;
 mod geometry;
@@ -16,6 +17,7 @@ mod weight;
 mod winograd;
 
 use candle_core::{Result, Tensor, bail};
+pub use depthwise::{DepthwiseConv2d, depthwise_conv2d, same_padding};
 pub use frozen::FrozenConv2d;
 use geometry::Sizes;
 use std::sync::atomic::{AtomicBool, Ordering};

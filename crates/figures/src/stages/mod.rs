@@ -5,6 +5,7 @@
 mod activation_grid;
 mod adversarial_panel;
 mod animation;
+mod captioned_grid;
 mod confusion_matrix;
 mod image_grid;
 mod map_grid;
@@ -27,6 +28,7 @@ use sconce_core::Kind;
 pub use activation_grid::ActivationGrid;
 pub use adversarial_panel::{AdversarialPanel, Shown};
 pub use animation::Animation;
+pub use captioned_grid::CaptionedGrid;
 pub use confusion_matrix::ConfusionMatrix;
 pub use image_grid::ImageGrid;
 pub use map_grid::MapGrid;
@@ -42,6 +44,7 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<ActivationGrid>(),
     Kind::of::<AdversarialPanel>(),
     Kind::of::<Animation>(),
+    Kind::of::<CaptionedGrid>(),
     Kind::of::<ConfusionMatrix>(),
     Kind::of::<ImageGrid>(),
     Kind::of::<MapGrid>(),

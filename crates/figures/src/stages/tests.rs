@@ -425,6 +425,109 @@ fn adversarial_panel_shows_what_was_changed() {
     );
 }
 
+/// Pictures of two classes made in two ways, with two networks' verdicts.
+fn captioned_cell() -> Cell {
+    let columns = || {
+        vec![
+            Column::text("stage"),
+            Column::text("class"),
+            Column::text("image"),
+            Column::decimals("probability", 2),
+            Column::text("prediction"),
+            Column::boolean("recognised"),
+        ]
+    };
+    let (mut own, mut second) = (Table::new(columns()), Table::new(columns()));
+    let mut cell = Cell::new(json!({
+        "images": "images", "tables": "tables", "rows": "class", "columns": "stage", "mark": "recognised",
+        "lines": ["p = {probability}", "second: {prediction}, {probability:%}"], "title": "Pictures of a class",
+        "labels": { "stage=plain": "pixels", "fourier": "frequencies" },
+    }));
+    for (i, class) in ["tick", "snail"].into_iter().enumerate() {
+        for (j, stage) in ["plain", "fourier"].into_iter().enumerate() {
+            let mut picture = images(80, 4).select(&[2 * i + j]).unwrap();
+            let examples =
+                Examples { ids: vec![format!("{class}.png")], ..picture.examples().clone() };
+            picture = picture.with_examples(examples).unwrap();
+            cell = cell.with("images", stage, json!({ "class": class }), &picture);
+            let row = |p: f64, says: &str| {
+                vec![
+                    json!(stage),
+                    json!(class),
+                    json!(format!("{class}.png")),
+                    json!(p),
+                    json!(says),
+                    json!(says == class),
+                ]
+            };
+            own.push(row(0.9 + 0.03 * (i + 2 * j) as f64, class)).unwrap();
+            second.push(row(0.2, if i == j { class } else { "barn spider" })).unwrap();
+        }
+    }
+    cell.with("tables", "own", json!({}), &own).with("tables", "second", json!({}), &second)
+}
+
+/// Each stage's own table tells of its own images, though their names are the same.
+#[test]
+fn captioned_grid_reads_the_images_own_tables() {
+    let frames = |from: u32| {
+        let examples = Examples {
+            ids: ["00000.png", "00020.png"].map(str::to_owned).to_vec(),
+            ..Examples::default()
+        };
+        let samples = (from..from + 2).flat_map(|i| photograph(80, 80, i).into_raw()).collect();
+        ImageSet::packed(examples, Color::Rgb, 80, 80, samples).unwrap()
+    };
+    let history = |p: f64| {
+        let mut table = Table::new(vec![Column::text("image"), Column::number("p")]);
+        table.push(vec![json!("00000.png"), json!(0)]).unwrap();
+        table.push(vec![json!(null), json!(0.5)]).unwrap();
+        table.push(vec![json!("00020.png"), json!(p)]).unwrap();
+        table
+    };
+    let cell = |second: f64| {
+        Cell::new(json!({
+            "images": "images", "tables": "tables", "rows": "stage", "columns": "image", "lines": "p = {p:.2}",
+        }))
+        .with("images", "cat", json!({}), &frames(0))
+        .with("images", "hay", json!({}), &frames(2))
+        .with("tables", "cat", json!({}), &history(0.9))
+        .with("tables", "hay", json!({}), &history(second))
+    };
+    let picture = |second: f64| cell(second).figure("captioned-grid").files["grid.png"].clone();
+    assert_eq!(picture(0.7), picture(0.7));
+    assert_ne!(picture(0.7), picture(0.9), "the second table is read");
+}
+
+#[test]
+fn captioned_grid_tells_cells_apart() {
+    captioned_cell().figure("captioned-grid");
+    let with = |key: &str, value: Value| {
+        let mut cell = captioned_cell();
+        cell.parameters[key] = value;
+        cell.error("captioned-grid")
+    };
+    assert_eq!(
+        with("rows", json!(null)),
+        "parameter `columns`: two images fall on row ``, column `pixels`: expected `rows` and `columns` that tell them \
+         apart"
+    );
+    assert_eq!(
+        with("columns", json!("clas")),
+        "parameter `columns`: no axis `clas`; there are: class, stage, image, class; did you mean `class`?"
+    );
+    assert_eq!(
+        with("lines", json!(["{p}"])),
+        "input `tables`: no column `p`; there are: stage, class, image, probability, prediction, recognised"
+    );
+    assert_eq!(
+        with("lines", json!(["a", "b", "c"])),
+        "parameter `lines`: expected a line for each of 2 stages of `tables`, found 3"
+    );
+    assert!(with("lines", json!("{p")).starts_with("parameter `lines`: `{p`: expected `{column}`"));
+    assert!(with("mark", json!("right")).starts_with("parameter `mark`: no column `right`"));
+}
+
 fn animation_cell() -> Cell {
     Cell::new(
         json!({ "frames": "frames", "every": 2, "enlarge": 3, "caption": "A class appears." }),
@@ -548,10 +651,11 @@ fn map_grid_shows_chosen_cases() {
 /// The same parameters and inputs give the same bytes; what gives others needs a new version.
 #[test]
 fn results_are_pinned_to_versions() {
-    let cells: [(&str, Cell); 11] = [
+    let cells: [(&str, Cell); 12] = [
         ("activation-grid", activation_cell(vec![16, 13, 13])),
         ("adversarial-panel", attacked_cell(json!({}))),
         ("animation", animation_cell()),
+        ("captioned-grid", captioned_cell()),
         ("confusion-matrix", confusion_cell()),
         ("image-grid", grid_cell()),
         ("map-grid", map_cell(vec![1, 64, 64])),

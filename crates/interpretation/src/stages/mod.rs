@@ -12,12 +12,18 @@ mod mosaics;
 mod pointing_game;
 mod randomise_weights;
 mod saliency_map;
+// Pictures of a class.
+mod class_verdicts;
+mod recorder;
+mod visualise_class;
+mod visualise_class_fourier;
 
 use sconce_core::{Error, Kind, Result};
 use sconce_data::Features;
 
 pub use attack::Attack;
 pub use choose_cases::ChooseCases;
+pub use class_verdicts::ClassVerdicts;
 pub use compare_maps::CompareMaps;
 pub use localise::Localise;
 pub use map_quality::MapQuality;
@@ -26,6 +32,8 @@ pub use one_pixel::OnePixel;
 pub use pointing_game::PointingGame;
 pub use randomise_weights::RandomiseWeights;
 pub use saliency_map::{GradCam, MethodName, SaliencyMap};
+pub use visualise_class::VisualiseClass;
+pub use visualise_class_fourier::VisualiseClassFourier;
 
 /// The kinds of this crate.
 pub const KINDS: &[Kind] = &[
@@ -39,6 +47,9 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<ChooseCases>(),
     Kind::of::<Attack>(),
     Kind::of::<OnePixel>(),
+    Kind::of::<VisualiseClass>(),
+    Kind::of::<VisualiseClassFourier>(),
+    Kind::of::<ClassVerdicts>(),
 ];
 
 /// Refuses a number of 0.
@@ -83,5 +94,7 @@ fn one_map<'a>(
 
 #[cfg(test)]
 mod attack_tests;
+#[cfg(test)]
+mod picture_tests;
 #[cfg(test)]
 mod tests;

@@ -18,7 +18,7 @@ fn kinds_have_docs() {
 /// A kind whose result changes must get a new version, and a new row here. A function for each part of the crate.
 #[test]
 fn results_are_those_of_the_versions() {
-    let pins = [maps(), attack_tests::pins()].concat();
+    let pins = [maps(), attack_tests::pins(), picture_tests::pins()].concat();
     assert_eq!(pins.len(), KINDS.len());
     let pins: Vec<String> = pins.iter().map(|(kind, pin)| format!("{kind:?} {pin}")).collect();
     insta::assert_snapshot!(pins.join("\n"), @"
@@ -32,6 +32,9 @@ fn results_are_those_of_the_versions() {
     choose-cases@1 09e71327e10c06b4
     attack@1 39b353475e373284
     one-pixel@1 62368a9d849f81c0
+    visualise-class@1 e1319e90cccdafd1
+    visualise-class-fourier@1 f8a2f2891781589e
+    class-verdicts@1 f38b8902bf642419
     ");
 }
 

@@ -1,0 +1,94 @@
+//! What the ascent climbs: a class's score, and its gradient.
+
+use candle_core::{DType, Tensor, Var};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Model, Objective};
+
+/// What is made large.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Goal {
+    /// The class's logit: what speaks for the class, whatever else is seen.
+    #[default]
+    Logit,
+    /// The logarithm of the class's probability: also takes away what speaks for other classes.
+    LogProbability,
+}
+
+impl Goal {
+    /// The objective for pictures that all are to become `class`.
+    pub fn of(self, class: u32, pictures: usize) -> Objective {
+        match self {
+            Self::Logit => Objective::Logit(vec![class; pictures]),
+            Self::LogProbability => Objective::LogProbability(vec![class; pictures]),
+        }
+    }
+}
+
+/// What a network says of a picture on the way.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// Steps done.
+    pub iteration: usize,
+    /// The objective before any penalty.
+    pub objective: f64,
+    /// The class's logit.
+    pub logit: f64,
+    /// The class's probability.
+    pub probability: f64,
+}
+
+/// The steps of an ascent as they are made: where it stands, and the picture, `(1, channels, height, width)`, samples
+/// 0–255, for who wants it.
+pub type Observer<'a> =
+    dyn FnMut(&Progress, &dyn Fn() -> candle_core::Result<Tensor>) -> sconce_core::Result<()> + 'a;
+
+/// The objective of `picture(x)`, and its gradient with respect to `x`.
+///
+/// `picture` makes one picture's pixels, `(1, channels, height, width)`, samples 0–255.
+///
+/// # Errors
+/// When there is no such class, or the network refuses the input.
+pub fn gradient(
+    model: &Model,
+    x: &Tensor,
+    picture: impl Fn(&Tensor) -> candle_core::Result<Tensor>,
+    class: u32,
+    goal: Goal,
+) -> candle_core::Result<(Progress, Tensor)> {
+    let x = Var::from_tensor(&x.detach())?;
+    let (progress, value) = value(model, &picture(&x)?, class, goal)?;
+    let gradients = value.backward()?;
+    let gradient = match gradients.get(&x) {
+        Some(gradient) => gradient.detach(),
+        None => x.zeros_like()?,
+    };
+    Ok((progress, gradient))
+}
+
+/// What the network says of one picture's pixels, and the objective with its history.
+///
+/// # Errors
+/// As [`gradient`].
+pub fn value(
+    model: &Model,
+    pixels: &Tensor,
+    class: u32,
+    goal: Goal,
+) -> candle_core::Result<(Progress, Tensor)> {
+    let logits = model.logits(&model.to_inputs(pixels)?)?;
+    let value = goal.of(class, 1).of(&logits)?.sum_all()?;
+    let numbers = logits.detach().to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
+    let logit = numbers.get(class as usize).copied().unwrap_or(f64::NAN);
+    let largest = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let total: f64 = numbers.iter().map(|number| (number - largest).exp()).sum();
+    let progress = Progress {
+        iteration: 0,
+        objective: f64::from(value.to_scalar::<f32>()?),
+        logit,
+        probability: (logit - largest).exp() / total,
+    };
+    Ok((progress, value))
+}
