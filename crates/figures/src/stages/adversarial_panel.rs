@@ -40,7 +40,7 @@ pub struct AdversarialPanel {
     /// Names of the images that are shown; by default the first `most`.
     #[serde(default)]
     pub only: Names,
-    /// Whether only images that fool are shown.
+    /// Whether only images that fool are shown; where none does, all are.
     #[serde(default)]
     pub successes: bool,
     /// Images at most.
@@ -125,11 +125,8 @@ impl Stage for AdversarialPanel {
         let fooled = ctx.input(&self.fooled)?;
         let results = Results::of(ctx.input(&self.results)?)?;
         let ids: Vec<&str> = if self.only.is_empty() {
-            results
-                .ids()
-                .filter(|id| !self.successes || results.fooled(id))
-                .take(self.most)
-                .collect()
+            let successes = self.successes && results.ids().any(|id| results.fooled(id));
+            results.ids().filter(|id| !successes || results.fooled(id)).take(self.most).collect()
         } else {
             self.only.0.iter().map(String::as_str).collect()
         };

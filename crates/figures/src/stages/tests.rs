@@ -349,6 +349,11 @@ fn top5_panel_reads_predictions() {
 }
 
 fn attacked_cell(more: Value) -> Cell {
+    attacked_cell_where(|place| place != 1, more)
+}
+
+/// The same; `fools` says which of the three images fool.
+fn attacked_cell_where(fools: impl Fn(usize) -> bool, more: Value) -> Cell {
     let set = images(64, 3);
     let mut changed = Vec::new();
     for place in 0..3 {
@@ -375,7 +380,7 @@ fn attacked_cell(more: Value) -> Cell {
             json!("tench, Tinca tinca"),
             json!(0.61),
             target,
-            json!(i != 1),
+            json!(fools(i)),
             json!("bee eater"),
             json!(0.42),
             json!(123.4),
@@ -390,6 +395,16 @@ fn attacked_cell(more: Value) -> Cell {
         .with("images", "attack", json!({}), &set)
         .with("fooled", "attack", json!({}), &changed)
         .with("results", "attack", json!({}), &results)
+}
+
+#[test]
+fn adversarial_panel_shows_all_where_none_fools() {
+    let picture = |fools: fn(usize) -> bool, successes: bool| {
+        let cell = attacked_cell_where(fools, json!({ "successes": successes }));
+        cell.figure("adversarial-panel").files["adversarial.png"].clone()
+    };
+    assert_ne!(picture(|place| place == 1, true), picture(|place| place == 1, false));
+    assert_eq!(picture(|_| false, true), picture(|_| false, false));
 }
 
 #[test]
