@@ -7,7 +7,8 @@ use sconce_data::Channels;
 /// Its first column is brightness, its second blue against yellow, its third green against magenta.
 const ROOT: [[f64; 3]; 3] = [[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]];
 
-/// The matrix that gives colours their correlation: Lucid's root of the covariance of ImageNet's colours over the length of its longest column.
+/// The matrix that gives colours their correlation: Lucid's root of the covariance of ImageNet's colours over the length of
+/// its longest column.
 pub fn correlation() -> [[f64; 3]; 3] {
     let length = |column: usize| ROOT.iter().map(|row| row[column].powi(2)).sum::<f64>().sqrt();
     let longest = (0..3).map(length).fold(0.0, f64::max);
