@@ -31,10 +31,17 @@ pub struct FitSvm {
     /// Largest projected gradient of the dual at which a machine counts as fitted.
     #[serde(default = "tolerance")]
     pub tolerance: f64,
+    /// Passes over the rows at most, as scikit-learn's `max_iter`; a note says when they did not suffice.
+    #[serde(default = "max_passes")]
+    pub max_passes: usize,
 }
 
 fn tolerance() -> f64 {
     Stopping::default().tolerance
+}
+
+fn max_passes() -> usize {
+    Stopping::default().max_sweeps
 }
 
 impl Stage for FitSvm {
@@ -56,6 +63,9 @@ impl Stage for FitSvm {
         if !(self.tolerance.is_finite() && self.tolerance > 0.0) {
             return Err(Error::parameter("tolerance", "expected a positive number"));
         }
+        if self.max_passes == 0 {
+            return Err(Error::parameter("max_passes", "expected at least 1"));
+        }
         Ok(())
     }
 
@@ -68,7 +78,7 @@ impl Stage for FitSvm {
         let chosen = choose(&features, &self.split, self.normalize)?;
         let rows = Rows::new(&chosen.values, features.dimension()).map_err(Error::other)?;
         let classes = features.examples().classes.clone();
-        let stopping = Stopping { tolerance: self.tolerance, ..Stopping::default() };
+        let stopping = Stopping { tolerance: self.tolerance, max_sweeps: self.max_passes };
         let fit =
             svm::fit(rows, &chosen.labels, classes.len(), c, stopping).map_err(Error::other)?;
         if fit.violation > self.tolerance {
