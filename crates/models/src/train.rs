@@ -10,9 +10,9 @@ mod tests;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-pub use classifier::{Classifier, Images};
+pub use classifier::{Classifier, Images, check_learning_rate};
 pub use history::{Direction, History, Monitor};
-pub use order::{hold_out, order};
+pub use order::{check_validation, hold_out, order};
 use sconce_core::random::{Generator, generator};
 use sconce_core::{Context, Error, Result};
 

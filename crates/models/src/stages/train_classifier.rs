@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::optim::{Method, Sgd};
 use crate::schedule::Schedule;
 use crate::train::{
-    CHECKPOINT_SECONDS, Classifier, Direction, Images, Monitor, Training, checkpoint_time, hold_out,
+    CHECKPOINT_SECONDS, Classifier, Direction, Images, Monitor, Training, check_learning_rate,
+    check_validation, checkpoint_time, hold_out,
 };
 use crate::variables::write_weights;
 use crate::{architecture, from_tensors, initialise, live};
@@ -122,15 +123,8 @@ impl Stage for TrainClassifier {
     fn check(&self) -> Result<()> {
         architecture(&self.architecture)
             .map_err(|error| Error::parameter("architecture", error.to_string()))?;
-        if !(0.0..1.0).contains(&self.validation) {
-            return Err(Error::parameter("validation", "expected at least 0 and below 1"));
-        }
-        if self.patience.is_some() && self.validation == 0.0 {
-            return Err(Error::parameter("patience", "expected `validation` above 0 with it"));
-        }
-        if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
-            return Err(Error::parameter("learning_rate", "expected a positive number"));
-        }
+        check_validation(self.validation, self.patience)?;
+        check_learning_rate(self.learning_rate)?;
         checkpoint_time(self.checkpoint_seconds)?;
         self.optimiser.check()?;
         self.schedule.check()?;

@@ -4,7 +4,10 @@ use sconce_data::resize::Fit;
 use sconce_data::{ImageSet, Metrics, Preprocessing, Table, Weights};
 use sconce_models::optim::{Method, Sgd};
 use sconce_models::schedule::Schedule;
-use sconce_models::train::{CHECKPOINT_SECONDS, Direction, Monitor, checkpoint_time, hold_out};
+use sconce_models::train::{
+    CHECKPOINT_SECONDS, Direction, Monitor, check_learning_rate, check_validation, checkpoint_time,
+    hold_out,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{test, train};
@@ -107,18 +110,11 @@ impl Stage for FineTune {
     }
 
     fn check(&self) -> Result<()> {
-        if !(0.0..1.0).contains(&self.validation) {
-            return Err(Error::parameter("validation", "expected at least 0 and below 1"));
-        }
-        if self.patience.is_some() && self.validation == 0.0 {
-            return Err(Error::parameter("patience", "expected `validation` above 0 with it"));
-        }
+        check_validation(self.validation, self.patience)?;
         if self.size == Some(0) {
             return Err(Error::parameter("size", "expected at least 1 pixel"));
         }
-        if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
-            return Err(Error::parameter("learning_rate", "expected a positive number"));
-        }
+        check_learning_rate(self.learning_rate)?;
         checkpoint_time(self.checkpoint_seconds)?;
         self.optimiser.check()?;
         self.schedule.check()
