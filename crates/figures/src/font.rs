@@ -98,8 +98,12 @@ pub fn wrap(text: &str, size: f64, weight: Weight, max: f64) -> Vec<String> {
     let mut lines = Vec::new();
     for paragraph in text.lines() {
         let mut line = String::new();
-        for word in paragraph.split_whitespace() {
-            let longer = if line.is_empty() { word.to_owned() } else { format!("{line} {word}") };
+        // A percent sign stays with its number.
+        let words = paragraph.replace(" %", "\u{a0}%");
+        let breaks = |c: char| c.is_whitespace() && c != '\u{a0}';
+        for word in words.split(breaks).filter(|word| !word.is_empty()) {
+            let word = word.replace('\u{a0}', " ");
+            let longer = if line.is_empty() { word.clone() } else { format!("{line} {word}") };
             if text_width(&longer, size, weight) <= max {
                 line = longer;
                 continue;
@@ -107,7 +111,7 @@ pub fn wrap(text: &str, size: f64, weight: Weight, max: f64) -> Vec<String> {
             if !line.is_empty() {
                 lines.push(line);
             }
-            line = shorten(word, size, weight, max);
+            line = shorten(&word, size, weight, max);
         }
         lines.push(line);
     }
@@ -179,6 +183,9 @@ mod tests {
         }
         assert_eq!(wrap("one two", 12.0, Weight::Regular, 1000.0), ["one two"]);
         assert_eq!(wrap("one\ntwo", 12.0, Weight::Regular, 1000.0), ["one", "two"]);
+        let almost = text_width("terrier (86", 12.0, Weight::Regular) + 1.0;
+        let broken = wrap("terrier (86 %)", 12.0, Weight::Regular, almost);
+        assert_eq!(broken, ["terrier", "(86 %)"]);
         assert_eq!(shorten("é", 12.0, Weight::Regular, 1.0), "…");
     }
 }

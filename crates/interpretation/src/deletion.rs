@@ -17,6 +17,10 @@ pub struct Curves {
     pub baseline: Baseline,
     /// Deviation in pixels of the Gaussian blur that insertion begins with.
     pub blur: f64,
+    /// Side in pixels of the squares that go and come as one.
+    pub patch: usize,
+    /// Whether numbers count without their signs.
+    pub magnitude: bool,
 }
 
 /// The probability of a class as a map's pixels go and come, `steps + 1` numbers each.
@@ -34,6 +38,13 @@ pub struct Curve {
 /// one colour, insertion begins with a blurred image. Pixels of equal numbers come in a random order that is always the
 /// same, so that none of an image's sides comes first.
 ///
+/// With a patch of more than one pixel, squares come in the order of the means of their numbers: region perturbation, Samek
+/// et al., "Evaluating the visualization of what a deep neural network has learned", 2017, section III. Single pixels
+/// that are strewn over an image make a texture that no image has, which the network may react to instead.
+///
+/// With `magnitude` what speaks against the class comes as early as what speaks for it: what matters, not in which
+/// direction.
+///
 /// # Errors
 /// When the map is not of the input's size, there is no such class, or the blur is larger than the image.
 pub fn curves(
@@ -45,14 +56,16 @@ pub fn curves(
     batch: usize,
 ) -> Result<Curve> {
     let (_, _, height, width) = x.dims4()?;
-    if map.len() != height * width || how.steps == 0 {
+    if map.len() != height * width || how.steps == 0 || how.patch == 0 {
         candle_core::bail!(
-            "expected a map of {height} × {width} and at least one step, found {} numbers and {}",
+            "expected a map of {height} × {width}, at least one step and a patch of a pixel, found {} numbers, {} and {}",
             map.len(),
-            how.steps
+            how.steps,
+            how.patch
         );
     }
-    let order = order(map);
+    let magnitudes: Vec<f32> = map.iter().map(|number| number.abs()).collect();
+    let order = order(if how.magnitude { &magnitudes } else { map }, width, how.patch);
     let bare = how.baseline.input(model, x)?;
     // The blur ends at three deviations, or where the image does.
     let reach = ((3.0 * how.blur).ceil() as usize).min(height.min(width) - 1);
@@ -63,12 +76,23 @@ pub fn curves(
     })
 }
 
-/// Places of the map's numbers, the largest first.
-fn order(map: &[f32]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..map.len()).collect();
-    order.shuffle(&mut generator(0, "order of equal numbers"));
-    order.sort_by(|&a, &b| map[b].total_cmp(&map[a]));
-    order
+/// Places of the map's numbers, square by square, those of the largest mean first.
+fn order(map: &[f32], width: usize, patch: usize) -> Vec<usize> {
+    let across = width.div_ceil(patch);
+    let mut patches: Vec<(f64, Vec<usize>)> = Vec::new();
+    patches.resize_with(across * (map.len() / width).div_ceil(patch), Default::default);
+    for (place, number) in map.iter().enumerate() {
+        let (sum, places) = &mut patches[place / width / patch * across + place % width / patch];
+        *sum += f64::from(*number);
+        places.push(place);
+    }
+    // Those at the right and the lower edge may be smaller.
+    for (sum, places) in &mut patches {
+        *sum /= places.len() as f64;
+    }
+    patches.shuffle(&mut generator(0, "order of equal numbers"));
+    patches.sort_by(|a, b| b.0.total_cmp(&a.0));
+    patches.into_iter().flat_map(|(_, places)| places).collect()
 }
 
 /// Probabilities of `class` on the way from one image to another, pixel by pixel.
@@ -132,7 +156,8 @@ mod tests {
     fn curves_begin_and_end_where_they_should() {
         let model = model(96);
         let x = cat_input(&model);
-        let how = Curves { steps: 4, baseline: Baseline::Black, blur: 5.0 };
+        let how =
+            Curves { steps: 4, baseline: Baseline::Black, blur: 5.0, patch: 1, magnitude: false };
         let left_first: Vec<f32> = (0..96 * 96).map(|at| 96.0 - (at % 96) as f32).collect();
         let curve = curves(&model, &x, 285, &left_first, &how, 2).unwrap();
         assert_eq!((curve.deletion.len(), curve.insertion.len()), (5, 5));
@@ -143,6 +168,11 @@ mod tests {
         close(curve.insertion[4], p(&x));
         close(curve.deletion[4], p(&black));
         close(curve.insertion[0], p(&gaussian_blur(&x, 31, 5.0).unwrap()));
+        // Signs do not matter where they are dropped.
+        let negative: Vec<f32> = left_first.iter().map(|number| -number).collect();
+        let magnitude = Curves { magnitude: true, ..how };
+        assert_eq!(curves(&model, &x, 285, &negative, &magnitude, 2).unwrap(), curve);
+        assert_ne!(curves(&model, &x, 285, &negative, &how, 2).unwrap(), curve);
         // After half of the steps the left half is black.
         let half = Tensor::cat(&[black.narrow(3, 0, 48).unwrap(), x.narrow(3, 48, 48).unwrap()], 3);
         close(curve.deletion[2], p(&half.unwrap()));
@@ -152,12 +182,24 @@ mod tests {
 
     #[test]
     fn equal_numbers_come_in_no_direction() {
-        let order = order(&[0.0; 100]);
+        let order = order(&[0.0; 100], 10, 1);
         let mean = |places: &[usize]| places.iter().sum::<usize>() as f64 / places.len() as f64;
         assert!((mean(&order[..50]) - 49.5).abs() < 15.0, "{order:?}");
         let mut sorted = order;
         sorted.sort_unstable();
         assert_eq!(sorted, (0..100).collect::<Vec<_>>());
-        assert_eq!(super::order(&[1.0, 3.0, -2.0, 2.0]), [1, 3, 0, 2]);
+        assert_eq!(super::order(&[1.0, 3.0, -2.0, 2.0], 2, 1), [1, 3, 0, 2]);
+    }
+
+    #[test]
+    fn squares_come_by_their_means() {
+        // 3 × 5 in squares of 2: the last column and the last row are in smaller ones.
+        let map = [
+            0.0, 9.0, 0.0, 0.0, 4.0, //
+            0.0, -5.0, 0.0, 0.0, 4.0, //
+            2.0, 2.0, 3.0, -9.0, 5.0,
+        ];
+        assert_eq!(order(&map, 5, 2), [14, 4, 9, 10, 11, 0, 1, 5, 6, 2, 3, 7, 8, 12, 13]);
+        assert_eq!(order(&map, 5, 9), (0..15).collect::<Vec<_>>());
     }
 }

@@ -35,6 +35,13 @@ pub struct MapQuality {
     /// Deviation of the blur that insertion begins with, as a share of the input's side.
     #[serde(default = "blur")]
     pub blur: f64,
+    /// Side in pixels of the squares that go and come as one, in the order of their means: 1 as in RISE, 9 as in Samek et
+    /// al., 2017.
+    #[serde(default = "one")]
+    pub patch: usize,
+    /// Whether the numbers of signed maps count without their signs, as in most published figures of integrated gradients.
+    #[serde(default)]
+    pub magnitude: bool,
     /// The side of the network's square input in pixels; by default the one that the weights come with. It has to be that
     /// of the maps.
     #[serde(default)]
@@ -42,6 +49,10 @@ pub struct MapQuality {
     /// Inputs that go through the network at a time: memory against speed. It may change the last bits of a result.
     #[serde(default = "eight")]
     pub batch: usize,
+}
+
+const fn one() -> usize {
+    1
 }
 
 const fn thirty_two() -> usize {
@@ -71,9 +82,12 @@ impl Stage for MapQuality {
     }
 
     fn check(&self) -> Result<()> {
-        for (key, value) in
-            [("steps", self.steps), ("batch", self.batch), ("size", self.size.unwrap_or(1))]
-        {
+        for (key, value) in [
+            ("steps", self.steps),
+            ("patch", self.patch),
+            ("batch", self.batch),
+            ("size", self.size.unwrap_or(1)),
+        ] {
             if value == 0 {
                 return Err(Error::parameter(key, "expected 1 or more, found 0"));
             }
@@ -120,7 +134,13 @@ impl Stage for MapQuality {
             let id = &ids[place];
             let map = one_map("maps", &maps, id, (height, width))?;
             let blur = self.blur * height.min(width) as f64;
-            let how = Curves { steps: self.steps, baseline: self.baseline, blur };
+            let how = Curves {
+                steps: self.steps,
+                baseline: self.baseline,
+                blur,
+                patch: self.patch,
+                magnitude: self.magnitude,
+            };
             let curve = curves(&model, &x, class, map, &how, self.batch).map_err(Error::other)?;
             let pair = [area(&curve.deletion), area(&curve.insertion)];
             table.push(vec![json!(id), json!(pair[0]), json!(pair[1])])?;
