@@ -63,8 +63,9 @@ def main():
     parser.add_argument("threads", nargs="*", type=int, default=[2])
     parser.add_argument("--calls", type=int, default=12)
     parser.add_argument("--only")
+    parser.add_argument("--binary", help="the built bench, where cargo is not to be called")
     options = parser.parse_args()
-    program, methods = binary(), peers()
+    program, methods = options.binary or binary(), peers()
     for threads in options.threads:
         torch.set_num_threads(threads)
         env = {**os.environ, "RAYON_NUM_THREADS": str(threads)}

@@ -39,7 +39,7 @@ pub struct MapQuality {
     /// al., 2017.
     #[serde(default = "one")]
     pub patch: usize,
-    /// Whether the numbers of signed maps count without their signs, as in most published figures of integrated gradients.
+    /// Whether the numbers of signed maps count without their signs: what matters, for or against the class.
     #[serde(default)]
     pub magnitude: bool,
     /// The side of the network's square input in pixels; by default the one that the weights come with. It has to be that
