@@ -18,7 +18,17 @@ use clap::Parser;
 use arguments::Arguments;
 use failure::Failure;
 
+/// Training frees and asks for the same large blocks again and again.
+#[cfg(feature = "chapters")]
+#[global_allocator]
+static MEMORY: sconce_ops::memory::Reusing = sconce_ops::memory::Reusing::new();
+
 fn main() -> ExitCode {
+    #[cfg(feature = "chapters")]
+    // SAFETY: no other thread runs yet.
+    unsafe {
+        sconce_ops::threads::let_candle_sleep();
+    }
     let arguments = Arguments::parse();
     match commands::dispatch(arguments) {
         Ok(code) => code,

@@ -33,6 +33,9 @@ const CASES: [&str; 10] = [
     "dcgan-64",
 ];
 
+#[global_allocator]
+static MEMORY: sconce_ops::memory::Reusing = sconce_ops::memory::Reusing::new();
+
 type Step = Box<dyn FnMut() -> candle_core::Result<()>>;
 
 fn normal(shape: &[usize]) -> Result<Tensor> {
@@ -237,6 +240,8 @@ fn alone(part: &str) -> Result<()> {
 }
 
 fn main() -> ExitCode {
+    // SAFETY: no other thread runs yet.
+    unsafe { sconce_ops::threads::let_candle_sleep() };
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments.as_slice() {

@@ -1,9 +1,10 @@
 //! Rectifiers, with PyTorch's gradient at zero.
 
 use crate::cpu::{by_dtype, contiguous, has_kernels, map, tensor, with_data, zip};
+use crate::kernel::Element;
 use candle_core::backend::BackendStorage;
 use candle_core::{
-    CpuStorage, CudaStorage, CustomOp1, Layout, MetalStorage, Result, Shape, Tensor, WithDType,
+    CpuStorage, CudaStorage, CustomOp1, Layout, MetalStorage, Result, Shape, Tensor,
 };
 
 /// `max(x, 0)`, with gradient 0 at 0 (candle's is 1 there).
@@ -62,25 +63,25 @@ struct LeakyRelu {
     slope: f64,
 }
 
-fn forward<T: WithDType>(op: &LeakyRelu, s: &CpuStorage, l: &Layout) -> Result<CpuStorage> {
+fn forward<T: Element>(op: &LeakyRelu, s: &CpuStorage, l: &Layout) -> Result<CpuStorage> {
     let (slope, zero) = (T::from_f64(op.slope), T::zero());
     let x = contiguous::<T>(s, l)?;
     // written so that NaN passes through; a slope of 0 must not turn -inf into NaN
     Ok(T::to_cpu_storage_owned(if op.slope == 0.0 {
-        map(x, |v| if v <= zero { zero } else { v })
+        map(x, move |v| if v <= zero { zero } else { v })
     } else {
-        map(x, |v| if v <= zero { v * slope } else { v })
+        map(x, move |v| if v <= zero { v * slope } else { v })
     }))
 }
 
-fn backward<T: WithDType>(op: &LeakyRelu, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+fn backward<T: Element>(op: &LeakyRelu, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
     let (slope, zero) = (T::from_f64(op.slope), T::zero());
     let out = with_data::<T, _>(x, |x| {
         with_data::<T, _>(grad, |g| {
             Ok(if op.slope == 0.0 {
-                zip(x, g, |v, g| if v <= zero { zero } else { g })
+                zip(x, g, move |v, g| if v <= zero { zero } else { g })
             } else {
-                zip(x, g, |v, g| if v <= zero { g * slope } else { g })
+                zip(x, g, move |v, g| if v <= zero { g * slope } else { g })
             })
         })
     })?;

@@ -1,5 +1,6 @@
 //! Access to CPU tensors, and parallel loops whose result does not depend on the number of threads.
 
+use crate::kernel::{Element, Loops};
 use candle_core::{
     CpuStorage, DType, Device, Layout, Result, Shape, Storage, Tensor, WithDType, bail,
 };
@@ -72,26 +73,35 @@ pub(crate) fn uninit<T: WithDType>(len: usize) -> Vec<T> {
     out
 }
 
-/// `f` of each element, in parallel where that pays.
-pub(crate) fn map<T: WithDType, U: WithDType>(x: &[T], f: impl Fn(T) -> U + Sync) -> Vec<U> {
+/// `f` of each element, in parallel where that pays. (What `f` captures by value stays in registers.)
+pub(crate) fn map<T: Element>(x: &[T], f: impl Fn(T) -> T + Copy + Sync) -> Vec<T> {
     let part = PARALLEL_FROM / 2;
     build(x.len(), part, |i, out| {
-        let from = i * part;
-        for (o, &v) in out.iter_mut().zip(&x[from..]) {
-            *o = f(v);
-        }
+        T::kernel().vectorized(Loops(map_part, (&x[i * part..], out, f)));
     })
 }
 
+#[inline(always)]
+fn map_part<T: Copy>((x, out, f): (&[T], &mut [T], impl Fn(T) -> T)) {
+    for (o, &v) in out.iter_mut().zip(x) {
+        *o = f(v);
+    }
+}
+
 /// `f` of each pair of elements, in parallel where that pays.
-pub(crate) fn zip<T: WithDType>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Sync) -> Vec<T> {
+pub(crate) fn zip<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Copy + Sync) -> Vec<T> {
     let part = PARALLEL_FROM / 2;
     build(a.len(), part, |i, out| {
         let from = i * part;
-        for ((o, &a), &b) in out.iter_mut().zip(&a[from..]).zip(&b[from..]) {
-            *o = f(a, b);
-        }
+        T::kernel().vectorized(Loops(zip_part, (&a[from..], &b[from..], out, f)));
     })
+}
+
+#[inline(always)]
+fn zip_part<T: Copy>((a, b, out, f): (&[T], &[T], &mut [T], impl Fn(T, T) -> T)) {
+    for ((o, &a), &b) in out.iter_mut().zip(a).zip(b) {
+        *o = f(a, b);
+    }
 }
 
 /// Calls a function generic over the element with the type of a CPU tensor that [`has_kernels`] accepts.

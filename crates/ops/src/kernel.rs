@@ -118,6 +118,16 @@ pub(crate) trait Vectorized {
     fn run(self);
 }
 
+/// An `#[inline(always)]` function and its argument, as loops.
+pub(crate) struct Loops<F, A>(pub(crate) F, pub(crate) A);
+
+impl<A, F: FnOnce(A)> Vectorized for Loops<F, A> {
+    #[inline(always)]
+    fn run(self) {
+        (self.0)(self.1);
+    }
+}
+
 /// Instruction sets with code of their own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Level {

@@ -38,6 +38,7 @@ pub mod dropout;
 mod kernel;
 pub mod linear;
 pub mod loss;
+pub mod memory;
 pub mod norm;
 pub mod pool;
 pub mod reversal;
@@ -46,3 +47,4 @@ pub mod separable;
 mod slices;
 #[cfg(test)]
 mod testing;
+pub mod threads;

@@ -2,6 +2,7 @@
 
 use crate::activation::leaky_relu;
 use crate::cpu::{build, by_dtype, contiguous, has_kernels, tensor, with_data};
+use crate::kernel::{Element, Loops};
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp3, DType, Device, Layout, Result, Shape, Tensor};
 use candle_core::{WithDType, bail};
@@ -211,41 +212,68 @@ impl Sizes {
 
 const LANES: usize = 16;
 
-/// Sum of `f` of pairs of numbers, in lanes: vectorised, and the same on every machine.
+/// `N` sums over pairs of numbers, in lanes: vectorised, and the same on every machine.
+#[derive(Clone, Copy)]
+struct Sums<const N: usize>([[f64; LANES]; N]);
+
+impl<const N: usize> Sums<N> {
+    fn new() -> Self {
+        Self([[0.0; LANES]; N])
+    }
+
+    /// Adds `f` of each pair; `a` and `b` are of one length.
+    fn add<T: Element>(&mut self, a: &[T], b: &[T], f: impl Fn(T, T) -> [T; N]) {
+        T::kernel().vectorized(Loops(add_to_sums, (self, a, b, f)));
+    }
+
+    fn total(&self) -> [f64; N] {
+        self.0.map(|lanes| lanes.iter().sum())
+    }
+}
+
 #[inline(always)]
-fn sum<T: WithDType>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> f64 {
-    let mut lanes = [T::zero(); LANES];
+fn add_to_sums<T: WithDType, const N: usize>(
+    (sums, a, b, f): (&mut Sums<N>, &[T], &[T], impl Fn(T, T) -> [T; N]),
+) {
+    let mut lanes = [[T::zero(); LANES]; N];
     let (whole_a, rest_a) = a.as_chunks::<LANES>();
     let (whole_b, rest_b) = b.as_chunks::<LANES>();
     for (a, b) in whole_a.iter().zip(whole_b) {
         for i in 0..LANES {
-            lanes[i] += f(a[i], b[i]);
+            let values = f(a[i], b[i]);
+            for n in 0..N {
+                lanes[n][i] += values[n];
+            }
         }
     }
     for (i, (&a, &b)) in rest_a.iter().zip(rest_b).enumerate() {
-        lanes[i] += f(a, b);
+        let values = f(a, b);
+        for n in 0..N {
+            lanes[n][i] += values[n];
+        }
     }
-    lanes.iter().map(|v| v.to_f64()).sum()
+    for (sums, lanes) in sums.0.iter_mut().zip(&lanes) {
+        for (sum, lane) in sums.iter_mut().zip(lanes) {
+            *sum += lane.to_f64();
+        }
+    }
 }
 
-/// Mean and biased variance of each channel: plane by plane around its own mean, combined in f64 (Chan et al., 1983).
-fn moments<T: WithDType>(x: &Tensor, s: &Sizes) -> Result<Vec<(f64, f64)>> {
+/// Mean and biased variance of each channel: the squares are summed around the mean.
+fn moments<T: Element>(x: &Tensor, s: &Sizes) -> Result<Vec<(f64, f64)>> {
     with_data::<T, _>(x, |x| {
         Ok(s.by_channel(|_, planes| {
-            let (mut count, mut mean, mut squares) = (0.0, 0.0, 0.0);
-            for plane in planes {
-                let v = &x[plane];
-                let n = v.len() as f64;
-                let centre = T::from_f64(sum(v, v, |v, _| v) / n);
-                let off = sum(v, v, |v, _| v - centre) / n;
-                let around = sum(v, v, |v, _| (v - centre) * (v - centre)) - n * off * off;
-                let delta = centre.to_f64() + off - mean;
-                let total = count + n;
-                mean += delta * n / total;
-                squares += around.max(0.0) + delta * delta * count * n / total;
-                count = total;
+            let planes: Vec<&[T]> = planes.map(|plane| &x[plane]).collect();
+            let count = (s.batch * s.plane) as f64;
+            let mut sum = Sums::<1>::new();
+            planes.iter().for_each(|v| sum.add(v, v, |v, _| [v]));
+            let centre = T::from_f64(sum.total()[0] / count);
+            let mut around = Sums::<2>::new();
+            for v in planes {
+                around.add(v, v, move |v, _| [v - centre, (v - centre) * (v - centre)]);
             }
-            (mean, squares / count)
+            let [off, squares] = around.total().map(|sum| sum / count);
+            (centre.to_f64() + off, (squares - off * off).max(0.0))
         }))
     })
 }
@@ -275,7 +303,7 @@ impl Normalise {
     }
 }
 
-fn forward<T: WithDType>(
+fn forward<T: Element>(
     op: &Normalise,
     s: &Sizes,
     args: [(&CpuStorage, &Layout); 3],
@@ -283,24 +311,16 @@ fn forward<T: WithDType>(
     let [x, weight, bias] = args.map(|(s, l)| contiguous::<T>(s, l));
     let (x, affine) = (x?, op.affine(weight?, bias?));
     let sample = s.channels * s.plane;
-    let slope = op.slope.map(T::from_f64);
+    // without a rectifier the slope is 1: one loop for both
+    let slope = T::from_f64(op.slope.unwrap_or(1.0));
     let y = build(x.len(), sample, |n, out| {
         let x = &x[n * sample..][..sample];
-        for (c, (out, x)) in out.chunks_mut(s.plane).zip(x.chunks(s.plane)).enumerate() {
-            let (scale, shift) = affine[c];
-            match slope {
-                None => out.iter_mut().zip(x).for_each(|(o, &x)| *o = x * scale + shift),
-                Some(slope) => out.iter_mut().zip(x).for_each(|(o, &x)| {
-                    let y = x * scale + shift;
-                    *o = if y <= T::zero() { y * slope } else { y };
-                }),
-            }
-        }
+        T::kernel().vectorized(Loops(normalise, (affine.as_slice(), s.plane, slope, x, out)));
     });
     Ok(T::to_cpu_storage_owned(y))
 }
 
-fn backward<T: WithDType>(
+fn backward<T: Element>(
     op: &Normalise,
     s: &Sizes,
     args: [&Tensor; 3],
@@ -319,13 +339,15 @@ fn backward<T: WithDType>(
             // Σ g and Σ g · x̂
             let sums: Vec<(f64, f64)> = s.by_channel(|c, planes| {
                 let (behind, mean) = (behind(c), T::from_f64(op.mean[c]));
-                let (mut g_sum, mut gx_sum) = (0.0, 0.0);
+                let mut sums = Sums::new();
                 for plane in planes {
-                    let (x, g) = (&x[plane.clone()], &grad[plane]);
-                    g_sum += sum(x, g, behind);
-                    gx_sum += sum(x, g, |x, g| behind(x, g) * (x - mean));
+                    sums.add(&x[plane.clone()], &grad[plane], move |x, g| {
+                        let g = behind(x, g);
+                        [g, g * (x - mean)]
+                    });
                 }
-                (g_sum, gx_sum * op.rate[c])
+                let [g, gx] = sums.total();
+                (g, gx * op.rate[c])
             });
             let per_channel = |f: &dyn Fn(&(f64, f64)) -> f64| {
                 tensor(sums.iter().map(|s| T::from_f64(f(s))).collect(), s.channels)
@@ -335,33 +357,58 @@ fn backward<T: WithDType>(
             if !args[0].track_op() {
                 return Ok([None, grad_weight, grad_bias]);
             }
+            // scale · (g − Σg/count − x̂ · Σgx̂/count) with x̂ = (x − mean) · rate; in eval mode scale · g
             let count = (s.batch * s.plane) as f64;
+            let mixed = (0..s.channels).map(|c| {
+                let by_x = if op.train { -sums[c].1 / count * op.rate[c] } else { 0.0 };
+                let constant = if op.train { -sums[c].0 / count - by_x * op.mean[c] } else { 0.0 };
+                (T::from_f64(by_x), T::from_f64(constant))
+            });
+            let mixed: Vec<(T, T)> = mixed.collect();
             let sample = s.channels * s.plane;
             let dx = build(x.len(), sample, |n, out| {
-                for c in 0..s.channels {
-                    let from = n * sample + c * s.plane;
-                    let (x, g) = (&x[from..][..s.plane], &grad[from..][..s.plane]);
-                    let out = &mut out[c * s.plane..][..s.plane];
-                    let behind = behind(c);
-                    let scale = affine[c].0;
-                    if op.train {
-                        // scale · (g − Σg/count − x̂ · Σgx̂/count) with x̂ = (x − mean) · rate
-                        let by_x = -sums[c].1 / count * op.rate[c];
-                        let constant = T::from_f64(-sums[c].0 / count - by_x * op.mean[c]);
-                        let by_x = T::from_f64(by_x);
-                        for ((o, &x), &g) in out.iter_mut().zip(x).zip(g) {
-                            *o = scale * (behind(x, g) + x * by_x + constant);
-                        }
-                    } else {
-                        for ((o, &x), &g) in out.iter_mut().zip(x).zip(g) {
-                            *o = scale * behind(x, g);
-                        }
-                    }
-                }
+                let (x, g) = (&x[n * sample..][..sample], &grad[n * sample..][..sample]);
+                let numbers = (affine.as_slice(), mixed.as_slice(), s.plane, slope);
+                T::kernel().vectorized(Loops(input_gradient, (numbers, x, g, out)));
             });
             Ok([Some(tensor(dx, args[0].shape())?), grad_weight, grad_bias])
         })
     })
+}
+
+/// `x · scale + shift` of each channel of a sample, and the rectifier.
+#[inline(always)]
+fn normalise<T: Element>((affine, plane, slope, x, out): (&[(T, T)], usize, T, &[T], &mut [T])) {
+    let channels = out.chunks_exact_mut(plane).zip(x.chunks_exact(plane));
+    for ((out, x), &(scale, shift)) in channels.zip(affine) {
+        for (o, &x) in out.iter_mut().zip(x) {
+            let y = x * scale + shift;
+            *o = if y <= T::zero() { y * slope } else { y };
+        }
+    }
+}
+
+/// Each channel's scale and shift, what its gradient has of `x` and of 1, the plane's length, the rectifier's slope.
+type Numbers<'a, T> = (&'a [(T, T)], &'a [(T, T)], usize, T);
+
+/// The gradient of one sample's input.
+#[inline(always)]
+fn input_gradient<T: Element>(
+    ((affine, mixed, plane, slope), x, g, out): (Numbers<'_, T>, &[T], &[T], &mut [T]),
+) {
+    let planes = x.chunks_exact(plane).zip(g.chunks_exact(plane));
+    let planes = out.chunks_exact_mut(plane).zip(planes);
+    for ((out, (x, g)), (&(scale, shift), &(by_x, constant))) in
+        planes.zip(affine.iter().zip(mixed))
+    {
+        let behind = |x: T, g: T| if x * scale + shift <= T::zero() { g * slope } else { g };
+        let pairs = out.iter_mut().zip(x).zip(g);
+        if by_x == T::zero() && constant == T::zero() {
+            pairs.for_each(|((o, &x), &g)| *o = scale * behind(x, g));
+        } else {
+            pairs.for_each(|((o, &x), &g)| *o = scale * (behind(x, g) + x * by_x + constant));
+        }
+    }
 }
 
 impl CustomOp3 for Normalise {

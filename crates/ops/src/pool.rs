@@ -1,6 +1,8 @@
 //! Pooling over the last two dimensions of `(batch, channels, height, width)`, with PyTorch's sizes and gradients.
 
 use crate::cpu::{build, by_dtype, contiguous, has_kernels, tensor, with_data};
+use crate::kernel::{Element, Loops};
+use crate::scratch;
 use crate::slices::{every, margin};
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType, bail};
@@ -151,55 +153,85 @@ impl Planes {
     }
 
     /// Folds the rows of each window first, so that the long inner loop runs over neighbours, then its columns.
-    fn fold<T: WithDType>(
+    fn fold<T: Element>(
         &self,
         x: &[T],
         f: impl Fn(T, T) -> T + Sync,
         scale: impl Fn(T, usize, usize) -> T + Sync,
     ) -> Vec<T> {
-        let [h, w] = self.input;
-        let [oh, ow] = self.output;
-        build(x.len() / self.input_len() * self.output_len(), self.output_len(), |plane, out| {
+        let (len, part) = (x.len() / self.input_len() * self.output_len(), self.output_len());
+        build(len, part, |plane, out| {
             let x = &x[plane * self.input_len()..][..self.input_len()];
-            let mut rows = vec![T::zero(); w];
-            for oy in 0..oh {
-                let covered = self.pool.covered(0, oy, h);
-                rows.copy_from_slice(&x[covered.start * w..][..w]);
-                for y in covered.skip(1) {
-                    for (m, &v) in rows.iter_mut().zip(&x[y * w..][..w]) {
-                        *m = f(*m, v);
-                    }
-                }
-                for ox in 0..ow {
-                    let columns = &rows[self.pool.covered(1, ox, w)];
-                    let folded = columns[1..].iter().fold(columns[0], |m, &v| f(m, v));
-                    out[oy * ow + ox] = scale(folded, oy, ox);
-                }
-            }
+            scratch::with(self.input[1], |rows: &mut [T]| {
+                T::kernel().vectorized(Loops(fold_plane, (self, x, rows, out, &f, &scale)));
+            });
         })
     }
 }
 
+/// What is folded: the windows, a plane, room for one of its rows, the result.
+type Folded<'a, T, F, S> = (&'a Planes, &'a [T], &'a mut [T], &'a mut [T], &'a F, &'a S);
+
+#[inline(always)]
+fn fold_plane<T: Element, F: Fn(T, T) -> T, S: Fn(T, usize, usize) -> T>(
+    (planes, x, rows, out, f, scale): Folded<'_, T, F, S>,
+) {
+    let ([h, w], pool) = (planes.input, &planes.pool);
+    for (oy, out) in out.chunks_exact_mut(planes.output[1]).enumerate() {
+        let covered = pool.covered(0, oy, h);
+        rows.copy_from_slice(&x[covered.start * w..][..w]);
+        for y in covered.skip(1) {
+            for (m, &v) in rows.iter_mut().zip(&x[y * w..][..w]) {
+                *m = f(*m, v);
+            }
+        }
+        // whole windows without padding, some at once
+        let mut first = 0;
+        if pool.padding[1] == 0 && pool.stride[1] == 2 {
+            first = match pool.kernel[1] {
+                2 => fold_columns::<T, 2>(rows, out, f),
+                3 => fold_columns::<T, 3>(rows, out, f),
+                _ => 0,
+            };
+        }
+        for (ox, out) in out.iter_mut().enumerate().skip(first) {
+            let columns = &rows[pool.covered(1, ox, w)];
+            *out = columns[1..].iter().fold(columns[0], |m, &v| f(m, v));
+        }
+        for (ox, out) in out.iter_mut().enumerate() {
+            *out = scale(*out, oy, ox);
+        }
+    }
+}
+
+/// Windows of `K` columns, two apart; returns how many were folded.
+#[inline(always)]
+fn fold_columns<T: Element, const K: usize>(
+    rows: &[T],
+    out: &mut [T],
+    f: impl Fn(T, T) -> T,
+) -> usize {
+    const AT_ONCE: usize = 8;
+    let mut at = 0;
+    while at + AT_ONCE <= out.len() && 2 * (at + AT_ONCE) + K <= rows.len() + 2 {
+        let x = &rows[2 * at..][..2 * (AT_ONCE - 1) + K];
+        let folded: [T; AT_ONCE] =
+            std::array::from_fn(|i| (1..K).fold(x[2 * i], |m, k| f(m, x[2 * i + k])));
+        out[at..at + AT_ONCE].copy_from_slice(&folded);
+        at += AT_ONCE;
+    }
+    at
+}
+
 struct Max(Pool2d);
 
-fn max_forward<T: WithDType>(p: &Planes, s: &CpuStorage, l: &Layout) -> Result<CpuStorage> {
+fn max_forward<T: Element>(p: &Planes, s: &CpuStorage, l: &Layout) -> Result<CpuStorage> {
     let x = contiguous::<T>(s, l)?;
     Ok(T::to_cpu_storage_owned(p.fold(x, larger, |m, _, _| m)))
 }
 
-fn max_backward<T: WithDType>(
-    p: &Planes,
-    x: &Tensor,
-    res: &Tensor,
-    grad: &Tensor,
-) -> Result<Tensor> {
-    let ([h, w], [oh, ow]) = (p.input, p.output);
+fn max_backward<T: Element>(p: &Planes, x: &Tensor, res: &Tensor, grad: &Tensor) -> Result<Tensor> {
     let (ilen, olen) = (p.input_len(), p.output_len());
-    let pairs = p.pool.kernel == [2; 2]
-        && p.pool.stride == [2; 2]
-        && p.pool.padding == [0; 2]
-        && ow * 2 <= w
-        && oh * 2 <= h;
     let out = with_data::<T, _>(x, |x| {
         with_data::<T, _>(res, |res| {
             with_data::<T, _>(grad, |grad| {
@@ -207,34 +239,7 @@ fn max_backward<T: WithDType>(
                     let x = &x[plane * ilen..][..ilen];
                     let res = &res[plane * olen..][..olen];
                     let grad = &grad[plane * olen..][..olen];
-                    if !(pairs && oh * 2 == h && ow * 2 == w) {
-                        out.fill(T::zero());
-                    }
-                    for oy in 0..oh {
-                        let (res, grad) = (&res[oy * ow..][..ow], &grad[oy * ow..][..ow]);
-                        if pairs {
-                            first_of_pairs(
-                                &x[2 * oy * w..][..2 * w],
-                                res,
-                                grad,
-                                &mut out[2 * oy * w..][..2 * w],
-                            );
-                            continue;
-                        }
-                        let rows = p.pool.covered(0, oy, h);
-                        for ox in 0..ow {
-                            let columns = p.pool.covered(1, ox, w);
-                            'window: for y in rows.clone() {
-                                for at in y * w + columns.start..y * w + columns.end {
-                                    #[allow(clippy::eq_op)]
-                                    if x[at] == res[ox] || x[at] != x[at] {
-                                        out[at] += grad[ox];
-                                        break 'window;
-                                    }
-                                }
-                            }
-                        }
-                    }
+                    T::kernel().vectorized(Loops(max_gradient, (p, x, [res, grad], out)));
                 }))
             })
         })
@@ -242,7 +247,43 @@ fn max_backward<T: WithDType>(
     tensor(out, x.shape())
 }
 
+/// The gradient of one plane.
+#[inline(always)]
+fn max_gradient<T: Element>((p, x, [res, grad], out): (&Planes, &[T], [&[T]; 2], &mut [T])) {
+    let ([h, w], [oh, ow]) = (p.input, p.output);
+    let pairs = p.pool.kernel == [2; 2]
+        && p.pool.stride == [2; 2]
+        && p.pool.padding == [0; 2]
+        && ow * 2 <= w
+        && oh * 2 <= h;
+    if !(pairs && oh * 2 == h && ow * 2 == w) {
+        out.fill(T::zero());
+    }
+    for oy in 0..oh {
+        let (res, grad) = (&res[oy * ow..][..ow], &grad[oy * ow..][..ow]);
+        if pairs {
+            let (x, out) = (&x[2 * oy * w..][..2 * w], &mut out[2 * oy * w..][..2 * w]);
+            first_of_pairs(x, res, grad, out);
+            continue;
+        }
+        let rows = p.pool.covered(0, oy, h);
+        for ox in 0..ow {
+            let columns = p.pool.covered(1, ox, w);
+            'window: for y in rows.clone() {
+                for at in y * w + columns.start..y * w + columns.end {
+                    #[allow(clippy::eq_op)]
+                    if x[at] == res[ox] || x[at] != x[at] {
+                        out[at] += grad[ox];
+                        break 'window;
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Two rows of 2×2 windows side by side, without branches.
+#[inline(always)]
 fn first_of_pairs<T: WithDType>(x: &[T], res: &[T], grad: &[T], out: &mut [T]) {
     const AT_ONCE: usize = 8;
     let w = x.len() / 2;
@@ -303,7 +344,7 @@ struct Average {
     count_include_pad: bool,
 }
 
-fn average_forward<T: WithDType>(
+fn average_forward<T: Element>(
     p: &Planes,
     include: bool,
     s: &CpuStorage,

@@ -12,6 +12,9 @@ use sconce_ops::conv::{Conv2d, ConvTranspose2d, conv_transpose2d, conv2d};
 use shapes::{LAYERS, Layer};
 use std::sync::{Arc, Mutex};
 
+#[global_allocator]
+static MEMORY: sconce_ops::memory::Reusing = sconce_ops::memory::Reusing::new();
+
 fn main() -> Result<()> {
     // cargo adds a flag of its own
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();

@@ -68,44 +68,54 @@ impl<T: Element> Vectorized for Fill<'_, T> {
         let Self { band, s, image, channels, row, out } = self;
         let [h, w] = s.input;
         let (top, left) = ((row * band.step[0]) as isize + band.low[0], band.low[1]);
+        let step = band.step[1];
         for (c, out) in channels.zip(out.chunks_exact_mut(band.channel)) {
             let x = &image[c * h * w..][..h * w];
-            for (line, out) in out.chunks_exact_mut(band.size[1]).enumerate() {
-                let (residue, i) = (line / band.size[0], line % band.size[0]);
-                let y = top + (i * band.step[0] + residue / band.step[1]) as isize;
-                if y < 0 || y >= h as isize {
-                    out.fill(T::zero());
-                    continue;
-                }
-                let x = &x[y as usize * w..][..w];
-                let start = left + (residue % band.step[1]) as isize;
-                // the part of the line that lies inside the input
-                let step = band.step[1] as isize;
-                let from = ((-start).max(0) as usize).div_ceil(band.step[1]).min(band.size[1]);
-                let to = ((w as isize - start).max(0) as usize)
-                    .div_ceil(band.step[1])
-                    .clamp(from, band.size[1]);
-                out[..from].fill(T::zero());
-                out[to..].fill(T::zero());
-                if from == to {
-                    continue;
-                }
-                let x = &x[(start + from as isize * step) as usize..];
-                match band.step[1] {
-                    1 => out[from..to].copy_from_slice(&x[..to - from]),
-                    2 => {
-                        let (last, pairs) = (to - from - 1, &mut out[from..to]);
-                        for (o, v) in pairs[..last].iter_mut().zip(x.chunks_exact(2)) {
-                            *o = v[0];
+            for right in 0..step {
+                // the part of the lines that lies inside the input
+                let start = left + right as isize;
+                let from = ((-start).max(0) as usize).div_ceil(step).min(band.size[1]);
+                let to = ((w as isize - start).max(0) as usize).div_ceil(step);
+                let to = to.clamp(from, band.size[1]);
+                let first = start + (from * step) as isize;
+                for down in 0..band.step[0] {
+                    let part = band.size[0] * band.size[1];
+                    let lines = &mut out[(down * step + right) * part..][..part];
+                    let mut y = top + down as isize;
+                    for out in lines.chunks_exact_mut(band.size[1]) {
+                        if y < 0 || y >= h as isize || from == to {
+                            out.fill(T::zero());
+                        } else {
+                            out[..from].fill(T::zero());
+                            out[to..].fill(T::zero());
+                            let x = &x[(y * w as isize + first) as usize..];
+                            every(step, x, &mut out[from..to]);
                         }
-                        pairs[last] = x[2 * last];
+                        y += band.step[0] as isize;
                     }
-                    step => out[from..to]
-                        .iter_mut()
-                        .zip(x.iter().step_by(step))
-                        .for_each(|(o, &v)| *o = v),
                 }
             }
         }
+    }
+}
+
+/// Copies every `step`-th element; `x` may be longer than needed.
+#[inline(always)]
+fn every<T: Element>(step: usize, x: &[T], out: &mut [T]) {
+    match step {
+        1 => out.copy_from_slice(&x[..out.len()]),
+        2 => {
+            const AT_ONCE: usize = 8;
+            let mut at = 0;
+            while at + AT_ONCE <= out.len() && 2 * (at + AT_ONCE) <= x.len() {
+                let pairs = &x[2 * at..][..2 * AT_ONCE];
+                let even: [T; AT_ONCE] = std::array::from_fn(|i| pairs[2 * i]);
+                out[at..at + AT_ONCE].copy_from_slice(&even);
+                at += AT_ONCE;
+            }
+            let rest = out[at..].iter_mut().zip(x[2 * at..].iter().step_by(2));
+            rest.for_each(|(o, &v)| *o = v);
+        }
+        step => out.iter_mut().zip(x.iter().step_by(step)).for_each(|(o, &v)| *o = v),
     }
 }

@@ -69,7 +69,7 @@ struct Segment {
     rows: Range<usize>,
 }
 
-/// Neighbouring columns of a block's right side that lie side by side in the input.
+/// Neighbouring columns of a block's right side that lie side by side in the input; at most [`CHUNK`].
 struct Run {
     /// Where the columns begin in the gathered patches.
     to: usize,
@@ -100,24 +100,43 @@ struct Gather<'a, T> {
     patches: &'a mut [T],
 }
 
+impl<T: Element> Gather<'_, T> {
+    /// Whether whole chunks at all runs stay inside source and patches.
+    fn fits(&self, area: usize) -> bool {
+        let last = self.depth.saturating_sub(1);
+        self.lines.iter().all(|l| {
+            let shift = last / area * l.channel + l.taps.iter().max().copied().unwrap_or(0);
+            l.runs.iter().all(|r| {
+                let len = if self.exact { r.len } else { CHUNK };
+                r.from + shift + len <= l.source.len()
+                    && r.to + last * r.width + len <= self.patches.len()
+            })
+        })
+    }
+}
+
 impl<T: Element> Vectorized for Gather<'_, T> {
     #[inline(always)]
     fn run(self) {
+        let area = self.lines.first().map_or(1, |l| l.taps.len().max(1));
+        assert!(self.fits(area), "patches are larger than their buffers");
         let Self { lines, depth, exact, patches } = self;
-        let area = lines.first().map_or(1, |l| l.taps.len().max(1));
         for k in 0..depth {
             let (c, tap) = (k / area, k % area);
             for Line { source, channel, taps, runs } in lines {
                 let shift = c * channel + taps[tap];
                 for r in runs {
-                    let (mut from, mut to, mut left) = (r.from + shift, r.to + k * r.width, r.len);
-                    while left >= CHUNK || (left > 0 && !exact) {
+                    let (from, to) = (r.from + shift, r.to + k * r.width);
+                    if !exact || r.len == CHUNK {
                         // whole chunks: what is written past the run belongs to the next one, or to the next `k`
-                        patches[to..to + CHUNK].copy_from_slice(&source[from..from + CHUNK]);
-                        (from, to, left) = (from + CHUNK, to + CHUNK, left.saturating_sub(CHUNK));
-                    }
-                    if left > 0 {
-                        patches[to..to + left].copy_from_slice(&source[from..from + left]);
+                        // SAFETY: `fits` was asked.
+                        unsafe {
+                            let chunk: *const [T; CHUNK] = source.as_ptr().add(from).cast();
+                            let target: *mut [T; CHUNK] = patches.as_mut_ptr().add(to).cast();
+                            target.write_unaligned(chunk.read_unaligned());
+                        }
+                    } else {
+                        patches[to..to + r.len].copy_from_slice(&source[from..from + r.len]);
                     }
                 }
             }
@@ -339,7 +358,7 @@ impl<T: Element> Job<'_, T> {
                 while done < length {
                     let panel = &panels[column / self.kernel.columns()];
                     let lane = column - panel.column;
-                    let len = (length - done).min(panel.len - lane);
+                    let len = (length - done).min(panel.len - lane).min(CHUNK);
                     let width = panel.vectors * self.kernel.lanes;
                     runs.push(Run {
                         to: panel.at + lane,

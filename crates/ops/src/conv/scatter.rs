@@ -43,6 +43,7 @@ pub(super) fn run<T: Element>(
     let images = (PRODUCT / (rows * pixels).max(1)).clamp(1, s.batch);
     let pitch_most = (images * pixels).next_multiple_of(width);
     let groups = kernel.row_groups(rows);
+    let places = Places::new(s);
     scratch::with(s.outputs * rows, |packed: &mut [T]| {
         pack(s.outputs, rows, &groups, weight, packed);
         let packed = &*packed;
@@ -93,13 +94,20 @@ pub(super) fn run<T: Element>(
                     });
                 });
                 let product = &*product;
-                y.par_chunks_mut(plane).enumerate().for_each(|(i, y)| {
-                    let (image, channel) = (i / s.channels, i % s.channels);
-                    let base = bias.map_or(T::zero(), |b| b[channel]);
-                    // the columns of a row by residue of the stride, so that each tap adds neighbours to neighbours
-                    scratch::with(s.stride[1] * s.input[1].div_ceil(s.stride[1]), |line| {
-                        let (place, finish) = ([image, channel], (base, relu));
-                        kernel.vectorized(Scatter { s, product, pitch, place, finish, line, y });
+                y.par_chunks_mut(s.channels * plane).enumerate().for_each(|(image, y)| {
+                    scratch::with(s.stride[1] * places.line, |line: &mut [T]| {
+                        let (image, finish) = (image * pixels, (bias, relu));
+                        let places = &places;
+                        kernel.vectorized(Scatter {
+                            s,
+                            places,
+                            product,
+                            pitch,
+                            image,
+                            finish,
+                            line,
+                            y,
+                        });
                     });
                 });
             }
@@ -174,15 +182,60 @@ impl<T: Element> Vectorized for Columns<'_, T> {
     }
 }
 
-/// Adds the rows of one image and channel into its plane.
+/// Where each tap's products go.
+struct Places {
+    /// For each row of the larger side: the taps that reach it, and the row of the smaller side that each takes there.
+    down: Vec<Vec<(usize, usize)>>,
+    /// For each horizontal tap: where its first product goes in a line whose columns are sorted by residue of the stride,
+    /// so that each tap adds neighbours to neighbours.
+    across: Vec<usize>,
+    /// Columns of one residue, with room on both sides for products that padding cuts off.
+    line: usize,
+    /// Room on the left.
+    margin: usize,
+}
+
+impl Places {
+    fn new(s: &Sizes) -> Self {
+        let down = |row: usize| {
+            let taps = (0..s.kernel[0]).filter_map(|tap| {
+                let from = (row + s.padding[0]).checked_sub(tap * s.dilation[0])?;
+                let i = from / s.stride[0];
+                (from % s.stride[0] == 0 && i < s.output[0]).then_some((tap, i))
+            });
+            taps.collect()
+        };
+        // column j of the product goes to (j + whole) · stride + residue
+        let step = s.stride[1] as isize;
+        let shifts = (0..s.kernel[1])
+            .map(|tap| (tap * s.dilation[1]) as isize - s.padding[1] as isize)
+            .map(|shift| (shift.div_euclid(step), shift.rem_euclid(step) as usize));
+        let shifts: Vec<(isize, usize)> = shifts.collect();
+        let least = shifts.iter().map(|s| s.0).min().unwrap_or(0).min(0);
+        let most = shifts.iter().map(|s| s.0).max().unwrap_or(0).max(0);
+        let margin = least.unsigned_abs();
+        let columns = s.input[1].div_ceil(s.stride[1]);
+        let line = margin + columns.max(most as usize + s.output[1]);
+        let place = |(whole, residue)| residue * line + (whole - least) as usize;
+        Self {
+            down: (0..s.input[0]).map(down).collect(),
+            across: shifts.into_iter().map(place).collect(),
+            line,
+            margin,
+        }
+    }
+}
+
+/// Adds the rows of one image into its planes.
 struct Scatter<'a, T> {
     s: &'a Sizes,
+    places: &'a Places,
     product: &'a [T],
     pitch: usize,
-    /// Image and channel.
-    place: [usize; 2],
-    /// What sums begin with, and whether negative ones become zero.
-    finish: (T, bool),
+    /// The image's first column of the product.
+    image: usize,
+    /// What sums begin with for each channel, and whether negative ones become zero.
+    finish: (Option<&'a [T]>, bool),
     line: &'a mut [T],
     y: &'a mut [T],
 }
@@ -190,57 +243,73 @@ struct Scatter<'a, T> {
 impl<T: Element> Vectorized for Scatter<'_, T> {
     #[inline(always)]
     fn run(self) {
-        let Self { s, product, pitch, place: [image, channel], finish: (base, relu), line, y } =
-            self;
-        let (pixels, area) = (s.output[0] * s.output[1], s.kernel[0] * s.kernel[1]);
-        let width = s.input[1];
-        let finish = |v: T| if relu && v <= T::zero() { T::zero() } else { v };
-        let (step, across) = (s.stride[1], s.input[1].div_ceil(s.stride[1]));
-        for (row, y) in y.chunks_exact_mut(width).enumerate() {
-            line.fill(base);
-            for ky in 0..s.kernel[0] {
-                let Some(from) = (row + s.padding[0]).checked_sub(ky * s.dilation[0]) else {
-                    continue;
-                };
-                let (i, rest) = (from / s.stride[0], from % s.stride[0]);
-                if rest != 0 || i >= s.output[0] {
-                    continue;
-                }
-                for kx in 0..s.kernel[1] {
-                    // column j of the product goes to j·step + shift
-                    let shift = (kx * s.dilation[1]) as isize - s.padding[1] as isize;
-                    let residue = shift.rem_euclid(step as isize) as usize;
-                    let to = shift.div_euclid(step as isize);
-                    let skip = (-to).max(0) as usize;
-                    let first = to.max(0) as usize;
-                    let columns = (width - residue.min(width)).div_ceil(step);
-                    if skip >= s.output[1] || first >= columns {
-                        continue;
-                    }
-                    let len = (s.output[1] - skip).min(columns - first);
-                    let at = (channel * area + ky * s.kernel[1] + kx) * pitch;
-                    let source = &product[at + image * pixels + i * s.output[1] + skip..][..len];
-                    let out = &mut line[residue * across + first..][..len];
-                    out.iter_mut().zip(source).for_each(|(o, &v)| *o += v);
-                }
-            }
-            match step {
-                1 => y.iter_mut().zip(line.iter()).for_each(|(y, &v)| *y = finish(v)),
-                2 => {
-                    let (even, odd) = line.split_at(across);
-                    for ((y, &a), &b) in y.chunks_exact_mut(2).zip(even).zip(odd) {
-                        (y[0], y[1]) = (finish(a), finish(b));
-                    }
-                    if width % 2 == 1 {
-                        y[width - 1] = finish(even[across - 1]);
+        let Self { s, places, product, pitch, image, finish: (bias, relu), line, y } = self;
+        let ([height, width], columns) = (s.input, s.output[1]);
+        let (area, across) = (s.kernel[0] * s.kernel[1], s.kernel[1]);
+        for (channel, y) in y.chunks_exact_mut(height * width).enumerate() {
+            let base = bias.map_or(T::zero(), |b| b[channel]);
+            for (y, down) in y.chunks_exact_mut(width).zip(&places.down) {
+                line.fill(base);
+                for &(tap, i) in down {
+                    let first = (channel * area + tap * across) * pitch + image + i * columns;
+                    for (tap, &place) in places.across.iter().enumerate() {
+                        let source = &product[first + tap * pitch..][..columns];
+                        add(&mut line[place..][..columns], source);
                     }
                 }
-                _ => {
-                    for (j, y) in y.iter_mut().enumerate() {
-                        *y = finish(line[j % step * across + j / step]);
+                if relu {
+                    line.iter_mut().for_each(|v| *v = if *v <= T::zero() { T::zero() } else { *v });
+                }
+                let mut residues = line.chunks_exact(places.line).map(|l| &l[places.margin..]);
+                match s.stride[1] {
+                    1 => y.copy_from_slice(&line[places.margin..][..width]),
+                    2 => {
+                        let mut next = || residues.next().unwrap_or_default();
+                        interleave(next(), next(), y);
+                    }
+                    step => {
+                        for (residue, line) in residues.enumerate() {
+                            let y = y.iter_mut().skip(residue).step_by(step);
+                            y.zip(line).for_each(|(y, &v)| *y = v);
+                        }
                     }
                 }
             }
         }
+    }
+}
+
+/// Adds each element; the lengths of small images without a loop.
+#[inline(always)]
+fn add<T: Element>(out: &mut [T], x: &[T]) {
+    #[inline(always)]
+    fn all<T: Element>(out: &mut [T], x: &[T]) {
+        out.iter_mut().zip(x).for_each(|(o, &v)| *o += v);
+    }
+    match out.len() {
+        4 => all(&mut out[..4], &x[..4]),
+        8 => all(&mut out[..8], &x[..8]),
+        16 => all(&mut out[..16], &x[..16]),
+        _ => all(out, x),
+    }
+}
+
+/// Elements of `a` and `b` in turn.
+#[inline(always)]
+fn interleave<T: Element>(a: &[T], b: &[T], out: &mut [T]) {
+    const AT_ONCE: usize = 8;
+    let half = out.len() / 2;
+    let (whole, odd) = (half / AT_ONCE * AT_ONCE, out.len() % 2 == 1);
+    for at in (0..whole).step_by(AT_ONCE) {
+        let (a, b) = (&a[at..][..AT_ONCE], &b[at..][..AT_ONCE]);
+        let both: [T; 2 * AT_ONCE] =
+            std::array::from_fn(|i| if i % 2 == 0 { a[i / 2] } else { b[i / 2] });
+        out[2 * at..][..2 * AT_ONCE].copy_from_slice(&both);
+    }
+    for at in whole..half {
+        (out[2 * at], out[2 * at + 1]) = (a[at], b[at]);
+    }
+    if odd {
+        out[2 * half] = a[half];
     }
 }
