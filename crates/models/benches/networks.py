@@ -232,8 +232,8 @@ def main():
                                   env={**os.environ, "RAYON_NUM_THREADS": str(threads)})
 
         def ask(line):
-            # whoever ran last may still spin
-            time.sleep(.005)
+            # whoever ran last may still spin: PyTorch's OpenMP does for some 20 ms
+            time.sleep(.05)
             server.stdin.write(line + "\n")
             server.stdin.flush()
             return [float(number) for number in server.stdout.readline().split()]
@@ -246,7 +246,7 @@ def main():
 
             def one():
                 mine = ask(case)
-                time.sleep(.005)
+                time.sleep(.05)
                 start, used = time.perf_counter(), time.process_time()
                 step()
                 return mine, [time.perf_counter() - start, time.process_time() - used]

@@ -47,8 +47,8 @@ pub(crate) struct Block<T> {
     pub(crate) relu: bool,
 }
 
-/// `c[r][o] += Σ over rows i and columns j of x[offset[r] + i · stride + j] · g[i · width + j][o]`: what the gradient of a
-/// convolution's weight sums, with `x` read where it lies.
+/// `c[r][o] += Σ over images, rows i and columns j of x[offset[r] + i · stride + j] · g[i · width + j][o]`: what the gradient
+/// of a convolution's weight sums, with `x` read where it lies.
 pub(crate) struct Correlation<'a, T> {
     /// Where each row of the result starts in `x`: at most [`Kernel::rows`] of them.
     pub(crate) offsets: &'a [usize],
@@ -64,6 +64,12 @@ pub(crate) struct Correlation<'a, T> {
     pub(crate) height: usize,
     /// Number of columns.
     pub(crate) width: usize,
+    /// Number of images.
+    pub(crate) images: usize,
+    /// Distance between images in `x`.
+    pub(crate) next_x: usize,
+    /// Distance between images in `g`.
+    pub(crate) next_g: usize,
     /// One row of `vectors · lanes` elements for each offset.
     pub(crate) c: *mut T,
 }

@@ -69,8 +69,13 @@ impl<T: Element> Vectorized for Fill<'_, T> {
         let [h, w] = s.input;
         let (top, left) = ((row * band.step[0]) as isize + band.low[0], band.low[1]);
         let step = band.step[1];
+        // many fills of a few elements take longer than one of all
+        let short = band.size[1] < 32;
         for (c, out) in channels.zip(out.chunks_exact_mut(band.channel)) {
             let x = &image[c * h * w..][..h * w];
+            if short {
+                out.fill(T::zero());
+            }
             for right in 0..step {
                 // the part of the lines that lies inside the input
                 let start = left + right as isize;
@@ -84,10 +89,14 @@ impl<T: Element> Vectorized for Fill<'_, T> {
                     let mut y = top + down as isize;
                     for out in lines.chunks_exact_mut(band.size[1]) {
                         if y < 0 || y >= h as isize || from == to {
-                            out.fill(T::zero());
+                            if !short {
+                                out.fill(T::zero());
+                            }
                         } else {
-                            out[..from].fill(T::zero());
-                            out[to..].fill(T::zero());
+                            if !short {
+                                out[..from].fill(T::zero());
+                                out[to..].fill(T::zero());
+                            }
                             let x = &x[(y * w as isize + first) as usize..];
                             every(step, x, &mut out[from..to]);
                         }
@@ -105,17 +114,23 @@ fn every<T: Element>(step: usize, x: &[T], out: &mut [T]) {
     match step {
         1 => out.copy_from_slice(&x[..out.len()]),
         2 => {
-            const AT_ONCE: usize = 8;
-            let mut at = 0;
-            while at + AT_ONCE <= out.len() && 2 * (at + AT_ONCE) <= x.len() {
-                let pairs = &x[2 * at..][..2 * AT_ONCE];
-                let even: [T; AT_ONCE] = std::array::from_fn(|i| pairs[2 * i]);
-                out[at..at + AT_ONCE].copy_from_slice(&even);
-                at += AT_ONCE;
-            }
-            let rest = out[at..].iter_mut().zip(x[2 * at..].iter().step_by(2));
+            let done = pairs::<T, 8>(x, out, 0);
+            let done = pairs::<T, 4>(x, out, done);
+            let rest = out[done..].iter_mut().zip(x[2 * done..].iter().step_by(2));
             rest.for_each(|(o, &v)| *o = v);
         }
         step => out.iter_mut().zip(x.iter().step_by(step)).for_each(|(o, &v)| *o = v),
     }
+}
+
+/// Copies every other element from number `at` on, `N` at once; returns how many are done.
+#[inline(always)]
+fn pairs<T: Element, const N: usize>(x: &[T], out: &mut [T], mut at: usize) -> usize {
+    while at + N <= out.len() && 2 * (at + N) <= x.len() {
+        let pairs = &x[2 * at..][..2 * N];
+        let even: [T; N] = std::array::from_fn(|i| pairs[2 * i]);
+        out[at..at + N].copy_from_slice(&even);
+        at += N;
+    }
+    at
 }

@@ -440,11 +440,21 @@ impl<T: Element> Job<'_, T> {
         let places = &places[..panel.len];
         let mut buffer = [T::zero(); MAX_ROWS * MAX_COLUMNS];
         let y = self.y.get();
+        // neighbours are copied together: as many as the first ones, if all come in groups of so many
+        let together = 1 + places.windows(2).take_while(|p| p[1] == p[0] + 1).count();
+        let side_by_side = |p: &[usize]| p[p.len() - 1] - p[0] == p.len() - 1;
+        let together = match together {
+            n if places.chunks(n).all(side_by_side) => n,
+            _ => 1,
+        };
         if accumulate {
             for (m, line) in rows.clone().zip(buffer.chunks_exact_mut(columns)) {
-                for (v, &place) in line.iter_mut().zip(places) {
-                    // SAFETY: `place` is inside the first output's plane and `m` is an output.
-                    *v = unsafe { *y.add(place + m * plane) };
+                for (line, places) in line.chunks_mut(together).zip(places.chunks(together)) {
+                    // SAFETY: `places` are inside the first output's plane and `m` is an output; no other task writes there.
+                    let y = unsafe {
+                        std::slice::from_raw_parts(y.add(places[0] + m * plane), places.len())
+                    };
+                    line[..places.len()].copy_from_slice(y);
                 }
             }
         }
@@ -453,9 +463,12 @@ impl<T: Element> Job<'_, T> {
         // SAFETY: `a` and `b` were cut to size, the buffer holds the largest block.
         unsafe { (self.kernel.block)(&block) };
         for (m, line) in rows.zip(buffer.chunks_exact(columns)) {
-            for (&place, &v) in places.iter().zip(line) {
-                // SAFETY: as above; no other task writes this output at this place.
-                unsafe { *y.add(place + m * plane) = v };
+            for (line, places) in line.chunks(together).zip(places.chunks(together)) {
+                // SAFETY: as above.
+                let y = unsafe {
+                    std::slice::from_raw_parts_mut(y.add(places[0] + m * plane), places.len())
+                };
+                y.copy_from_slice(&line[..places.len()]);
             }
         }
     }

@@ -13,6 +13,8 @@ use std::sync::{Arc, OnceLock};
 pub(super) struct Forms<T> {
     pub(super) packed: OnceLock<Packed<T>>,
     pub(super) filters: OnceLock<Filters<T>>,
+    /// For values that an image's gradient depends on.
+    pub(super) precise_filters: OnceLock<Filters<T>>,
     /// For the gradient of the input.
     pub(super) transposed_packed: OnceLock<Packed<T>>,
     /// Likewise.
@@ -25,6 +27,7 @@ impl<T> Default for Forms<T> {
         Self {
             packed,
             filters,
+            precise_filters: OnceLock::new(),
             transposed_packed: OnceLock::new(),
             transposed_filters: OnceLock::new(),
         }

@@ -29,9 +29,9 @@ pub(super) fn conv2d(
     forms: Option<Arc<Forms<f32>>>,
 ) -> Result<Tensor> {
     // see `Algorithm::Fastest`
-    let direct_values = x.track_op() && !w.track_op();
+    let precise_values = x.track_op() && !w.track_op();
     let (relu, algorithm) = (conv.relu, conv.algorithm);
-    let op = Convolve { sizes, relu, transposed: false, algorithm, direct_values, forms };
+    let op = Convolve { sizes, relu, transposed: false, algorithm, precise_values, forms };
     op.apply(x, w, b)
 }
 
@@ -48,7 +48,7 @@ pub(super) fn conv_transpose2d(
         relu,
         transposed: true,
         algorithm: Algorithm::Fastest,
-        direct_values: false,
+        precise_values: false,
         forms: None,
     };
     op.apply(x, w, b)
@@ -59,8 +59,8 @@ struct Convolve {
     relu: bool,
     transposed: bool,
     algorithm: Algorithm,
-    /// Whether values are direct sums, however gradients are computed.
-    direct_values: bool,
+    /// Whether values are rounded as little as direct sums, however gradients are computed.
+    precise_values: bool,
     /// Forms of the weight to use and to keep.
     forms: Option<Arc<Forms<f32>>>,
 }
@@ -71,11 +71,13 @@ fn shrink<T: Element>(op: &Convolve, x: &[T], w: &[T], b: Option<&[T]>, relu: bo
     let mut y = uninit(s.batch * s.outputs * s.output[0] * s.output[1]);
     let (own, old) = (Forms::default(), op.forms.as_deref().and_then(Forms::of));
     let forms = old.unwrap_or(&own);
+    let precise = op.precise_values && !op.transposed;
     let fast = winograd::Shape::forward(s)
-        .filter(|_| op.transposed || !op.direct_values)
+        .and_then(|shape| if precise { shape.precise() } else { Some(shape) })
         .filter(|shape| op.may_be_fast::<T>() && shape.pays(old.is_some()));
     if let Some(shape) = fast {
-        let filters = kept(&forms.filters, || winograd::transform(&shape, &kernel, w));
+        let forms = if precise { &forms.precise_filters } else { &forms.filters };
+        let filters = kept(forms, || winograd::transform(&shape, &kernel, w));
         winograd::run(&shape, &kernel, Input { x, mask: None }, filters, b, relu, &mut y);
     } else {
         let sliding = s.forward();

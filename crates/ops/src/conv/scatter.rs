@@ -12,6 +12,8 @@ use std::ops::Range;
 
 /// Elements of the product at a time: they stay in the last-level cache.
 const PRODUCT: usize = 1 << 20;
+/// Elements of the product of one task: they stay in the second-level cache.
+const OWN_PRODUCT: usize = 1 << 17;
 /// Depth of one block: the right side stays in the first-level cache.
 const DEPTH: usize = 256;
 
@@ -39,80 +41,108 @@ pub(super) fn run<T: Element>(
     assert_eq!(x.len(), s.batch * s.outputs * pixels);
     assert_eq!(weight.len(), s.outputs * rows);
     assert_eq!(y.len(), s.batch * s.channels * plane);
-    let width = kernel.columns();
-    let images = (PRODUCT / (rows * pixels).max(1)).clamp(1, s.batch);
-    let pitch_most = (images * pixels).next_multiple_of(width);
     let groups = kernel.row_groups(rows);
     let places = Places::new(s);
     scratch::with(s.outputs * rows, |packed: &mut [T]| {
         pack(s.outputs, rows, &groups, weight, packed);
-        let packed = &*packed;
-        scratch::with(pitch_most * rows, |product: &mut [T]| {
-            for (part, y) in y.chunks_mut(images * s.channels * plane).enumerate() {
-                let count = y.len() / (s.channels * plane);
-                let columns = count * pixels;
+        let job =
+            Job { s, kernel, x, packed, groups: &groups, places: &places, finish: (bias, relu) };
+        let width = kernel.columns();
+        let sample = s.channels * plane;
+        // many small images: each task multiplies and adds a few, whose product stays in its second-level cache
+        let few = (2 * width).div_ceil(pixels);
+        let tasks = s.batch.div_ceil(few);
+        if rows * few * pixels <= OWN_PRODUCT && tasks >= 2 * rayon::current_num_threads() {
+            y.par_chunks_mut(few * sample).enumerate().for_each(|(part, y)| {
+                let columns = y.len() / sample * pixels;
                 let pitch = columns.next_multiple_of(width);
-                let x = &x[part * images * s.outputs * pixels..][..s.outputs * columns];
+                scratch::with(pitch * rows, |product: &mut [T]| {
+                    let target = Shared(product.as_mut_ptr());
+                    for from in (0..columns).step_by(width) {
+                        job.multiply(part * few, [from, columns], pitch, target);
+                    }
+                    for (image, y) in y.chunks_mut(sample).enumerate() {
+                        job.add(product, pitch, image, y);
+                    }
+                });
+            });
+            return;
+        }
+        let images = (PRODUCT / (rows * pixels).max(1)).clamp(1, s.batch);
+        scratch::with((images * pixels).next_multiple_of(width) * rows, |product: &mut [T]| {
+            for (part, y) in y.chunks_mut(images * sample).enumerate() {
+                let columns = y.len() / sample * pixels;
+                let pitch = columns.next_multiple_of(width);
                 let target = Shared(product.as_mut_ptr());
                 (0..columns.div_ceil(width)).into_par_iter().for_each(|panel| {
-                    let from = panel * width;
-                    let lanes = width.min(columns - from);
-                    scratch::with(s.outputs * width, |right: &mut [T]| {
-                        kernel.vectorized(Columns {
-                            x,
-                            outputs: s.outputs,
-                            pixels,
-                            from,
-                            lanes,
-                            width,
-                            right,
-                        });
-                        for depth in (0..s.outputs).step_by(DEPTH) {
-                            let deep = DEPTH.min(s.outputs - depth);
-                            for group in &groups {
-                                let a = &packed[s.outputs * group.start + depth * group.len()..]
-                                    [..deep * group.len()];
-                                let block = Block {
-                                    rows: group.len(),
-                                    vectors: kernel.vectors,
-                                    depth: deep,
-                                    a: a.as_ptr(),
-                                    b: right[depth * width..][..deep * width].as_ptr(),
-                                    // SAFETY: row `group.start` and column `from` are inside the product; no other
-                                    // task has these columns.
-                                    c: unsafe { target.get().add(group.start * pitch + from) },
-                                    ldc: pitch,
-                                    accumulate: depth > 0,
-                                    add: false,
-                                    bias: std::ptr::null(),
-                                    relu: false,
-                                };
-                                // SAFETY: as above; the slices were cut to the sizes that the block names.
-                                unsafe { (kernel.block)(&block) };
-                            }
-                        }
-                    });
+                    job.multiply(part * images, [panel * width, columns], pitch, target);
                 });
                 let product = &*product;
-                y.par_chunks_mut(s.channels * plane).enumerate().for_each(|(image, y)| {
-                    scratch::with(s.stride[1] * places.line, |line: &mut [T]| {
-                        let (image, finish) = (image * pixels, (bias, relu));
-                        let places = &places;
-                        kernel.vectorized(Scatter {
-                            s,
-                            places,
-                            product,
-                            pitch,
-                            image,
-                            finish,
-                            line,
-                            y,
-                        });
-                    });
+                y.par_chunks_mut(sample).enumerate().for_each(|(image, y)| {
+                    job.add(product, pitch, image, y);
                 });
             }
         });
     });
+}
+
+struct Job<'a, T: 'static> {
+    s: &'a Sizes,
+    kernel: &'a Kernel<T>,
+    x: &'a [T],
+    packed: &'a [T],
+    groups: &'a [Range<usize>],
+    places: &'a Places,
+    /// The bias, and whether negative results become zero.
+    finish: (Option<&'a [T]>, bool),
+}
+
+impl<T: Element> Job<'_, T> {
+    /// The panel of the product that begins at `from`, of `columns` that are counted from `image` on.
+    fn multiply(&self, image: usize, [from, columns]: [usize; 2], pitch: usize, target: Shared<T>) {
+        let (s, width) = (self.s, self.kernel.columns());
+        let pixels = s.output[0] * s.output[1];
+        let lanes = width.min(columns - from);
+        scratch::with(s.outputs * width, |right: &mut [T]| {
+            let x = &self.x[image * s.outputs * pixels..];
+            let outputs = s.outputs;
+            self.kernel.vectorized(Columns { x, outputs, pixels, from, lanes, width, right });
+            for depth in (0..s.outputs).step_by(DEPTH) {
+                let deep = DEPTH.min(s.outputs - depth);
+                for group in self.groups {
+                    let a = &self.packed[s.outputs * group.start + depth * group.len()..]
+                        [..deep * group.len()];
+                    let block = Block {
+                        rows: group.len(),
+                        vectors: self.kernel.vectors,
+                        depth: deep,
+                        a: a.as_ptr(),
+                        b: right[depth * width..][..deep * width].as_ptr(),
+                        // SAFETY: row `group.start` and column `from` are inside the product; no other task has these
+                        // columns.
+                        c: unsafe { target.get().add(group.start * pitch + from) },
+                        ldc: pitch,
+                        accumulate: depth > 0,
+                        add: false,
+                        bias: std::ptr::null(),
+                        relu: false,
+                    };
+                    // SAFETY: as above; the slices were cut to the sizes that the block names.
+                    unsafe { (self.kernel.block)(&block) };
+                }
+            }
+        });
+    }
+
+    /// Adds the product's rows for its image number `image` into the planes of `y`.
+    fn add(&self, product: &[T], pitch: usize, image: usize, y: &mut [T]) {
+        let Self { s, places, finish, .. } = *self;
+        scratch::with(s.stride[1] * places.line, |line: &mut [T]| {
+            let image = image * s.output[0] * s.output[1];
+            let scatter = Scatter { s, places, product, pitch, image, finish, line, y };
+            self.kernel.vectorized(scatter);
+        });
+    }
 }
 
 /// By group of rows, output, row; the weight is `(outputs, rows)`.

@@ -69,23 +69,22 @@ pub(super) fn gradient<T: Element>(
                         let vectors = outputs.div_ceil(kernel.lanes);
                         let mut acc = [T::zero(); MAX_ROWS * MAX_COLUMNS];
                         let row = vectors * kernel.lanes;
-                        for image in 0..count {
-                            let sum = Correlation {
-                                offsets: &offsets[group.clone()],
-                                vectors,
-                                x: bands[image * x_len..][..x_len].as_ptr(),
-                                stride: band.size[1],
-                                g: columns[(image * panels + panel) * pixels * width..]
-                                    [..pixels * width]
-                                    .as_ptr(),
-                                height: s.output[0],
-                                width: s.output[1],
-                                c: acc.as_mut_ptr(),
-                            };
-                            // SAFETY: each offset plus the last row and column of windows is inside the image's band;
-                            // `columns` holds one group of `row` elements for each pixel.
-                            unsafe { (kernel.correlate)(&sum) };
-                        }
+                        let sum = Correlation {
+                            offsets: &offsets[group.clone()],
+                            vectors,
+                            x: bands.as_ptr(),
+                            stride: band.size[1],
+                            g: columns[panel * pixels * width..].as_ptr(),
+                            height: s.output[0],
+                            width: s.output[1],
+                            images: count,
+                            next_x: x_len,
+                            next_g: g_len,
+                            c: acc.as_mut_ptr(),
+                        };
+                        // SAFETY: each offset plus the last row and column of windows is inside an image's band, of
+                        // which there are `count`; `columns` holds one group of `row` elements for each of their pixels.
+                        unsafe { (kernel.correlate)(&sum) };
                         for (r, place) in group.clone().enumerate() {
                             for (o, &v) in acc[r * row..][..outputs].iter().enumerate() {
                                 // SAFETY: inside `sums`; no other task has this panel and place.

@@ -108,23 +108,30 @@ unsafe fn correlate_of<const R: usize, const V: usize>(t: &Correlation<f32>) {
             }
         }
     }
-    let mut g = t.g;
-    for i in 0..t.height {
-        for j in i * t.stride..i * t.stride + t.width {
-            // SAFETY: `g` has `height · width` groups of V vectors; the caller's offsets keep `x` inside its buffer.
-            unsafe {
-                let mut y = [_mm512_setzero_ps(); V];
-                for (v, y) in y.iter_mut().enumerate() {
-                    *y = _mm512_loadu_ps(g.add(v * LANES));
-                }
-                for (row, from) in acc.iter_mut().zip(from) {
-                    let x = _mm512_set1_ps(*from.add(j));
-                    for (s, y) in row.iter_mut().zip(y) {
-                        *s = _mm512_fmadd_ps(x, y, *s);
+    for image in 0..t.images {
+        // SAFETY: the images lie inside `g`.
+        let mut g = unsafe { t.g.add(image * t.next_g) };
+        for i in 0..t.height {
+            for j in i * t.stride..i * t.stride + t.width {
+                // SAFETY: `g` has `height · width` groups of V vectors; the caller's offsets keep `x` inside its buffer.
+                unsafe {
+                    let mut y = [_mm512_setzero_ps(); V];
+                    for (v, y) in y.iter_mut().enumerate() {
+                        *y = _mm512_loadu_ps(g.add(v * LANES));
                     }
+                    for (row, from) in acc.iter_mut().zip(from) {
+                        let x = _mm512_set1_ps(*from.add(j));
+                        for (s, y) in row.iter_mut().zip(y) {
+                            *s = _mm512_fmadd_ps(x, y, *s);
+                        }
+                    }
+                    g = g.add(V * LANES);
                 }
-                g = g.add(V * LANES);
             }
+        }
+        for from in &mut from {
+            // computed for the last image too, where it is not read
+            *from = from.wrapping_add(t.next_x);
         }
     }
     for (r, row) in acc.iter().enumerate() {

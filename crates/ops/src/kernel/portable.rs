@@ -59,16 +59,18 @@ unsafe fn correlate<T: Element, const L: usize>(t: &Correlation<T>) {
         // SAFETY: `c` has a row of `L` elements for each offset.
         row.copy_from_slice(unsafe { std::slice::from_raw_parts(t.c.add(r * L), L) });
     }
-    for i in 0..t.height {
-        for j in 0..t.width {
-            // SAFETY: `g` has `height · width` groups of `L` elements.
-            let g = unsafe { std::slice::from_raw_parts(t.g.add((i * t.width + j) * L), L) };
-            for (row, &offset) in acc.iter_mut().zip(t.offsets) {
-                // SAFETY: the caller's offsets keep this inside `x`.
-                let x = unsafe { *t.x.add(offset + i * t.stride + j) };
-                for (s, &g) in row.iter_mut().zip(g) {
-                    *s += x * g;
-                }
+    for place in 0..t.images * t.height * t.width {
+        let (image, i) = (place / (t.height * t.width), place / t.width % t.height);
+        let j = place % t.width;
+        // SAFETY: `g` has `height · width` groups of `L` elements for each image.
+        let g = unsafe {
+            std::slice::from_raw_parts(t.g.add(image * t.next_g + (i * t.width + j) * L), L)
+        };
+        for (row, &offset) in acc.iter_mut().zip(t.offsets) {
+            // SAFETY: the caller's offsets keep this inside `x`.
+            let x = unsafe { *t.x.add(image * t.next_x + offset + i * t.stride + j) };
+            for (s, &g) in row.iter_mut().zip(g) {
+                *s += x * g;
             }
         }
     }

@@ -73,7 +73,7 @@ fn check<T: Element>(tolerance: f64) {
                         }
                     }
                 }
-                let (x, g) = (values(200, 0.2), values(6 * n, 0.5));
+                let (x, g) = (values(400, 0.2), values(12 * n + 1, 0.5));
                 let offsets: Vec<usize> = (0..rows).map(|r| r * 11 + r % 2).collect();
                 let (tx, tg, mut c) = (narrow(&x), narrow(&g), narrow(&c0[..rows * n]));
                 let sum = Correlation {
@@ -84,16 +84,21 @@ fn check<T: Element>(tolerance: f64) {
                     g: tg.as_ptr(),
                     height: 2,
                     width: 3,
+                    images: 2,
+                    next_x: 170,
+                    next_g: 6 * n + 1,
                     c: c.as_mut_ptr(),
                 };
-                // SAFETY: likewise; the largest place read in `x` is 13 · 11 + 1 + 10 + 2.
+                // SAFETY: likewise; the largest place read in `x` is 170 + 13 · 11 + 1 + 10 + 2.
                 unsafe { (kernel.correlate)(&sum) };
                 for r in 0..rows {
                     for o in 0..n {
-                        let at = |i: usize, j: usize| {
-                            x[offsets[r] + i * 10 + j] * g[(i * 3 + j) * n + o]
+                        let at = |image: usize, i: usize, j: usize| {
+                            x[image * 170 + offsets[r] + i * 10 + j]
+                                * g[image * (6 * n + 1) + (i * 3 + j) * n + o]
                         };
-                        let want = c0[r * n + o] + (0..6).map(|p| at(p / 3, p % 3)).sum::<f64>();
+                        let all = (0..12).map(|p| at(p / 6, p / 3 % 2, p % 3));
+                        let want = c0[r * n + o] + all.sum::<f64>();
                         assert!((c[r * n + o].to_f64() - want).abs() < tolerance, "{level:?}");
                     }
                 }

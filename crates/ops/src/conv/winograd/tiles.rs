@@ -1,0 +1,297 @@
+//! The loops of Winograd's method over filters, tiles of the input and tiles of the result: `P × P` points, `M × M` results
+//! a tile, filters of `R × R`.
+
+use super::points::{collect, spread, values};
+use super::{LANES, Shape};
+use crate::conv::direct::Shared;
+use crate::kernel::{Element, Vectorized};
+use std::ops::Range;
+
+/// Tiles whose input is read together.
+const AT_ONCE: usize = 16;
+
+/// One group of outputs.
+pub(super) struct FilterRows<'a, T, const R: usize, const P: usize> {
+    pub(super) shape: &'a Shape,
+    pub(super) weight: &'a [T],
+    pub(super) rows: Range<usize>,
+    pub(super) out: &'a mut [T],
+}
+
+impl<T: Element, const R: usize, const P: usize> Vectorized for FilterRows<'_, T, R, P> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { shape, weight, rows, out } = self;
+        let (count, channels) = (rows.len(), shape.channels);
+        for c in 0..channels {
+            let mut w = [[[T::zero(); LANES]; R]; R];
+            for (r, m) in rows.clone().enumerate() {
+                let filter = &weight[m * shape.weight[0] + c * shape.weight[1]..][..R * R];
+                for (i, w) in w.as_flattened_mut().iter_mut().enumerate() {
+                    w[r] = if shape.mirrored { filter[R * R - 1 - i] } else { filter[i] };
+                }
+            }
+            let mut half = [[[T::zero(); LANES]; R]; P];
+            for j in 0..R {
+                for l in 0..LANES {
+                    let v: [T; P] = values(std::array::from_fn::<T, R, _>(|i| w[i][j][l]));
+                    for i in 0..P {
+                        half[i][j][l] = v[i];
+                    }
+                }
+            }
+            for (i, half) in half.iter().enumerate() {
+                let mut full = [[T::zero(); LANES]; P];
+                for l in 0..LANES {
+                    let v: [T; P] = values(std::array::from_fn::<T, R, _>(|j| half[j][l]));
+                    for j in 0..P {
+                        full[j][l] = v[j];
+                    }
+                }
+                for (j, full) in full.iter().enumerate() {
+                    let at = ((i * P + j) * channels + c) * count;
+                    if c + 1 < channels && at + LANES <= out.len() && LANES <= 2 * count {
+                        // a whole vector: what is too much belongs to the next channel, which comes next
+                        out[at..at + LANES].copy_from_slice(full);
+                    } else {
+                        out[at..at + count].copy_from_slice(&full[..count]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Some rows of tiles, counted over all images, and the columns that they make.
+#[derive(Clone)]
+pub(super) struct Tiles {
+    pub(super) rows: Range<usize>,
+    pub(super) columns: usize,
+}
+
+/// What is convolved: `x`, or zero where `mask`, of the same shape, is not positive.
+#[derive(Clone, Copy)]
+pub(in crate::conv) struct Input<'a, T> {
+    pub(in crate::conv) x: &'a [T],
+    pub(in crate::conv) mask: Option<&'a [T]>,
+}
+
+impl<T: Element> Input<'_, T> {
+    /// Copies what begins at `from`, but only the places of `wanted`; the others become zero.
+    #[inline(always)]
+    fn copy<const W: usize>(&self, from: isize, wanted: Range<usize>, out: &mut [T; W]) {
+        let whole = usize::try_from(from).ok().filter(|from| from + W <= self.x.len());
+        let Some(whole) = whole else {
+            // at an end of the tensor
+            let from = (from + wanted.start as isize) as usize;
+            for (i, o) in out[wanted].iter_mut().enumerate() {
+                let masked = self.mask.is_some_and(|mask| mask[from + i] <= T::zero());
+                *o = if masked { T::zero() } else { self.x[from + i] };
+            }
+            return;
+        };
+        let x = &self.x[whole..][..W];
+        let mask = self.mask.map(|mask| &mask[whole..][..W]);
+        for i in 0..W {
+            let masked = mask.is_some_and(|mask| mask[i] <= T::zero());
+            let there = (i >= wanted.start) & (i < wanted.end) & !masked;
+            out[i] = if there { x[i] } else { T::zero() };
+        }
+    }
+}
+
+/// `Bᵀ x B` for the tiles of one channel.
+///
+/// `W` is `M · AT_ONCE`.
+pub(super) struct InputChannel<'a, T, const P: usize, const M: usize, const W: usize> {
+    pub(super) shape: &'a Shape,
+    pub(super) x: Input<'a, T>,
+    pub(super) channel: usize,
+    pub(super) tiles: &'a Tiles,
+    pub(super) width: usize,
+    pub(super) lanes: usize,
+    pub(super) buffer: &'a mut [T],
+    /// By panel, product, channel, column.
+    pub(super) target: Shared<T>,
+}
+
+impl<T: Element, const P: usize, const M: usize, const W: usize> Vectorized
+    for InputChannel<'_, T, P, M, W>
+{
+    #[inline(always)]
+    fn run(self) {
+        let Self { shape, x, channel, tiles, width, lanes, buffer, target } = self;
+        let [h, w] = shape.input;
+        let [down, across] = shape.tiles();
+        // tiles overlap
+        let more = (P - 1) / M;
+        let pitch = across + more;
+        let len = tiles.rows.len() * pitch + LANES;
+        let left = shape.padding[1];
+        // the columns of each tile by residue, for each of its rows: M · P arrays over all tiles, a tile apart
+        let (columns, rest) = buffer.split_at_mut(M * P * len);
+        for (at, row) in tiles.rows.clone().enumerate() {
+            let plane = ((row / down) * shape.channels + channel) * h * w;
+            let top = (row % down * M) as isize - shape.padding[0] as isize;
+            let mut line = [0isize; P];
+            for (i, line) in line.iter_mut().enumerate() {
+                *line = top + i as isize;
+            }
+            let inside = line.map(|y| y >= 0 && y < h as isize);
+            // tile by tile in blocks, so that the rows are read once
+            let mut from = 0;
+            while from < pitch {
+                let to = (from + AT_ONCE).min(pitch);
+                let mut patch = [[T::zero(); W]; P];
+                let start = (from * M) as isize - left as isize;
+                let low = (-start).clamp(0, W as isize) as usize;
+                let high =
+                    (w as isize - start).clamp(low as isize, (M * (to - from)) as isize) as usize;
+                if low < high {
+                    for (i, patch) in patch.iter_mut().enumerate() {
+                        if inside[i] {
+                            let source = (plane + line[i] as usize * w) as isize + start;
+                            x.copy(source, low..high, patch);
+                        }
+                    }
+                }
+                let mut across_rows = [[T::zero(); W]; P];
+                for l in 0..W {
+                    let t = spread(std::array::from_fn::<T, P, _>(|i| patch[i][l]));
+                    for i in 0..P {
+                        across_rows[i][l] = t[i];
+                    }
+                }
+                for (i, values) in across_rows.iter().enumerate() {
+                    for residue in 0..M {
+                        // beyond `to` this writes what the next block or row overwrites; `len` leaves room
+                        let out = &mut columns[(i * M + residue) * len + at * pitch + from..];
+                        let each: [T; AT_ONCE] = std::array::from_fn(|t| values[t * M + residue]);
+                        out[..AT_ONCE].copy_from_slice(&each);
+                    }
+                }
+                from = to;
+            }
+        }
+        // tiles with a gap between rows, then without
+        let used = tiles.rows.len() * pitch;
+        let (wide, dense) = rest.split_at_mut(P * len);
+        for i in 0..P {
+            let d: [&[T]; P] =
+                std::array::from_fn(|j| &columns[(i * M + j % M) * len + j / M..][..used]);
+            let mut parts = wide.chunks_exact_mut(len);
+            let out: [&mut [T]; P] =
+                std::array::from_fn(|_| parts.next().map(|p| &mut p[..used]).unwrap_or_default());
+            for t in 0..used {
+                let v = spread(std::array::from_fn::<T, P, _>(|j| d[j][t]));
+                for j in 0..P {
+                    out[j][t] = v[j];
+                }
+            }
+            for j in 0..P {
+                let source = &wide[j * len..][..len];
+                for row in 0..tiles.rows.len() {
+                    let (mut from, mut to, mut left) = (row * pitch, row * across, across);
+                    while left >= LANES {
+                        dense[to..to + LANES].copy_from_slice(&source[from..from + LANES]);
+                        (from, to, left) = (from + LANES, to + LANES, left - LANES);
+                    }
+                    // whole vectors again; `len` and the buffer leave room
+                    dense[to..to + LANES].copy_from_slice(&source[from..from + LANES]);
+                }
+                let mut column = 0;
+                while column < tiles.columns {
+                    // a narrower last panel has narrower rows
+                    let lanes = width.min(tiles.columns - column).next_multiple_of(lanes);
+                    let at = ((column / width) * (P * P) + i * P + j) * shape.channels * width
+                        + channel * lanes;
+                    // SAFETY: inside the panel's part of `inputs`; no other task has this channel.
+                    let out =
+                        unsafe { std::slice::from_raw_parts_mut(target.get().add(at), lanes) };
+                    let dense = &dense[column..column + lanes];
+                    match lanes {
+                        // without a loop
+                        16 => out[..16].copy_from_slice(&dense[..16]),
+                        32 => out[..32].copy_from_slice(&dense[..32]),
+                        _ => out.copy_from_slice(dense),
+                    }
+                    column += width;
+                }
+            }
+        }
+    }
+}
+
+/// `Aᵀ m A` for the tiles of one panel and the outputs of one group.
+pub(super) struct Outputs<'a, T, const P: usize, const M: usize> {
+    pub(super) shape: &'a Shape,
+    pub(super) rows: Range<usize>,
+    /// First column of the panel.
+    pub(super) first: usize,
+    pub(super) lanes: usize,
+    /// By product, output, column.
+    pub(super) sums: &'a [T],
+    /// Room for 28 rows of columns.
+    pub(super) lines: &'a mut [T],
+    pub(super) tiles: &'a Tiles,
+    pub(super) bias: Option<&'a [T]>,
+    pub(super) relu: bool,
+    pub(super) y: Shared<T>,
+}
+
+impl<T: Element, const P: usize, const M: usize> Vectorized for Outputs<'_, T, P, M> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { shape, rows, first, lanes, sums, lines, tiles, bias, relu, y } = self;
+        let [oh, ow] = shape.output;
+        let [down, across] = shape.tiles();
+        let count = lanes.min(tiles.columns - first);
+        let (halves, line) = lines.split_at_mut(M * P * lanes);
+        for (r, m) in rows.clone().enumerate() {
+            let base = bias.map_or(T::zero(), |b| b[m]);
+            for j in 0..P {
+                let s: [&[T]; P] = std::array::from_fn(|i| {
+                    &sums[((i * P + j) * rows.len() + r) * lanes..][..lanes]
+                });
+                let mut parts = halves[j * M * lanes..][..M * lanes].chunks_exact_mut(lanes);
+                let half: [&mut [T]; M] = std::array::from_fn(|_| parts.next().unwrap_or_default());
+                for l in 0..lanes {
+                    let v: [T; M] = collect(std::array::from_fn::<T, P, _>(|i| s[i][l]));
+                    for i in 0..M {
+                        half[i][l] = v[i];
+                    }
+                }
+            }
+            for i in 0..M {
+                let h: [&[T]; P] = std::array::from_fn(|j| &halves[(j * M + i) * lanes..][..lanes]);
+                let line = &mut line[..M * lanes];
+                for (l, out) in line.chunks_exact_mut(M).enumerate() {
+                    let mut v: [T; M] = collect(std::array::from_fn::<T, P, _>(|j| h[j][l]));
+                    for v in &mut v {
+                        *v += base;
+                        *v = if relu && *v <= T::zero() { T::zero() } else { *v };
+                    }
+                    out.copy_from_slice(&v);
+                }
+                let mut at = 0;
+                while at < count {
+                    let (row, column) =
+                        (tiles.rows.start + (first + at) / across, (first + at) % across);
+                    let run = (across - column).min(count - at);
+                    let down_at = row % down * M + i;
+                    if down_at < oh {
+                        let to =
+                            (((row / down) * shape.outputs + m) * oh + down_at) * ow + column * M;
+                        let len = (run * M).min(ow - column * M);
+                        let source = &line[at * M..][..len];
+                        // SAFETY: inside row `down_at` of output `m`; no other task has these tiles and outputs.
+                        unsafe {
+                            std::ptr::copy_nonoverlapping(source.as_ptr(), y.get().add(to), len)
+                        };
+                    }
+                    at += run;
+                }
+            }
+        }
+    }
+}
