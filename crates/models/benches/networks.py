@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The studies' networks in Sconce beside PyTorch (eager, CPU), step by step in turn in one run.
+"""The studies' networks in Sconce beside PyTorch (eager, CPU), two steps each in turn in one run, the second timed.
 
     python3 crates/models/benches/networks.py [--threads 2 1] [--steps 15] [--only PART] [--markdown]
 
@@ -16,6 +16,8 @@ and at most in the first two steps of a fresh process.
 import argparse, json, os, pathlib, statistics, subprocess, sys, time
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
+# whoever ran last may still spin: PyTorch's OpenMP does for some 20 ms
+PAUSE = .03
 CASES = ["vgg16-forward-1", "vgg16-forward-8", "vgg16-gradient-1", "squeezenet-forward-1", "squeezenet-forward-16",
          "squeezenet-gradient-1", "squeezenet-gradient-16", "dann", "dcgan-32", "dcgan-64"]
 
@@ -231,9 +233,8 @@ def main():
         server = subprocess.Popen([program, "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                   env={**os.environ, "RAYON_NUM_THREADS": str(threads)})
 
-        def ask(line):
-            # whoever ran last may still spin: PyTorch's OpenMP does for some 20 ms
-            time.sleep(.05)
+        def ask(line, pause=PAUSE):
+            time.sleep(pause)
             server.stdin.write(line + "\n")
             server.stdin.flush()
             return [float(number) for number in server.stdout.readline().split()]
@@ -245,8 +246,11 @@ def main():
             step, flops = make(case)
 
             def one():
-                mine = ask(case)
-                time.sleep(.05)
+                # as in training, where steps follow each other: the first after the other's turn is not timed
+                ask(case)
+                mine = ask(case, pause=0)
+                time.sleep(PAUSE)
+                step()
                 start, used = time.perf_counter(), time.process_time()
                 step()
                 return mine, [time.perf_counter() - start, time.process_time() - used]

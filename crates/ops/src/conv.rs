@@ -1,6 +1,6 @@
 //! Convolution over the last two dimensions of `(batch, channels, height, width)`, and its transpose.
 //!
-//! On the CPU both run on blocked matrix products of gathered patches, 3×3 filters of stride 1 also by Winograd's
+//! On the CPU both run on blocked matrix products of gathered patches, 3×3 and 5×5 filters of stride 1 also by Winograd's
 //! method; the gradients to input, weight and bias are computed only where something needs them. Sums are taken in an
 //! order that depends on the shapes alone, so that results do not change with the number of threads.
 
@@ -29,10 +29,11 @@ pub enum Algorithm {
     /// Whatever is fastest; where that is Winograd's method, sums are rounded otherwise than in the direct sum: both differ
     /// from the exact sum by some 1e-6 of the largest value, but the direct sum by less where its terms are small.
     ///
-    /// Values are direct sums where a gradient goes to the input and none to the weight, as in the study of a network:
-    /// rectifiers and maxima behind switch within the rounding error, and each switch is a jump in that gradient (with
-    /// Winograd's values VGG16's gradients to images differed from PyTorch's by 3 %, with these by less than .1 %). The
-    /// gradient itself, linear in what it gets, is still computed in the fastest way.
+    /// Where a gradient goes to the input and none to the weight, as in the study of a network, values come from the smaller
+    /// tiles of F(2×2, 3×3), whose rounding is between both: rectifiers and maxima behind switch within the rounding error,
+    /// and each switch is a jump in that gradient. (With the values of F(4×4, 3×3) VGG16's gradients to images differed from
+    /// PyTorch's by 1–3 %, with these by less than .1 %.) The gradient itself, linear in what it gets, is computed in the
+    /// fastest way.
     #[default]
     Fastest,
     /// The sum as it is defined.

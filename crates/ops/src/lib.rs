@@ -12,9 +12,9 @@
 //!
 //! | method | for |
 //! |---|---|
-//! | Winograd's F(4×4, 3×3), `winograd.rs` | 3×3 filters of stride 1 and their input gradients, in f32, where the shape makes it pay; 36 products for 16 results in place of 144 |
+//! | Winograd's method, `winograd.rs` | 3×3 and 5×5 filters of stride 1 and their input gradients, in f32, where the shape makes it pay: F(4×4, 3×3) with 36 products for 16 results in place of 144, F(2×2, 5×5) with 36 for 4 in place of 100; F(2×2, 3×3), which rounds less, with 16 for 4 in place of 36 where an image's gradient depends on the values |
 //! | patches gathered panel by panel, `direct.rs` | every other convolution, 1×1 filters (nothing is gathered twice), input gradients of stride 1, f64 |
-//! | product first, then added where each tap puts it, `scatter.rs` | transposed convolutions and input gradients with a stride |
+//! | product first, then added where each tap puts it, `scatter.rs` | transposed convolutions and input gradients with a stride; of small images each task adds its own products, still in its cache |
 //! | products of the input, read where it lies, `weight.rs` | gradients of weights |
 //!
 //! Bias and rectifier are applied while a result is still in registers, or in the first-level cache. Working memory stays
@@ -25,9 +25,12 @@
 //!
 //! `just bench-networks` times whole networks beside PyTorch and sets PyTorch up; `benches/layers.py` does so layer by layer.
 //!
+//! A program adds two things: [`memory::Reusing`] as its allocator, without which page faults take up to a third of a training
+//! step, and [`threads::let_candle_sleep`].
+//!
 //! # Unsafe code
 //!
-//! It is in the blocks (pointers into slices that the caller cut to size), where tasks write their own parts of one result
+//! It is in the allocator (lists of freed blocks), in the blocks (pointers into slices that the caller cut to size), where tasks write their own parts of one result
 //! through a shared pointer, in buffers that are not zeroed first, and in the call of `gemm`. `just check-unsafe` runs
 //! the portable path under Miri and the vector paths under the address sanitizer; both need a nightly compiler.
 
