@@ -3,9 +3,9 @@
 use std::io::Read as _;
 use std::path::PathBuf;
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 
-use crate::{Tensors, from_tensors};
+use crate::{Network, Tensors, from_tensors};
 
 /// The folder that an environment variable names; prints why the test is skipped when it is not set.
 fn folder(variable: &str) -> Option<PathBuf> {
@@ -130,4 +130,28 @@ fn vgg16_features_equal_pytorch_on_5_images() {
         error.starts_with("vgg16_features has no tap `relu6`; there are: conv1_1, conv1_2"),
         "{error}"
     );
+}
+
+/// Double precision is the judge: rounding switches rectifiers, so that even direct sums are up to .7 % off.
+#[test]
+fn vgg16_input_gradients_equal_double_precision() {
+    let Some(mirror) = folder("SCONCE_MIRROR") else { return };
+    let tensors = read(mirror.join("vgg16_features.safetensors"));
+    let doubled =
+        tensors.iter().map(|(name, t)| (name.to_string(), t.to_dtype(DType::F64).unwrap()));
+    let double = from_tensors("vgg16", &doubled.collect()).unwrap();
+    let network = from_tensors("vgg16", &tensors).unwrap();
+    let gradient = |network: &dyn Network, x: &Tensor| {
+        let x = Var::from_tensor(x).unwrap();
+        let y = network.forward_to(&x, "pool5").unwrap();
+        let sum = (&y * y.detach()).unwrap().sum_all().unwrap();
+        sum.backward().unwrap().remove(&x).unwrap()
+    };
+    let (x, _) = images(&mirror, [0.485, 0.456, 0.406], 5);
+    for i in [0, 4] {
+        let x = x.narrow(0, i, 1).unwrap();
+        let want = gradient(&*double, &x.to_dtype(DType::F64).unwrap());
+        let off = distance(&gradient(&*network, &x), &want.to_dtype(DType::F32).unwrap());
+        assert!(off < 1e-3, "image {i}: {off}");
+    }
 }

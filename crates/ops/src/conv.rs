@@ -30,10 +30,10 @@ pub enum Algorithm {
     /// from the exact sum by some 1e-6 of the largest value, but the direct sum by less where its terms are small.
     ///
     /// Where a gradient goes to the input and none to the weight, as in the study of a network, values come from the smaller
-    /// tiles of F(2×2, 3×3), whose rounding is between both: rectifiers and maxima behind switch within the rounding error,
-    /// and each switch is a jump in that gradient. (With the values of F(4×4, 3×3) VGG16's gradients to images differed from
-    /// PyTorch's by 1–3 %, with these by less than .1 %.) The gradient itself, linear in what it gets, is computed in the
-    /// fastest way.
+    /// tiles of F(2×2, 3×3), which round less: rectifiers and maxima behind switch within the rounding error, and each switch
+    /// is a jump in that gradient. (VGG16's gradients to eight images of ImageNet are off by at most .09 % of those in double
+    /// precision, by .7 % with direct sums, by 12 % with F(4×4, 3×3).) The gradient itself, linear in what it gets, is
+    /// computed in the fastest way.
     #[default]
     Fastest,
     /// The sum as it is defined.

@@ -315,7 +315,7 @@ fn forward<T: Element>(
     let slope = T::from_f64(op.slope.unwrap_or(1.0));
     let y = build(x.len(), sample, |n, out| {
         let x = &x[n * sample..][..sample];
-        T::kernel().vectorized(Loops(normalise, (affine.as_slice(), s.plane, slope, x, out)));
+        T::kernel().vectorized(Loops(normalise, ((affine.as_slice(), s.plane, slope), x, out)));
     });
     Ok(T::to_cpu_storage_owned(y))
 }
@@ -368,17 +368,21 @@ fn backward<T: Element>(
             let sample = s.channels * s.plane;
             let dx = build(x.len(), sample, |n, out| {
                 let (x, g) = (&x[n * sample..][..sample], &grad[n * sample..][..sample]);
-                let numbers = (affine.as_slice(), mixed.as_slice(), s.plane, slope);
-                T::kernel().vectorized(Loops(input_gradient, (numbers, x, g, out)));
+                let numbers = (affine.as_slice(), s.plane, slope);
+                let loops = Loops(input_gradient, (numbers, mixed.as_slice(), [x, g], out));
+                T::kernel().vectorized(loops);
             });
             Ok([Some(tensor(dx, args[0].shape())?), grad_weight, grad_bias])
         })
     })
 }
 
+/// Each channel's scale and shift, the plane's length, the rectifier's slope.
+type Affine<'a, T> = (&'a [(T, T)], usize, T);
+
 /// `x · scale + shift` of each channel of a sample, and the rectifier.
 #[inline(always)]
-fn normalise<T: Element>((affine, plane, slope, x, out): (&[(T, T)], usize, T, &[T], &mut [T])) {
+fn normalise<T: Element>(((affine, plane, slope), x, out): (Affine<'_, T>, &[T], &mut [T])) {
     let channels = out.chunks_exact_mut(plane).zip(x.chunks_exact(plane));
     for ((out, x), &(scale, shift)) in channels.zip(affine) {
         for (o, &x) in out.iter_mut().zip(x) {
@@ -388,13 +392,10 @@ fn normalise<T: Element>((affine, plane, slope, x, out): (&[(T, T)], usize, T, &
     }
 }
 
-/// Each channel's scale and shift, what its gradient has of `x` and of 1, the plane's length, the rectifier's slope.
-type Numbers<'a, T> = (&'a [(T, T)], &'a [(T, T)], usize, T);
-
-/// The gradient of one sample's input.
+/// The gradient of one sample's input; `mixed` is what each channel's has of `x` and of 1.
 #[inline(always)]
 fn input_gradient<T: Element>(
-    ((affine, mixed, plane, slope), x, g, out): (Numbers<'_, T>, &[T], &[T], &mut [T]),
+    ((affine, plane, slope), mixed, [x, g], out): (Affine<'_, T>, &[(T, T)], [&[T]; 2], &mut [T]),
 ) {
     let planes = x.chunks_exact(plane).zip(g.chunks_exact(plane));
     let planes = out.chunks_exact_mut(plane).zip(planes);
