@@ -362,14 +362,14 @@ fn backward<T: Element>(
             let mixed = (0..s.channels).map(|c| {
                 let by_x = if op.train { -sums[c].1 / count * op.rate[c] } else { 0.0 };
                 let constant = if op.train { -sums[c].0 / count - by_x * op.mean[c] } else { 0.0 };
-                (T::from_f64(by_x), T::from_f64(constant))
+                [affine[c], (T::from_f64(by_x), T::from_f64(constant))]
             });
-            let mixed: Vec<(T, T)> = mixed.collect();
+            let numbers: Vec<[(T, T); 2]> = mixed.collect();
+            let numbers = (numbers.as_slice(), s.plane, slope);
             let sample = s.channels * s.plane;
             let dx = build(x.len(), sample, |n, out| {
                 let (x, g) = (&x[n * sample..][..sample], &grad[n * sample..][..sample]);
-                let numbers = (affine.as_slice(), s.plane, slope);
-                let loops = Loops(input_gradient, (numbers, mixed.as_slice(), [x, g], out));
+                let loops = Loops(input_gradient, (numbers, [x, g], out));
                 T::kernel().vectorized(loops);
             });
             Ok([Some(tensor(dx, args[0].shape())?), grad_weight, grad_bias])
@@ -392,16 +392,17 @@ fn normalise<T: Element>(((affine, plane, slope), x, out): (Affine<'_, T>, &[T],
     }
 }
 
-/// The gradient of one sample's input; `mixed` is what each channel's has of `x` and of 1.
+/// Each channel's scale and shift, and what its gradient has of `x` and of 1; then as above.
+type Numbers<'a, T> = (&'a [[(T, T); 2]], usize, T);
+
+/// The gradient of one sample's input.
 #[inline(always)]
 fn input_gradient<T: Element>(
-    ((affine, plane, slope), mixed, [x, g], out): (Affine<'_, T>, &[(T, T)], [&[T]; 2], &mut [T]),
+    ((affine, plane, slope), [x, g], out): (Numbers<'_, T>, [&[T]; 2], &mut [T]),
 ) {
     let planes = x.chunks_exact(plane).zip(g.chunks_exact(plane));
     let planes = out.chunks_exact_mut(plane).zip(planes);
-    for ((out, (x, g)), (&(scale, shift), &(by_x, constant))) in
-        planes.zip(affine.iter().zip(mixed))
-    {
+    for ((out, (x, g)), &[(scale, shift), (by_x, constant)]) in planes.zip(affine) {
         let behind = |x: T, g: T| if x * scale + shift <= T::zero() { g * slope } else { g };
         let pairs = out.iter_mut().zip(x).zip(g);
         if by_x == T::zero() && constant == T::zero() {
