@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""A step of class visualisation on SqueezeNet, 224 × 224, Sconce beside PyTorch (eager, CPU), in turn in one run.
+"""A step of class visualisation on SqueezeNet, 224 × 224, Sconce beside PyTorch (eager, CPU), two steps each in turn in one run, the
+second timed.
 
     python3 -m venv /somewhere/outside && /somewhere/outside/bin/pip install torch torchvision
     /somewhere/outside/bin/python crates/interpretation/benches/class_visualisation.py [THREADS…] [--steps N]
@@ -12,6 +13,9 @@ import argparse, json, os, pathlib, random, statistics, subprocess, sys, time
 import torch
 from torchvision.models import squeezenet1_1
 from torchvision.transforms.functional import gaussian_blur
+
+# as long as PyTorch's OpenMP spins, and more
+PAUSE = .03
 
 ASSETS = pathlib.Path(__file__).resolve().parents[2] / "data" / "assets"
 MEAN, STD = (torch.tensor(v)[:, None, None] for v in ([.485, .456, .406], [.229, .224, .225]))
@@ -73,10 +77,18 @@ def main():
                                   env={**os.environ, "RAYON_NUM_THREADS": str(threads)})
         step = theirs()
 
-        def one():
+        def ours():
             server.stdin.write("\n")
             server.stdin.flush()
-            mine = float(server.stdout.readline())
+            return float(server.stdout.readline())
+
+        def one():
+            # whoever ran last may still spin, and the first step after the other's turn is not timed
+            time.sleep(PAUSE)
+            ours()
+            mine = ours()
+            time.sleep(PAUSE)
+            step()
             start = time.perf_counter()
             step()
             return mine, time.perf_counter() - start

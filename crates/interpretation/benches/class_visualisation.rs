@@ -67,7 +67,12 @@ fn run() -> Result<()> {
     Ok(())
 }
 
+#[global_allocator]
+static MEMORY: sconce_ops::memory::Reusing = sconce_ops::memory::Reusing::new();
+
 fn main() -> ExitCode {
+    // SAFETY: no other thread runs yet.
+    unsafe { sconce_ops::threads::let_candle_sleep() };
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -13,7 +13,12 @@ use sconce_interpretation::maps::{IntegratedGradients, Method, Occlusion, Smooth
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
+#[global_allocator]
+static MEMORY: sconce_ops::memory::Reusing = sconce_ops::memory::Reusing::new();
+
 fn main() -> Result<()> {
+    // SAFETY: no other thread runs yet.
+    unsafe { sconce_ops::threads::let_candle_sleep() };
     if !std::env::args().any(|argument| argument == "--serve") {
         eprintln!("run crates/interpretation/benches/maps.py, which runs PyTorch beside this");
         return Ok(());
