@@ -9,13 +9,11 @@ Both do the practical's step with the same weights: roll, logit − λ‖u‖²,
 roll back, clamp, and a blur every 10 steps. Prints medians in milliseconds and the ratio ours/PyTorch (median of the
 ratios of neighbouring steps).
 """
-import argparse, json, os, pathlib, random, statistics, subprocess, sys, time
+import argparse, json, pathlib, random, subprocess, sys
 import torch
 from torchvision.models import squeezenet1_1
 from torchvision.transforms.functional import gaussian_blur
-
-# as long as PyTorch's OpenMP spins, and more
-PAUSE = .03
+from turns import Server, compared
 
 ASSETS = pathlib.Path(__file__).resolve().parents[2] / "data" / "assets"
 MEAN, STD = (torch.tensor(v)[:, None, None] for v in ([.485, .456, .406], [.229, .224, .225]))
@@ -73,35 +71,9 @@ def main():
     program = options.binary or binary()
     for threads in options.threads:
         torch.set_num_threads(threads)
-        server = subprocess.Popen([program, "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                  env={**os.environ, "RAYON_NUM_THREADS": str(threads)})
-        step = theirs()
-
-        def ours():
-            server.stdin.write("\n")
-            server.stdin.flush()
-            return float(server.stdout.readline())
-
-        def one():
-            # whoever ran last may still spin, and the first step after the other's turn is not timed
-            time.sleep(PAUSE)
-            ours()
-            mine = ours()
-            time.sleep(PAUSE)
-            step()
-            start = time.perf_counter()
-            step()
-            return mine, time.perf_counter() - start
-        for _ in range(5):
-            one()
-        pairs = [one() for _ in range(options.steps)]
-        server.stdin.close()
-        server.wait()
-        a, b = (statistics.median(p[i] for p in pairs) for i in (0, 1))
-        ratio = statistics.median(p[0] / p[1] for p in pairs)
-        best = min(p[0] for p in pairs) / min(p[1] for p in pairs)
-        print(f"{threads} threads: ours {a * 1e3:.1f} ms, PyTorch {b * 1e3:.1f} ms, ratio {ratio:.2f} (best of each {best:.2f})",
-              flush=True)
+        server = Server(program, threads)
+        print(f"{threads} threads: {compared(server.ask, theirs(), 'PyTorch', 5, options.steps)}", flush=True)
+        server.close()
 
 
 main()

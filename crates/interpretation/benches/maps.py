@@ -9,14 +9,13 @@ one run, the second timed.
 Prints one line a method, number of images and threads: medians in milliseconds a call, and the ratio ours/peer (median of
 the ratios of neighbouring calls). The peer is what a careful user writes: weights need no gradients.
 """
-import argparse, json, os, statistics, subprocess, sys, time
+import argparse, json, subprocess, sys
 import torch
 from captum import attr
 from torchvision.models import squeezenet1_1
+from turns import Server, compared
 
 CLASS = 285
-# as long as PyTorch's OpenMP spins, and more
-PAUSE = .03
 
 
 def peers():
@@ -70,40 +69,16 @@ def main():
     program, methods = options.binary or binary(), peers()
     for threads in options.threads:
         torch.set_num_threads(threads)
-        env = {**os.environ, "RAYON_NUM_THREADS": str(threads)}
-        server = subprocess.Popen([program, "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
+        server = Server(program, threads)
         for (name, peer), call in methods.items():
             if options.only not in (None, name):
                 continue
             for images in (1, 8) if name == "saliency" else (1,):
                 x = torch.randn(images, 3, 224, 224) * 60
 
-                def ours():
-                    server.stdin.write(f"{name} {images}\n")
-                    server.stdin.flush()
-                    return float(server.stdout.readline())
-
-                def one():
-                    # whoever ran last may still spin, and the first call after the other's turn is not timed
-                    time.sleep(PAUSE)
-                    ours()
-                    mine = ours()
-                    time.sleep(PAUSE)
-                    call(x)
-                    start = time.perf_counter()
-                    call(x)
-                    return mine, time.perf_counter() - start
-
-                for _ in range(2):
-                    one()
-                pairs = [one() for _ in range(options.calls)]
-                a, b = (statistics.median(p[i] for p in pairs) for i in (0, 1))
-                ratio = statistics.median(p[0] / p[1] for p in pairs)
-                print(f"{name:23} {images} image{'s' if images > 1 else ' '} {threads} threads: ours {a * 1e3:7.1f} ms, "
-                      f"{peer:7} {b * 1e3:7.1f} ms, ratio {ratio:.2f} "
-                      f"(best of each {min(p[0] for p in pairs) / min(p[1] for p in pairs):.2f})", flush=True)
-        server.stdin.close()
-        server.wait()
+                found = compared(lambda: server.ask(f"{name} {images}"), lambda: call(x), peer, 2, options.calls)
+                print(f"{name:23} {images} image{'s' if images > 1 else ' '} {threads} threads: {found}", flush=True)
+        server.close()
 
 
 main()

@@ -32,9 +32,9 @@ import torch  # noqa: E402  (after the number of threads is set)
 torch.set_num_threads(args.threads)
 here = pathlib.Path(__file__).resolve().parent
 root = here.parents[2]
-build = ["cargo", "build", "--release", "-p", "sconce-ops", "-p", "sconce-models", "--benches", "--message-format=json"]
+build = ["cargo", "build", "--release", "-p", "sconce-ops", "--bench", "layers", "--message-format=json"]
 built = subprocess.run(build, stdout=subprocess.PIPE, check=True, text=True, cwd=root).stdout
-binary = next(m["executable"] for m in map(json.loads, built.splitlines()) if m.get("executable") and m["target"]["name"] == "layers")
+binary = next(m["executable"] for m in map(json.loads, built.splitlines()) if m.get("executable"))
 PASSES = ["forward", "input", "weight"]
 
 

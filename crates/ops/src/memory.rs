@@ -105,7 +105,8 @@ impl Reusing {
     }
 
     /// Gives all kept blocks back to the system.
-    pub fn clear(&self) {
+    #[cfg(test)]
+    fn clear(&self) {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 

@@ -332,13 +332,9 @@ fn backward<T: Element>(
     let slope = T::from_f64(op.slope.unwrap_or(1.0));
     with_data::<T, _>(x, |x| {
         with_data::<T, _>(grad, |grad| {
-            let behind = |c: usize| {
-                let (scale, shift) = affine[c];
-                move |x: T, g: T| if x * scale + shift <= T::zero() { g * slope } else { g }
-            };
             // Σ g and Σ g · x̂
             let sums: Vec<(f64, f64)> = s.by_channel(|c, planes| {
-                let (behind, mean) = (behind(c), T::from_f64(op.mean[c]));
+                let (behind, mean) = (behind(affine[c], slope), T::from_f64(op.mean[c]));
                 let mut sums = Sums::new();
                 for plane in planes {
                     sums.add(&x[plane.clone()], &grad[plane], move |x, g| {
@@ -392,6 +388,12 @@ fn normalise<T: Element>(((affine, plane, slope), x, out): (Affine<'_, T>, &[T],
     }
 }
 
+/// The gradient behind the rectifier made one before it, for a channel of this scale and shift.
+#[inline(always)]
+fn behind<T: Element>((scale, shift): (T, T), slope: T) -> impl Fn(T, T) -> T + Copy {
+    move |x, g| if x * scale + shift <= T::zero() { g * slope } else { g }
+}
+
 /// Each channel's scale and shift, and what its gradient has of `x` and of 1; then as above.
 type Numbers<'a, T> = (&'a [[(T, T); 2]], usize, T);
 
@@ -403,7 +405,7 @@ fn input_gradient<T: Element>(
     let planes = x.chunks_exact(plane).zip(g.chunks_exact(plane));
     let planes = out.chunks_exact_mut(plane).zip(planes);
     for ((out, (x, g)), &[(scale, shift), (by_x, constant)]) in planes.zip(affine) {
-        let behind = |x: T, g: T| if x * scale + shift <= T::zero() { g * slope } else { g };
+        let behind = behind((scale, shift), slope);
         let pairs = out.iter_mut().zip(x).zip(g);
         if by_x == T::zero() && constant == T::zero() {
             pairs.for_each(|((o, &x), &g)| *o = scale * behind(x, g));

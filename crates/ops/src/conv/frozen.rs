@@ -58,9 +58,9 @@ pub(super) fn kept<V>(lock: &OnceLock<V>, make: impl FnOnce() -> V) -> &V {
 /// A convolution with a frozen weight, as [`super::conv2d`] but faster for few images: reordering or transforming a large
 /// weight takes as long as convolving one image with it, and is done here once, when first needed.
 ///
-/// Memory beside the weight's own: as much again for a reordered weight, four times as much for one transformed by
-/// Winograd's method, and the same again once a gradient of the input has been asked for. Gradients flow to the input
-/// alone. Clones share all of it.
+/// Memory beside the weight's own: as much again for a reordered weight, up to four times as much for one transformed by
+/// Winograd's method (1.8 times for values that an image's gradient depends on), and the same again once a gradient of the
+/// input has been asked for. Gradients flow to the input alone. Clones share all of it.
 #[derive(Debug, Clone)]
 pub struct FrozenConv2d {
     weight: Tensor,
