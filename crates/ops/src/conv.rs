@@ -10,6 +10,8 @@ mod depthwise;
 mod direct;
 mod frozen;
 mod geometry;
+mod indirect;
+mod lanes;
 mod op;
 mod scatter;
 mod transpose;

@@ -12,6 +12,7 @@ mod portable;
 use crate::scratch;
 use candle_core::WithDType;
 use std::cell::RefCell;
+use std::ops::Range;
 use std::sync::OnceLock;
 use std::thread::LocalKey;
 
@@ -47,31 +48,30 @@ pub(crate) struct Block<T> {
     pub(crate) relu: bool,
 }
 
-/// `c[r][o] += Σ over images, rows i and columns j of x[offset[r] + i · stride + j] · g[i · width + j][o]`: what the gradient
-/// of a convolution's weight sums, with `x` read where it lies.
+/// `c[to[r]][o] = Σ_{n, i, j} x[from[r] + (n, i, j) · x_steps] · g[(n, i) · g_steps + j][o]`, or with what `c` holds added:
+/// what a convolution sums for some windows, over channels and taps, and what the gradient of its weight sums for some
+/// places of the filter, over images and windows. `x` is read where it lies.
 pub(crate) struct Correlation<'a, T> {
-    /// Where each row of the result starts in `x`: at most [`Kernel::rows`] of them.
-    pub(crate) offsets: &'a [usize],
-    /// Vectors in a row of `g` and `c`.
-    pub(crate) vectors: usize,
     /// The input.
     pub(crate) x: *const T,
-    /// Distance between rows of `x`.
-    pub(crate) stride: usize,
-    /// `height · width` groups of `vectors · lanes` elements.
+    /// Where each row of the result starts in `x`: at most [`Kernel::correlation_rows`] of them.
+    pub(crate) from: &'a [usize],
+    /// How many `n`, `i` and `j` there are.
+    pub(crate) count: [usize; 3],
+    /// Their distances in `x`.
+    pub(crate) x_steps: [usize; 3],
+    /// Groups of `vectors · lanes` elements, side by side for each `j`.
     pub(crate) g: *const T,
-    /// Number of rows.
-    pub(crate) height: usize,
-    /// Number of columns.
-    pub(crate) width: usize,
-    /// Number of images.
-    pub(crate) images: usize,
-    /// Distance between images in `x`.
-    pub(crate) next_x: usize,
-    /// Distance between images in `g`.
-    pub(crate) next_g: usize,
-    /// One row of `vectors · lanes` elements for each offset.
+    /// Vectors in a group of `g` and `c`: at most as many as it has.
+    pub(crate) vectors: usize,
+    /// Distances of `n` and `i` in `g`.
+    pub(crate) g_steps: [usize; 2],
+    /// Groups of `vectors · lanes` elements.
     pub(crate) c: *mut T,
+    /// The number of the group that each row of the result is.
+    pub(crate) to: &'a [usize],
+    /// Begin with what `c` holds.
+    pub(crate) accumulate: bool,
 }
 
 /// The innermost loops for one instruction set.
@@ -85,7 +85,9 @@ pub(crate) struct Kernel<T: 'static> {
     pub(crate) rows: usize,
     /// Computes a block. Safety: the pointers hold what [`Block`] says, and the processor has the instructions.
     pub(crate) block: unsafe fn(&Block<T>),
-    /// Computes a block of a weight's gradient. Safety: likewise for [`Correlation`].
+    /// Rows of the largest correlation for each number of vectors, from one on.
+    pub(crate) correlation_rows: &'static [usize],
+    /// Computes a correlation. Safety: likewise for [`Correlation`].
     pub(crate) correlate: unsafe fn(&Correlation<T>),
     /// The instruction set, for loops that the compiler vectorizes.
     pub(crate) level: Level,
@@ -112,10 +114,21 @@ impl<T> Kernel<T> {
     }
 
     /// Cuts `count` rows into nearly equal groups that fit a block.
-    pub(crate) fn row_groups(&self, count: usize) -> Vec<std::ops::Range<usize>> {
-        let groups = count.div_ceil(self.rows).max(1);
-        (0..groups).map(|i| count * i / groups..count * (i + 1) / groups).collect()
+    pub(crate) fn row_groups(&self, count: usize) -> Vec<Range<usize>> {
+        even(0..count, self.rows).collect()
     }
+
+    /// Cuts `count` columns into nearly equal panels of whole vectors that fit a correlation.
+    pub(crate) fn panels(&self, count: usize) -> Vec<Range<usize>> {
+        let vectors = even(0..count.div_ceil(self.lanes), self.correlation_rows.len());
+        vectors.map(|v| v.start * self.lanes..(v.end * self.lanes).min(count)).collect()
+    }
+}
+
+/// Nearly equal parts of `all` of at most `most` each; at least one.
+pub(crate) fn even(all: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> {
+    let (parts, start, len) = (all.len().div_ceil(most).max(1), all.start, all.len());
+    (0..parts).map(move |i| start + len * i / parts..start + len * (i + 1) / parts)
 }
 
 /// Loops in plain Rust that the compiler vectorizes for each instruction set; `run` is `#[inline(always)]`.

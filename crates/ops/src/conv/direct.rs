@@ -9,7 +9,7 @@ use std::ops::Range;
 
 /// A weight in the order in which blocks read it: by group of channels, group of outputs, channel, tap, output.
 #[derive(Debug)]
-pub(super) struct Packed<T>(Vec<T>);
+pub(super) struct Packed<T>(pub(super) Vec<T>);
 
 /// Reorders the weight of a sliding sum.
 pub(super) fn pack<T: Element>(s: &Sliding, kernel: &Kernel<T>, weight: &[T]) -> Packed<T> {

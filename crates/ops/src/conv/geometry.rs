@@ -120,6 +120,21 @@ impl Sliding {
         self.taps[0].len() * self.taps[1].len()
     }
 
+    /// The taps along one dimension from low to high, and their distance in `x`.
+    pub(super) fn ascending(&self, d: usize) -> (Vec<Tap>, usize) {
+        let mut taps = self.taps[d].clone();
+        taps.sort_by_key(|t| t.offset);
+        let distance = taps.windows(2).map(|t| (t[1].offset - t[0].offset) as usize).next();
+        (taps, distance.unwrap_or(1))
+    }
+
+    /// The windows whose place for this tap lies inside `x`.
+    pub(super) fn windows(&self, d: usize, tap: Tap) -> Range<usize> {
+        let reach = |end: isize| (end.max(0) as usize).div_ceil(self.step[d]).min(self.grid[d]);
+        let from = reach(-tap.offset);
+        from..reach(self.input[d] as isize - tap.offset).max(from)
+    }
+
     /// The channels of `x` in groups whose patches stay in the second-level cache.
     pub(super) fn channel_groups(&self) -> Vec<Range<usize>> {
         let groups = (self.channels * self.area()).div_ceil(384).clamp(1, self.channels.max(1));

@@ -4,7 +4,7 @@ use super::direct;
 use super::frozen::{Forms, kept};
 use super::geometry::Sizes;
 use super::winograd::Input;
-use super::{Algorithm, Conv2d, is_exact, scatter, weight, winograd};
+use super::{Algorithm, Conv2d, indirect, is_exact, scatter, weight, winograd};
 use crate::cpu::{PARALLEL_FROM, by_dtype, contiguous, has_kernels, tensor, uninit, with_data};
 use crate::kernel::Element;
 use crate::scratch;
@@ -81,8 +81,13 @@ fn shrink<T: Element>(op: &Convolve, x: &[T], w: &[T], b: Option<&[T]>, relu: bo
         winograd::run(&shape, &kernel, Input { x, mask: None }, filters, b, relu, &mut y);
     } else {
         let sliding = s.forward();
-        let packed = kept(&forms.packed, || direct::pack(&sliding, &kernel, w));
-        direct::run(&sliding, &kernel, x, packed, b, relu, &mut y);
+        if indirect::pays(&sliding, &kernel) {
+            let packed = kept(&forms.packed, || indirect::pack(&sliding, &kernel, w));
+            indirect::run(&[(sliding, packed)], &kernel, x, b, relu, &mut y);
+        } else {
+            let packed = kept(&forms.packed, || direct::pack(&sliding, &kernel, w));
+            direct::run(&sliding, &kernel, x, packed, b, relu, &mut y);
+        }
     }
     y
 }
@@ -106,6 +111,12 @@ fn grow<T: Element>(
         return y;
     }
     masked(x, mask, |x| {
+        let parts = s.transposed();
+        if parts.iter().all(|p| indirect::pays(p, &kernel)) && s.output[1] * s.output[0] > 1 {
+            let packed: Vec<_> = parts.iter().map(|p| indirect::pack(p, &kernel, w)).collect();
+            let parts: Vec<_> = parts.into_iter().zip(&packed).collect();
+            return indirect::run(&parts, &kernel, x, b, relu, &mut y);
+        }
         if scatter::pays(s) {
             return scatter::run(s, &kernel, x, w, b, relu, &mut y);
         }

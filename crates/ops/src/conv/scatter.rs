@@ -5,6 +5,7 @@
 
 use super::direct::Shared;
 use super::geometry::Sizes;
+use super::lanes::interleave;
 use crate::kernel::{Block, Element, Kernel, Vectorized};
 use crate::scratch;
 use rayon::prelude::*;
@@ -321,25 +322,5 @@ fn add<T: Element>(out: &mut [T], x: &[T]) {
         8 => all(&mut out[..8], &x[..8]),
         16 => all(&mut out[..16], &x[..16]),
         _ => all(out, x),
-    }
-}
-
-/// Elements of `a` and `b` in turn.
-#[inline(always)]
-fn interleave<T: Element>(a: &[T], b: &[T], out: &mut [T]) {
-    const AT_ONCE: usize = 8;
-    let half = out.len() / 2;
-    let (whole, odd) = (half / AT_ONCE * AT_ONCE, out.len() % 2 == 1);
-    for at in (0..whole).step_by(AT_ONCE) {
-        let (a, b) = (&a[at..][..AT_ONCE], &b[at..][..AT_ONCE]);
-        let both: [T; 2 * AT_ONCE] =
-            std::array::from_fn(|i| if i % 2 == 0 { a[i / 2] } else { b[i / 2] });
-        out[2 * at..][..2 * AT_ONCE].copy_from_slice(&both);
-    }
-    for at in whole..half {
-        (out[2 * at], out[2 * at + 1]) = (a[at], b[at]);
-    }
-    if odd {
-        out[2 * half] = a[half];
     }
 }

@@ -1,14 +1,23 @@
 //! The gradient of a convolution's weight.
 
-use super::band::{Band, CHUNK};
 use super::direct::Shared;
-use super::geometry::{Sizes, Sliding};
-use crate::kernel::{Correlation, Element, Kernel, MAX_COLUMNS, MAX_ROWS, Vectorized};
+use super::geometry::Sizes;
+use super::lanes::{Collect, Spread};
+use crate::kernel::{Correlation, Element, Kernel, even};
 use crate::scratch;
 use rayon::prelude::*;
+use std::ops::Range;
 
-/// Elements of the copies made of some images at a time: they stay in the last-level cache.
+/// Elements that are read of some images at a time: they stay in the last-level cache.
 const COPIES: usize = 1 << 20;
+
+/// Some places of the filter, for some outputs.
+struct Task {
+    panel: usize,
+    /// Row and column of the filter.
+    tap: [usize; 2],
+    channels: Range<usize>,
+}
 
 /// `dw[m, c, ky, kx] = Σ g[n, m, oy, ox] · x[n, c, oy·stride − padding + ky·dilation, …]`, in the order of `n`, `oy`, `ox`,
 /// whatever the number of threads. `x` is the larger side and `g` the other.
@@ -20,145 +29,123 @@ pub(super) fn gradient<T: Element>(
     out: &mut [T],
 ) {
     let s = sizes.forward();
-    let (area, width) = (s.area(), kernel.columns());
-    out.fill(T::zero());
-    if s.batch * s.output[0] * s.output[1] == 0 || out.is_empty() {
+    let (area, pixels) = (s.area(), s.output[0] * s.output[1]);
+    if s.batch * pixels == 0 || out.is_empty() {
+        out.fill(T::zero());
         return;
     }
-    let band = Band::new(&s, s.grid[0]);
-    let pixels = s.output[0] * s.output[1];
-    let panels = s.outputs.div_ceil(width);
-    let (x_len, g_len) = (s.channels * band.channel, panels * pixels * width);
-    let images = (COPIES / (x_len + g_len)).clamp(1, s.batch);
-    let offsets: Vec<usize> = (0..s.channels * area)
-        .map(|i| {
-            let (c, tap) = (i / area, i % area);
-            let (ty, tx) = (s.taps[0][tap / s.taps[1].len()], s.taps[1][tap % s.taps[1].len()]);
-            c * band.channel + band.tap([ty.offset, tx.offset])
-        })
-        .collect();
-    let groups = kernel.row_groups(offsets.len());
-    // sums as (panel, place in the filter, output of the panel)
-    scratch::with(panels * offsets.len() * width, |sums: &mut [T]| {
-        sums.fill(T::zero());
-        scratch::with(images * x_len + CHUNK, |bands: &mut [T]| {
-            scratch::with(images * g_len, |columns: &mut [T]| {
-                for first in (0..s.batch).step_by(images) {
-                    let count = images.min(s.batch - first);
-                    copy(&s, kernel, &band, first, x, &mut bands[..count * x_len]);
-                    columns[..count * g_len].par_chunks_mut(pixels * width).enumerate().for_each(
-                        |(i, out)| {
-                            let (image, panel) = (first + i / panels, i % panels);
-                            let outputs = width.min(s.outputs - panel * width);
-                            let g = &g[(image * s.outputs + panel * width) * pixels..]
-                                [..outputs * pixels];
-                            kernel.vectorized(Transpose {
-                                g,
-                                pixels,
-                                outputs,
-                                lanes: kernel.lanes,
-                                out,
-                            });
-                        },
-                    );
-                    let target = Shared(sums.as_mut_ptr());
-                    let (bands, columns) = (&*bands, &*columns);
-                    (0..panels * groups.len()).into_par_iter().for_each(|task| {
-                        let (panel, group) = (task / groups.len(), &groups[task % groups.len()]);
-                        let outputs = width.min(s.outputs - panel * width);
-                        let vectors = outputs.div_ceil(kernel.lanes);
-                        let mut acc = [T::zero(); MAX_ROWS * MAX_COLUMNS];
-                        let row = vectors * kernel.lanes;
-                        let sum = Correlation {
-                            offsets: &offsets[group.clone()],
-                            vectors,
-                            x: bands.as_ptr(),
-                            stride: band.size[1],
-                            g: columns[panel * pixels * width..].as_ptr(),
-                            height: s.output[0],
-                            width: s.output[1],
-                            images: count,
-                            next_x: x_len,
-                            next_g: g_len,
-                            c: acc.as_mut_ptr(),
-                        };
-                        // SAFETY: each offset plus the last row and column of windows is inside an image's band, of
-                        // which there are `count`; `columns` holds one group of `row` elements for each of their pixels.
-                        unsafe { (kernel.correlate)(&sum) };
-                        for (r, place) in group.clone().enumerate() {
-                            for (o, &v) in acc[r * row..][..outputs].iter().enumerate() {
-                                // SAFETY: inside `sums`; no other task has this panel and place.
-                                unsafe {
-                                    *target
-                                        .get()
-                                        .add((panel * offsets.len() + place) * width + o) += v
-                                };
-                            }
-                        }
-                    });
-                }
-            });
-        });
-        for (m, out) in out.chunks_exact_mut(offsets.len()).enumerate() {
-            let sums = &sums[m / width * offsets.len() * width + m % width..];
-            for (o, &v) in out.iter_mut().zip(sums.iter().step_by(width)) {
-                *o = v;
-            }
-        }
-    });
-}
-
-/// The padded copies of some images.
-fn copy<T: Element>(
-    s: &Sliding,
-    kernel: &Kernel<T>,
-    band: &Band,
-    first: usize,
-    x: &[T],
-    out: &mut [T],
-) {
-    let size = s.channels * s.input[0] * s.input[1];
-    out.par_chunks_mut(band.channel).enumerate().for_each(|(i, out)| {
-        let (image, c) = (first + i / s.channels, i % s.channels);
-        band.fill(s, kernel, &x[image * size..][..size], c..c + 1, 0, out);
-    });
-}
-
-/// `(outputs, pixels)` to `(pixels, outputs)`, the latter filled with zeros to whole vectors.
-struct Transpose<'a, T> {
-    g: &'a [T],
-    pixels: usize,
-    outputs: usize,
-    lanes: usize,
-    out: &'a mut [T],
-}
-
-impl<T: Element> Vectorized for Transpose<'_, T> {
-    #[inline(always)]
-    fn run(self) {
-        const TILE: usize = 8;
-        let Self { g, pixels, outputs, lanes, out } = self;
-        let row = outputs.next_multiple_of(lanes);
-        let (whole, tall) = (pixels / TILE * TILE, outputs / TILE * TILE);
-        for o in (0..tall).step_by(TILE) {
-            for p in (0..whole).step_by(TILE) {
-                let mut tile = [[T::zero(); TILE]; TILE];
-                for (i, tile) in tile.iter_mut().enumerate() {
-                    tile.copy_from_slice(&g[(o + i) * pixels + p..][..TILE]);
-                }
-                for j in 0..TILE {
-                    let column: [T; TILE] = std::array::from_fn(|i| tile[i][j]);
-                    out[(p + j) * row + o..][..TILE].copy_from_slice(&column);
-                }
-            }
-        }
-        for o in 0..row {
-            let from = if o < tall { whole } else { 0 };
-            for p in from..pixels {
-                out[p * row + o] = if o < outputs { g[o * pixels + p] } else { T::zero() };
-            }
+    let (places, plane) = (s.channels * area, s.input[0] * s.input[1]);
+    let panels = kernel.panels(s.outputs);
+    // elements of a group of each panel, and those of all panels before it
+    let group = |panel: &Range<usize>| panel.len().next_multiple_of(kernel.lanes);
+    let before = |panel: usize| panels[..panel].iter().map(group).sum::<usize>();
+    let width = before(panels.len());
+    let mut tasks = vec![];
+    for (panel, outputs) in panels.iter().enumerate() {
+        let most = kernel.correlation_rows[group(outputs) / kernel.lanes - 1];
+        for tap in (0..area).map(|tap| [tap / s.taps[1].len(), tap % s.taps[1].len()]) {
+            let groups = even(0..s.channels, most);
+            tasks.extend(groups.map(|channels| Task { panel, tap, channels }));
         }
     }
+    let images = (COPIES / (s.channels * plane + width * pixels)).clamp(1, s.batch);
+    // sums as (panel, place in the filter, output of the panel)
+    scratch::with(places * width, |sums: &mut [T]| {
+        sums.fill(T::zero());
+        scratch::with(images * pixels * width, |groups: &mut [T]| {
+            for first in (0..s.batch).step_by(images) {
+                let count = images.min(s.batch - first);
+                let g = &g[first * s.outputs * pixels..];
+                groups[..count * pixels * width]
+                    .par_chunks_mut(pixels * width)
+                    .enumerate()
+                    .for_each(|(image, mut to)| {
+                        for outputs in &panels {
+                            let (groups, rest) = to.split_at_mut(pixels * group(outputs));
+                            to = rest;
+                            kernel.vectorized(Collect {
+                                planes: &g[(image * s.outputs + outputs.start) * pixels..],
+                                pitch: pixels,
+                                outputs: outputs.len(),
+                                pixels,
+                                group: group(outputs),
+                                groups,
+                            });
+                        }
+                    });
+                let (target, groups) = (Shared(sums.as_mut_ptr()), &*groups);
+                let x = &x[first * s.channels * plane..][..count * s.channels * plane];
+                tasks.par_iter().for_each(|task| {
+                    let [ky, kx] = task.tap;
+                    let taps = [s.taps[0][ky], s.taps[1][kx]];
+                    let windows = [0, 1].map(|d| s.windows(d, taps[d]));
+                    if windows.iter().any(|w| w.is_empty()) {
+                        return;
+                    }
+                    let start = [0, 1].map(|d| {
+                        (windows[d].start * s.step[d]).wrapping_add_signed(taps[d].offset)
+                    });
+                    let from = task.channels.clone();
+                    let from: Vec<usize> =
+                        from.map(|c| c * plane + start[0] * s.input[1] + start[1]).collect();
+                    let place = |c: usize| c * area + ky * s.taps[1].len() + kx;
+                    let to: Vec<usize> = task.channels.clone().map(place).collect();
+                    let (before, group) = (before(task.panel), group(&panels[task.panel]));
+                    let first = windows[0].start * s.output[1] + windows[1].start;
+                    let sum = Correlation {
+                        x: x.as_ptr(),
+                        from: &from,
+                        count: [count, windows[0].len(), windows[1].len()],
+                        x_steps: [s.channels * plane, s.step[0] * s.input[1], s.step[1]],
+                        g: groups[before * pixels + first * group..].as_ptr(),
+                        vectors: group / kernel.lanes,
+                        g_steps: [width * pixels, s.output[1] * group],
+                        // SAFETY: the panel's part of `sums`.
+                        c: unsafe { target.get().add(before * places) },
+                        to: &to,
+                        accumulate: true,
+                    };
+                    // SAFETY: `windows` are those whose places lie inside `x`, of `count` images, for each of which `groups`
+                    // holds all pixels; no other task has this panel and these places.
+                    unsafe { (kernel.correlate)(&sum) };
+                });
+            }
+        });
+        let mut parts = vec![];
+        let mut rest = out;
+        for (i, panel) in panels.iter().enumerate() {
+            for outputs in even(0..panel.len(), kernel.lanes) {
+                let (part, after) = rest.split_at_mut(outputs.len() * places);
+                parts.push((
+                    &sums[before(i) * places + outputs.start..],
+                    group(panel),
+                    outputs,
+                    part,
+                ));
+                rest = after;
+            }
+        }
+        let finish = |(groups, group, outputs, planes): (&[T], usize, Range<usize>, &mut [T])| {
+            assert_eq!(planes.len(), outputs.len() * places);
+            let spread = Spread {
+                groups,
+                group,
+                outputs: outputs.len(),
+                pixels: places,
+                bias: None,
+                relu: false,
+                planes: planes.as_mut_ptr(),
+                pitch: places,
+            };
+            // SAFETY: the planes fill the slice.
+            unsafe { spread.write(kernel) };
+        };
+        if places * width < 1 << 15 {
+            parts.into_iter().for_each(finish);
+        } else {
+            parts.into_par_iter().for_each(finish);
+        }
+    });
 }
 
 /// `db[m] = Σ g[n, m, …]`, image by image.

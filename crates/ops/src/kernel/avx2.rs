@@ -5,8 +5,15 @@ use std::arch::x86_64::*;
 
 const LANES: usize = 8;
 
-pub(super) const KERNEL: Kernel<f32> =
-    Kernel { lanes: LANES, vectors: 2, rows: 6, block, correlate, level: Level::Avx2 };
+pub(super) const KERNEL: Kernel<f32> = Kernel {
+    lanes: LANES,
+    vectors: 2,
+    rows: 6,
+    block,
+    correlation_rows: &[8, 6],
+    correlate,
+    level: Level::Avx2,
+};
 
 /// Runs plain loops compiled with these instructions.
 ///
@@ -18,12 +25,9 @@ pub(super) unsafe fn vectorized<V: Vectorized>(loops: V) {
 
 /// Calls `$f::<rows, vectors>` with the numbers as constants, so that sums stay in registers.
 macro_rules! with_constants {
-    ($f:ident, $rows:expr, $vectors:expr, $t:expr) => {
-        with_constants!(@rows $f, $rows, $vectors, $t, 1 2 3 4 5 6)
-    };
-    (@rows $f:ident, $rows:expr, $vectors:expr, $t:expr, $($r:literal)*) => {
+    ($f:ident, $t:expr, $rows:expr, $vectors:expr, $($v:literal: $($r:literal)*);*) => {
         match ($rows, $vectors) {
-            $(($r, 1) => $f::<$r, 1>($t), ($r, 2) => $f::<$r, 2>($t),)*
+            $($(($r, $v) => $f::<$r, $v>($t),)*)*
             (rows, vectors) => unreachable!("no block of {rows} rows and {vectors} vectors"),
         }
     };
@@ -32,13 +36,15 @@ macro_rules! with_constants {
 /// Safety: see [`Kernel::block`].
 unsafe fn block(t: &Block<f32>) {
     // SAFETY: the caller's.
-    unsafe { with_constants!(block_of, t.rows, t.vectors, t) }
+    unsafe { with_constants!(block_of, t, t.rows, t.vectors, 1: 1 2 3 4 5 6; 2: 1 2 3 4 5 6) }
 }
 
 /// Safety: see [`Kernel::correlate`].
 unsafe fn correlate(t: &Correlation<f32>) {
     // SAFETY: the caller's.
-    unsafe { with_constants!(correlate_of, t.offsets.len(), t.vectors, t) }
+    unsafe {
+        with_constants!(correlate_of, t, t.from.len(), t.vectors, 1: 1 2 3 4 5 6 7 8; 2: 1 2 3 4 5 6)
+    }
 }
 
 /// Safety: see [`Kernel::block`]; `R` and `V` are the block's rows and vectors.
@@ -94,50 +100,50 @@ unsafe fn block_of<const R: usize, const V: usize>(t: &Block<f32>) {
     }
 }
 
-/// Safety: see [`Kernel::correlate`]; `R` and `V` are the numbers of offsets and vectors.
+/// Safety: see [`Kernel::correlate`]; `R` and `V` are the numbers of rows and vectors.
 #[target_feature(enable = "avx2,fma")]
 unsafe fn correlate_of<const R: usize, const V: usize>(t: &Correlation<f32>) {
     let mut acc = [[_mm256_setzero_ps(); V]; R];
-    let mut from = [t.x; R];
-    // SAFETY: `c` has R rows of V vectors, and the offsets lie inside `x`.
-    unsafe {
-        for (r, row) in acc.iter_mut().enumerate() {
-            from[r] = t.x.add(t.offsets[r]);
-            for (v, s) in row.iter_mut().enumerate() {
-                *s = _mm256_loadu_ps(t.c.add((r * V + v) * LANES));
+    let mut x = [t.x; R];
+    for (r, (row, x)) in acc.iter_mut().zip(&mut x).enumerate() {
+        // SAFETY: each row starts inside `x`, and `c` has its group of V vectors.
+        unsafe {
+            *x = x.add(t.from[r]);
+            if t.accumulate {
+                for (v, s) in row.iter_mut().enumerate() {
+                    *s = _mm256_loadu_ps(t.c.add((t.to[r] * V + v) * LANES));
+                }
             }
         }
     }
-    for image in 0..t.images {
-        // SAFETY: the images lie inside `g`.
-        let mut g = unsafe { t.g.add(image * t.next_g) };
-        for i in 0..t.height {
-            for j in i * t.stride..i * t.stride + t.width {
-                // SAFETY: `g` has `height · width` groups of V vectors; the caller's offsets keep `x` inside its buffer.
-                unsafe {
+    let [images, rows, columns] = t.count;
+    for n in 0..images {
+        for i in 0..rows {
+            let mut at = n * t.x_steps[0] + i * t.x_steps[1];
+            // SAFETY: `g` has V vectors for each column that is counted, and the caller's steps stay inside `x`.
+            unsafe {
+                let mut g = t.g.add(n * t.g_steps[0] + i * t.g_steps[1]);
+                for _ in 0..columns {
                     let mut y = [_mm256_setzero_ps(); V];
                     for (v, y) in y.iter_mut().enumerate() {
                         *y = _mm256_loadu_ps(g.add(v * LANES));
                     }
-                    for (row, from) in acc.iter_mut().zip(from) {
-                        let x = _mm256_set1_ps(*from.add(j));
+                    for (row, x) in acc.iter_mut().zip(x) {
+                        let x = _mm256_set1_ps(*x.add(at));
                         for (s, y) in row.iter_mut().zip(y) {
                             *s = _mm256_fmadd_ps(x, y, *s);
                         }
                     }
-                    g = g.add(V * LANES);
+                    at += t.x_steps[2];
+                    g = g.wrapping_add(V * LANES);
                 }
             }
-        }
-        for from in &mut from {
-            // computed for the last image too, where it is not read
-            *from = from.wrapping_add(t.next_x);
         }
     }
     for (r, row) in acc.iter().enumerate() {
         for (v, &s) in row.iter().enumerate() {
             // SAFETY: as above.
-            unsafe { _mm256_storeu_ps(t.c.add((r * V + v) * LANES), s) };
+            unsafe { _mm256_storeu_ps(t.c.add((t.to[r] * V + v) * LANES), s) };
         }
     }
 }

@@ -11,6 +11,7 @@ pub(super) const fn kernel<T: Element, const L: usize>() -> Kernel<T> {
         vectors: 1,
         rows: ROWS,
         block: block::<T, L>,
+        correlation_rows: &[ROWS],
         correlate: correlate::<T, L>,
         level: Level::Portable,
     }
@@ -55,27 +56,30 @@ unsafe fn block<T: Element, const L: usize>(t: &Block<T>) {
 /// Safety: see [`Kernel::correlate`].
 unsafe fn correlate<T: Element, const L: usize>(t: &Correlation<T>) {
     let mut acc = [[T::zero(); L]; ROWS];
-    for (r, row) in acc.iter_mut().enumerate().take(t.offsets.len()) {
-        // SAFETY: `c` has a row of `L` elements for each offset.
-        row.copy_from_slice(unsafe { std::slice::from_raw_parts(t.c.add(r * L), L) });
+    if t.accumulate {
+        for (row, &to) in acc.iter_mut().zip(t.to) {
+            // SAFETY: `c` has a group of `L` elements for each row.
+            row.copy_from_slice(unsafe { std::slice::from_raw_parts(t.c.add(to * L), L) });
+        }
     }
-    for place in 0..t.images * t.height * t.width {
-        let (image, i) = (place / (t.height * t.width), place / t.width % t.height);
-        let j = place % t.width;
-        // SAFETY: `g` has `height · width` groups of `L` elements for each image.
+    let [images, rows, columns] = t.count;
+    for place in 0..images * rows * columns {
+        let (n, i, j) = (place / (rows * columns), place / columns % rows, place % columns);
+        // SAFETY: `g` has `L` elements for each place that is counted.
         let g = unsafe {
-            std::slice::from_raw_parts(t.g.add(image * t.next_g + (i * t.width + j) * L), L)
+            std::slice::from_raw_parts(t.g.add(n * t.g_steps[0] + i * t.g_steps[1] + j * L), L)
         };
-        for (row, &offset) in acc.iter_mut().zip(t.offsets) {
-            // SAFETY: the caller's offsets keep this inside `x`.
-            let x = unsafe { *t.x.add(image * t.next_x + offset + i * t.stride + j) };
+        let at = n * t.x_steps[0] + i * t.x_steps[1] + j * t.x_steps[2];
+        for (row, &from) in acc.iter_mut().zip(t.from) {
+            // SAFETY: the caller's steps stay inside `x`.
+            let x = unsafe { *t.x.add(from + at) };
             for (s, &g) in row.iter_mut().zip(g) {
                 *s += x * g;
             }
         }
     }
-    for (r, row) in acc.iter().enumerate().take(t.offsets.len()) {
+    for (row, &to) in acc.iter().zip(t.to) {
         // SAFETY: as above.
-        unsafe { std::slice::from_raw_parts_mut(t.c.add(r * L), L) }.copy_from_slice(row);
+        unsafe { std::slice::from_raw_parts_mut(t.c.add(to * L), L) }.copy_from_slice(row);
     }
 }

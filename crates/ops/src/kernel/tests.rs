@@ -73,36 +73,52 @@ fn check<T: Element>(tolerance: f64) {
                         }
                     }
                 }
-                let (x, g) = (values(400, 0.2), values(12 * n + 1, 0.5));
-                let offsets: Vec<usize> = (0..rows).map(|r| r * 11 + r % 2).collect();
-                let (tx, tg, mut c) = (narrow(&x), narrow(&g), narrow(&c0[..rows * n]));
-                let sum = Correlation {
-                    offsets: &offsets,
-                    vectors,
-                    x: tx.as_ptr(),
-                    stride: 10,
-                    g: tg.as_ptr(),
-                    height: 2,
-                    width: 3,
-                    images: 2,
-                    next_x: 170,
-                    next_g: 6 * n + 1,
-                    c: c.as_mut_ptr(),
-                };
-                // SAFETY: likewise; the largest place read in `x` is 170 + 13 · 11 + 1 + 10 + 2.
-                unsafe { (kernel.correlate)(&sum) };
-                for r in 0..rows {
-                    for o in 0..n {
-                        let at = |image: usize, i: usize, j: usize| {
-                            x[image * 170 + offsets[r] + i * 10 + j]
-                                * g[image * (6 * n + 1) + (i * 3 + j) * n + o]
-                        };
-                        let all = (0..12).map(|p| at(p / 6, p / 3 % 2, p % 3));
-                        let want = c0[r * n + o] + all.sum::<f64>();
-                        assert!((c[r * n + o].to_f64() - want).abs() < tolerance, "{level:?}");
-                    }
-                }
             }
+        }
+        for (vectors, &most) in (1..).zip(kernel.correlation_rows) {
+            for rows in 1..=most {
+                correlate::<T>(level, rows, vectors, tolerance);
+            }
+        }
+    }
+}
+
+fn correlate<T: Element>(level: Level, rows: usize, vectors: usize, tolerance: f64) {
+    let kernel = T::kernel_at(level);
+    let n = vectors * kernel.lanes;
+    let (x, g, c0) = (values(500, 0.2), values(15 * n + 4, 0.5), values((rows + 1) * n, 0.3));
+    let narrow = |v: &[f64]| v.iter().map(|&x| T::from_f64(x)).collect::<Vec<T>>();
+    let from: Vec<usize> = (0..rows).map(|r| r * 11 + r % 2).collect();
+    // from the last group to the first but one
+    let to: Vec<usize> = (0..rows).map(|r| rows - r).collect();
+    for accumulate in [false, true] {
+        let (tx, tg, mut c) = (narrow(&x), narrow(&g), narrow(&c0));
+        let sum = Correlation {
+            x: tx.as_ptr(),
+            from: &from,
+            count: [2, 2, 3],
+            x_steps: [170, 10, 2],
+            g: tg.as_ptr(),
+            vectors,
+            g_steps: [7 * n + 1, 4 * n + 2],
+            c: c.as_mut_ptr(),
+            to: &to,
+            accumulate,
+        };
+        // SAFETY: the largest places are 7 · 11 + 1 + 170 + 10 + 4 in `x` and 14 n + 3 in `g`.
+        unsafe { (kernel.correlate)(&sum) };
+        let row_of = |group: usize| to.iter().position(|&t| t == group);
+        for (at, got) in c.iter().enumerate() {
+            let mut want = c0[at];
+            if let Some(r) = row_of(at / n) {
+                let term = |p: usize| {
+                    let (image, i, j) = (p / 6, p / 3 % 2, p % 3);
+                    x[from[r] + image * 170 + i * 10 + j * 2]
+                        * g[image * (7 * n + 1) + i * (4 * n + 2) + j * n + at % n]
+                };
+                want = if accumulate { want } else { 0.0 } + (0..12).map(term).sum::<f64>();
+            }
+            assert!((got.to_f64() - want).abs() < tolerance, "{level:?} {rows}x{vectors}");
         }
     }
 }
