@@ -211,16 +211,30 @@ fn fold_columns<T: Element, const K: usize>(
     out: &mut [T],
     f: impl Fn(T, T) -> T,
 ) -> usize {
-    const AT_ONCE: usize = 8;
-    let mut at = 0;
-    while at + AT_ONCE <= out.len() && 2 * (at + AT_ONCE) + K <= rows.len() + 2 {
-        let x = &rows[2 * at..][..2 * (AT_ONCE - 1) + K];
-        let folded: [T; AT_ONCE] =
-            std::array::from_fn(|i| (1..K).fold(x[2 * i], |m, k| f(m, x[2 * i + k])));
-        out[at..at + AT_ONCE].copy_from_slice(&folded);
-        at += AT_ONCE;
+    // windows that lie inside the row
+    let count = ((rows.len() + 2).saturating_sub(K) / 2).min(out.len());
+    match count {
+        8.. => fold_some::<T, K, 8>(rows, &mut out[..count], f),
+        4.. => fold_some::<T, K, 4>(rows, &mut out[..count], f),
+        _ => return 0,
     }
-    at
+    count
+}
+
+/// At least `N` windows, `N` at once; the last ones may be folded twice.
+#[inline(always)]
+fn fold_some<T: Element, const K: usize, const N: usize>(
+    rows: &[T],
+    out: &mut [T],
+    f: impl Fn(T, T) -> T,
+) {
+    let last = out.len() - N;
+    for at in (0..last).step_by(N).chain([last]) {
+        let x = &rows[2 * at..][..2 * (N - 1) + K];
+        let folded: [T; N] =
+            std::array::from_fn(|i| (1..K).fold(x[2 * i], |m, k| f(m, x[2 * i + k])));
+        out[at..at + N].copy_from_slice(&folded);
+    }
 }
 
 struct Max(Pool2d);
@@ -285,27 +299,34 @@ fn max_gradient<T: Element>((p, x, [res, grad], out): (&Planes, &[T], [&[T]; 2],
 /// Two rows of 2×2 windows side by side, without branches.
 #[inline(always)]
 fn first_of_pairs<T: WithDType>(x: &[T], res: &[T], grad: &[T], out: &mut [T]) {
-    const AT_ONCE: usize = 8;
+    match res.len() {
+        8.. => first_of_some::<T, 8>(x, res, grad, out),
+        4.. => first_of_some::<T, 4>(x, res, grad, out),
+        1.. => first_of_some::<T, 1>(x, res, grad, out),
+        0 => {}
+    }
+}
+
+/// At least `N` windows, `N` at once; the last ones may be written twice.
+#[inline(always)]
+fn first_of_some<T: WithDType, const N: usize>(x: &[T], res: &[T], grad: &[T], out: &mut [T]) {
     let w = x.len() / 2;
     let (x0, x1) = x.split_at(w);
     let (o0, o1) = out.split_at_mut(w);
-    let mut at = 0;
-    while at + AT_ONCE <= res.len() {
-        let row = |x: &[T]| -> [T; 2 * AT_ONCE] { std::array::from_fn(|i| x[2 * at + i]) };
-        let (a, b) = (row(&x0[..2 * (at + AT_ONCE)]), row(&x1[..2 * (at + AT_ONCE)]));
-        let (res, grad) = (&res[at..at + AT_ONCE], &grad[at..at + AT_ONCE]);
-        let (mut p, mut q) = ([T::zero(); 2 * AT_ONCE], [T::zero(); 2 * AT_ONCE]);
-        for i in 0..AT_ONCE {
+    let last = res.len() - N;
+    for at in (0..last).step_by(N).chain([last]) {
+        let (a, b) = (&x0[2 * at..][..2 * N], &x1[2 * at..][..2 * N]);
+        let (res, grad) = (&res[at..][..N], &grad[at..][..N]);
+        let row = |x: &[T]| -> [T; 16] {
+            std::array::from_fn(|i| if i < 2 * N { x[i] } else { T::zero() })
+        };
+        let (a, b, mut p, mut q) = (row(a), row(b), [T::zero(); 16], [T::zero(); 16]);
+        for i in 0..N {
             let g = first_of_window([a[2 * i], a[2 * i + 1], b[2 * i]], res[i], grad[i]);
             (p[2 * i], p[2 * i + 1], q[2 * i], q[2 * i + 1]) = (g[0], g[1], g[2], g[3]);
         }
-        o0[2 * at..2 * (at + AT_ONCE)].copy_from_slice(&p);
-        o1[2 * at..2 * (at + AT_ONCE)].copy_from_slice(&q);
-        at += AT_ONCE;
-    }
-    for i in at..res.len() {
-        let g = first_of_window([x0[2 * i], x0[2 * i + 1], x1[2 * i]], res[i], grad[i]);
-        (o0[2 * i], o0[2 * i + 1], o1[2 * i], o1[2 * i + 1]) = (g[0], g[1], g[2], g[3]);
+        o0[2 * at..][..2 * N].copy_from_slice(&p[..2 * N]);
+        o1[2 * at..][..2 * N].copy_from_slice(&q[..2 * N]);
     }
 }
 

@@ -15,8 +15,8 @@ pub(super) struct Forms<T> {
     pub(super) filters: OnceLock<Filters<T>>,
     /// For values that an image's gradient depends on.
     pub(super) precise_filters: OnceLock<Filters<T>>,
-    /// For the gradient of the input.
-    pub(super) transposed_packed: OnceLock<Packed<T>>,
+    /// For the gradient of the input: one for each residue of the stride.
+    pub(super) transposed_packed: OnceLock<Vec<Packed<T>>>,
     /// Likewise.
     pub(super) transposed_filters: OnceLock<Filters<T>>,
 }

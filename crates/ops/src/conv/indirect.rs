@@ -17,10 +17,10 @@ const WINDOWS: usize = 768;
 /// Elements of the weight that are used for all windows of a task before the next: half of a second-level cache.
 const WEIGHT: usize = 1 << 17;
 
-/// Whether this is expected to be faster than the product of gathered patches, which has pixels side by side.
-pub(super) fn pays<T>(s: &Sliding, kernel: &Kernel<T>) -> bool {
-    let lanes = s.outputs.next_multiple_of(kernel.lanes);
-    s.area() > 1 && 4 * s.outputs >= 3 * lanes
+/// Whether this is expected to be faster for filters of this size than the product of gathered patches, which has pixels side
+/// by side.
+pub(super) fn pays<T>(s: &Sliding, size: [usize; 2], kernel: &Kernel<T>) -> bool {
+    size != [1; 2] && 4 * s.outputs >= 3 * s.outputs.next_multiple_of(kernel.lanes)
 }
 
 /// The weight by panel of outputs, channel, tap (those of each dimension from low to high), output.
@@ -232,9 +232,11 @@ impl<T: Element> Job<'_, T> {
         let vectors = group / self.kernel.lanes;
         let most = self.kernel.correlation_rows[vectors - 1];
         let steps = [0, 1].map(|d| s.ascending(d).1);
-        for channels in even(0..s.channels, (WEIGHT / (area * group)).max(1)) {
+        for channels in even(0..s.channels, (WEIGHT / (area * group).max(1)).max(1)) {
             for Class { taps, from, to } in classes {
-                let first = channels.start * area + taps[0].start * s.taps[1].len() + taps[1].start;
+                let met = !taps[0].is_empty() && !taps[1].is_empty();
+                let first = taps[0].start * s.taps[1].len() + taps[1].start;
+                let first = if met { channels.start * area + first } else { 0 };
                 for rows in even(0..from.len(), most) {
                     let sum = Correlation {
                         x: self.x[channels.start * s.input[0] * s.input[1]..].as_ptr(),
@@ -269,28 +271,28 @@ struct Part<'a, T> {
 /// The windows of some rows of some images, numbered in this order, by the taps that they meet.
 fn classes(s: &Sliding, images: &Range<usize>, rows: &Range<usize>) -> Vec<Class> {
     let size = s.channels * s.input[0] * s.input[1];
-    let mut out = vec![];
-    for (ty, ys) in spans(s, 0, rows.clone()) {
-        for (tx, xs) in spans(s, 1, 0..s.grid[1]) {
-            let (mut from, mut to) = (vec![], vec![]);
-            // the first tap's place for window 0
-            let first = |d: usize, taps: &Range<usize>| {
-                s.ascending(d).0.get(taps.start).map_or(0, |t| t.offset)
-            };
-            let low = [first(0, &ty), first(1, &tx)];
+    let taps = [0, 1].map(|d| s.ascending(d).0);
+    // the first tap's place for window 0
+    let low = |d: usize, met: &Range<usize>| taps[d].get(met.start).map_or(0, |t| t.offset);
+    let (down, across) = (spans(s, 0, rows.clone()), spans(s, 1, 0..s.grid[1]));
+    let mut out = Vec::with_capacity(down.len() * across.len());
+    for (ty, ys) in &down {
+        for (tx, xs) in &across {
+            let count = images.len() * ys.len() * xs.len();
+            let (mut from, mut to) = (Vec::with_capacity(count), Vec::with_capacity(count));
             let empty = ty.is_empty() || tx.is_empty();
+            let low = [low(0, ty), low(1, tx)];
             for (n, image) in images.clone().enumerate() {
                 for y in ys.clone() {
-                    for x in xs.clone() {
-                        let row = (y * s.step[0]).wrapping_add_signed(low[0]);
-                        let column = (x * s.step[1]).wrapping_add_signed(low[1]);
-                        let at = if empty { 0 } else { row * s.input[1] + column };
-                        from.push(image * size + at);
-                        to.push((n * rows.len() + y - rows.start) * s.grid[1] + x);
-                    }
+                    let row = (y * s.step[0]).wrapping_add_signed(low[0]).wrapping_mul(s.input[1]);
+                    let first = (image * size).wrapping_add(row).wrapping_add_signed(low[1]);
+                    let place = |x: usize| first.wrapping_add(x * s.step[1]);
+                    from.extend(xs.clone().map(|x| if empty { 0 } else { place(x) }));
+                    let first = (n * rows.len() + y - rows.start) * s.grid[1];
+                    to.extend(xs.clone().map(|x| first + x));
                 }
             }
-            out.push(Class { taps: [ty.clone(), tx], from, to });
+            out.push(Class { taps: [ty.clone(), tx.clone()], from, to });
         }
     }
     out

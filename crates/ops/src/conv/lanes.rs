@@ -5,6 +5,12 @@ use crate::kernel::{Element, Kernel, Vectorized};
 /// Rows and columns that are exchanged together.
 const TILE: usize = 8;
 
+/// Where tiles begin that cover `count` places, the last one overlapping its neighbour; none if there are too few.
+fn tiles(count: usize) -> impl Iterator<Item = usize> + Clone {
+    let last = count.saturating_sub(TILE);
+    (0..count / TILE * TILE).step_by(TILE).chain((count > TILE && count % TILE > 0).then_some(last))
+}
+
 /// `(outputs, pixels)` to `(pixels, group)`, whose last places are zero.
 pub(super) struct Collect<'a, T> {
     pub(super) planes: &'a [T],
@@ -21,9 +27,8 @@ impl<T: Element> Vectorized for Collect<'_, T> {
     #[inline(always)]
     fn run(self) {
         let Self { planes, pitch, outputs, pixels, group, groups } = self;
-        let (whole, tall) = (pixels / TILE * TILE, outputs / TILE * TILE);
-        for o in (0..tall).step_by(TILE) {
-            for p in (0..whole).step_by(TILE) {
+        for o in tiles(outputs) {
+            for p in tiles(pixels) {
                 let mut tile = [[T::zero(); TILE]; TILE];
                 for (i, tile) in tile.iter_mut().enumerate() {
                     tile.copy_from_slice(&planes[(o + i) * pitch + p..][..TILE]);
@@ -34,9 +39,9 @@ impl<T: Element> Vectorized for Collect<'_, T> {
                 }
             }
         }
-        for o in 0..group {
-            let from = if o < tall { whole } else { 0 };
-            for p in from..pixels {
+        let done = if outputs.min(pixels) >= TILE { outputs } else { 0 };
+        for o in done..group {
+            for p in 0..pixels {
                 groups[p * group + o] = if o < outputs { planes[o * pitch + p] } else { T::zero() };
             }
         }
@@ -80,11 +85,10 @@ impl<T: Element> Vectorized for Spread<'_, T> {
             let v = v + base;
             if relu && v <= T::zero() { T::zero() } else { v }
         };
-        let (whole, tall) = (pixels / TILE * TILE, outputs / TILE * TILE);
-        for o in (0..tall).step_by(TILE) {
+        for o in tiles(outputs) {
             let base: [T; TILE] =
                 std::array::from_fn(|i| bias.map_or(T::zero(), |bias| bias[o + i]));
-            for p in (0..whole).step_by(TILE) {
+            for p in tiles(pixels) {
                 let mut tile = [[T::zero(); TILE]; TILE];
                 for (i, tile) in tile.iter_mut().enumerate() {
                     tile.copy_from_slice(&groups[(p + i) * group + o..][..TILE]);
@@ -98,10 +102,10 @@ impl<T: Element> Vectorized for Spread<'_, T> {
                 }
             }
         }
-        for o in 0..outputs {
+        let done = if outputs.min(pixels) >= TILE { outputs } else { 0 };
+        for o in done..outputs {
             let base = bias.map_or(T::zero(), |bias| bias[o]);
-            let from = if o < tall { whole } else { 0 };
-            for p in from..pixels {
+            for p in 0..pixels {
                 // SAFETY: likewise.
                 unsafe { planes.add(o * pitch + p).write(finish(groups[p * group + o], base)) };
             }

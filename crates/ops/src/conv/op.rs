@@ -81,7 +81,7 @@ fn shrink<T: Element>(op: &Convolve, x: &[T], w: &[T], b: Option<&[T]>, relu: bo
         winograd::run(&shape, &kernel, Input { x, mask: None }, filters, b, relu, &mut y);
     } else {
         let sliding = s.forward();
-        if indirect::pays(&sliding, &kernel) {
+        if indirect::pays(&sliding, s.kernel, &kernel) {
             let packed = kept(&forms.packed, || indirect::pack(&sliding, &kernel, w));
             indirect::run(&[(sliding, packed)], &kernel, x, b, relu, &mut y);
         } else {
@@ -112,25 +112,21 @@ fn grow<T: Element>(
     }
     masked(x, mask, |x| {
         let parts = s.transposed();
-        if parts.iter().all(|p| indirect::pays(p, &kernel)) && s.output[1] * s.output[0] > 1 {
-            let packed: Vec<_> = parts.iter().map(|p| indirect::pack(p, &kernel, w)).collect();
-            let parts: Vec<_> = parts.into_iter().zip(&packed).collect();
-            return indirect::run(&parts, &kernel, x, b, relu, &mut y);
-        }
-        if scatter::pays(s) {
+        let pays = |part| indirect::pays(part, s.kernel, &kernel);
+        let indirect = parts.first().is_some_and(pays) && s.output != [1; 2];
+        if !indirect && scatter::pays(s) {
             return scatter::run(s, &kernel, x, w, b, relu, &mut y);
         }
-        for sliding in s.transposed() {
-            // with a stride there are several, of which none is kept
-            let pack = || direct::pack(&sliding, &kernel, w);
-            let fresh;
-            let packed = if s.stride == [1; 2] {
-                kept(&forms.transposed_packed, pack)
-            } else {
-                fresh = pack();
-                &fresh
-            };
-            direct::run(&sliding, &kernel, x, packed, b, relu, &mut y);
+        let pack = if indirect { indirect::pack } else { direct::pack };
+        let packed = kept(&forms.transposed_packed, || {
+            parts.iter().map(|part| pack(part, &kernel, w)).collect()
+        });
+        let parts: Vec<_> = parts.into_iter().zip(packed).collect();
+        if indirect {
+            return indirect::run(&parts, &kernel, x, b, relu, &mut y);
+        }
+        for (sliding, packed) in &parts {
+            direct::run(sliding, &kernel, x, packed, b, relu, &mut y);
         }
     });
     y

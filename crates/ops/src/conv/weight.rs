@@ -1,7 +1,7 @@
 //! The gradient of a convolution's weight.
 
 use super::direct::Shared;
-use super::geometry::Sizes;
+use super::geometry::{Sizes, Sliding};
 use super::lanes::{Collect, Spread};
 use crate::kernel::{Correlation, Element, Kernel, even};
 use crate::scratch;
@@ -11,12 +11,17 @@ use std::ops::Range;
 /// Elements that are read of some images at a time: they stay in the last-level cache.
 const COPIES: usize = 1 << 20;
 
-/// Some places of the filter, for some outputs.
+/// Channels below which the input is copied with its padding: then all places of the filter make one class.
+const FEW: usize = 4;
+
+/// Some places of the filter, which meet the same windows, for some outputs.
 struct Task {
     panel: usize,
-    /// Row and column of the filter.
-    tap: [usize; 2],
-    channels: Range<usize>,
+    windows: [Range<usize>; 2],
+    /// Where the first window meets each place in an image.
+    from: Vec<usize>,
+    /// The number of each place.
+    to: Vec<usize>,
 }
 
 /// `dw[m, c, ky, kx] = Σ g[n, m, oy, ox] · x[n, c, oy·stride − padding + ky·dilation, …]`, in the order of `n`, `oy`, `ox`,
@@ -28,6 +33,59 @@ pub(super) fn gradient<T: Element>(
     g: &[T],
     out: &mut [T],
 ) {
+    if sizes.channels >= FEW || sizes.padding == [0; 2] || x.is_empty() {
+        return sums(sizes, kernel, x, g, out);
+    }
+    let input = [0, 1].map(|d| sizes.input[d] + 2 * sizes.padding[d]);
+    let padded = Sizes { input, padding: [0; 2], ..*sizes };
+    scratch::with(sizes.batch * sizes.channels * input[0] * input[1], |copy: &mut [T]| {
+        let planes = x.par_chunks_exact(sizes.input[0] * sizes.input[1]);
+        copy.par_chunks_exact_mut(input[0] * input[1]).zip(planes).for_each(|(copy, plane)| {
+            copy.fill(T::zero());
+            let rows = copy.chunks_exact_mut(input[1]).skip(sizes.padding[0]);
+            for (copy, row) in rows.zip(plane.chunks_exact(sizes.input[1])) {
+                copy[sizes.padding[1]..][..row.len()].copy_from_slice(row);
+            }
+        });
+        sums(&padded, kernel, copy, g, out);
+    });
+}
+
+/// The tasks for all panels.
+fn tasks<T>(s: &Sliding, kernel: &Kernel<T>, panels: &[Range<usize>]) -> Vec<Task> {
+    let (area, plane) = (s.area(), s.input[0] * s.input[1]);
+    // places of the filter by the windows that meet them
+    let mut classes: Vec<([Range<usize>; 2], Vec<(usize, usize)>)> = vec![];
+    for tap in 0..area {
+        let taps = [s.taps[0][tap / s.taps[1].len()], s.taps[1][tap % s.taps[1].len()]];
+        let windows = [0, 1].map(|d| s.windows(d, taps[d]));
+        if windows.iter().any(|w| w.is_empty()) {
+            continue;
+        }
+        let start =
+            [0, 1].map(|d| (windows[d].start * s.step[d]).wrapping_add_signed(taps[d].offset));
+        let place = |c: usize| (c * plane + start[0] * s.input[1] + start[1], c * area + tap);
+        let places = (0..s.channels).map(place);
+        match classes.iter_mut().find(|c| c.0 == windows) {
+            Some((_, class)) => class.extend(places),
+            None => classes.push((windows, places.collect())),
+        }
+    }
+    let mut out = vec![];
+    for (panel, outputs) in panels.iter().enumerate() {
+        let most = kernel.correlation_rows[outputs.len().div_ceil(kernel.lanes) - 1];
+        for (windows, places) in &classes {
+            for part in even(0..places.len(), most) {
+                let (from, to) = places[part].iter().copied().unzip();
+                out.push(Task { panel, windows: windows.clone(), from, to });
+            }
+        }
+    }
+    out
+}
+
+/// The gradient, for an input that is read where it lies.
+fn sums<T: Element>(sizes: &Sizes, kernel: &Kernel<T>, x: &[T], g: &[T], out: &mut [T]) {
     let s = sizes.forward();
     let (area, pixels) = (s.area(), s.output[0] * s.output[1]);
     if s.batch * pixels == 0 || out.is_empty() {
@@ -40,14 +98,7 @@ pub(super) fn gradient<T: Element>(
     let group = |panel: &Range<usize>| panel.len().next_multiple_of(kernel.lanes);
     let before = |panel: usize| panels[..panel].iter().map(group).sum::<usize>();
     let width = before(panels.len());
-    let mut tasks = vec![];
-    for (panel, outputs) in panels.iter().enumerate() {
-        let most = kernel.correlation_rows[group(outputs) / kernel.lanes - 1];
-        for tap in (0..area).map(|tap| [tap / s.taps[1].len(), tap % s.taps[1].len()]) {
-            let groups = even(0..s.channels, most);
-            tasks.extend(groups.map(|channels| Task { panel, tap, channels }));
-        }
-    }
+    let tasks = tasks(&s, kernel, &panels);
     let images = (COPIES / (s.channels * plane + width * pixels)).clamp(1, s.batch);
     // sums as (panel, place in the filter, output of the panel)
     scratch::with(places * width, |sums: &mut [T]| {
@@ -76,25 +127,12 @@ pub(super) fn gradient<T: Element>(
                 let (target, groups) = (Shared(sums.as_mut_ptr()), &*groups);
                 let x = &x[first * s.channels * plane..][..count * s.channels * plane];
                 tasks.par_iter().for_each(|task| {
-                    let [ky, kx] = task.tap;
-                    let taps = [s.taps[0][ky], s.taps[1][kx]];
-                    let windows = [0, 1].map(|d| s.windows(d, taps[d]));
-                    if windows.iter().any(|w| w.is_empty()) {
-                        return;
-                    }
-                    let start = [0, 1].map(|d| {
-                        (windows[d].start * s.step[d]).wrapping_add_signed(taps[d].offset)
-                    });
-                    let from = task.channels.clone();
-                    let from: Vec<usize> =
-                        from.map(|c| c * plane + start[0] * s.input[1] + start[1]).collect();
-                    let place = |c: usize| c * area + ky * s.taps[1].len() + kx;
-                    let to: Vec<usize> = task.channels.clone().map(place).collect();
-                    let (before, group) = (before(task.panel), group(&panels[task.panel]));
+                    let Task { panel, windows, from, to } = task;
+                    let (before, group) = (before(*panel), group(&panels[*panel]));
                     let first = windows[0].start * s.output[1] + windows[1].start;
                     let sum = Correlation {
                         x: x.as_ptr(),
-                        from: &from,
+                        from,
                         count: [count, windows[0].len(), windows[1].len()],
                         x_steps: [s.channels * plane, s.step[0] * s.input[1], s.step[1]],
                         g: groups[before * pixels + first * group..].as_ptr(),
@@ -102,7 +140,7 @@ pub(super) fn gradient<T: Element>(
                         g_steps: [width * pixels, s.output[1] * group],
                         // SAFETY: the panel's part of `sums`.
                         c: unsafe { target.get().add(before * places) },
-                        to: &to,
+                        to,
                         accumulate: true,
                     };
                     // SAFETY: `windows` are those whose places lie inside `x`, of `count` images, for each of which `groups`

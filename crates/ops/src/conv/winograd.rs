@@ -1,5 +1,5 @@
-//! Winograd's method F(m×m, r×r): each m×m tile of the result from a tile of the input with (m + r − 1)² products in place
-//! of m² r².
+//! Winograd's method F(m×m, 3×3): each m×m tile of the result from a tile of the input with (m + 2)² products in place
+//! of 9 m².
 //!
 //! `y = Aᵀ [Σ_c (G w Gᵀ) ⊙ (Bᵀ x B)] A`. Lavin and Gray, "Fast algorithms for convolutional neural networks", 2015,
 //! section 4. The sum over channels is one matrix product for each product of a tile.
@@ -26,15 +26,16 @@ const LANES: usize = 16;
 /// Channels of one chain of multiply-adds.
 const CHAIN: usize = 64;
 
-/// Sizes of tile and filter.
+/// Rows and columns of a filter.
+const FILTER: usize = 3;
+
+/// Sizes of tiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Method {
     /// F(4×4, 3×3): 36 products for 16 results in place of 144.
     Four3,
     /// F(2×2, 3×3): 16 products for 4 results in place of 36; rounds less.
     Two3,
-    /// F(2×2, 5×5): 36 products for 4 results in place of 100.
-    Two5,
 }
 
 impl Method {
@@ -43,14 +44,9 @@ impl Method {
         if self == Self::Four3 { 4 } else { 2 }
     }
 
-    /// Rows and columns of the filter.
-    fn filter(self) -> usize {
-        if self == Self::Two5 { 5 } else { 3 }
-    }
-
     /// Products of a tile.
     fn products(self) -> usize {
-        (self.tile() + self.filter() - 1).pow(2)
+        (self.tile() + FILTER - 1).pow(2)
     }
 }
 
@@ -73,10 +69,9 @@ pub(super) struct Shape {
 impl Shape {
     /// The convolution, if this method can compute it.
     pub(super) fn forward(s: &Sizes) -> Option<Self> {
-        let method = Self::method(s)?;
-        let area = method.filter().pow(2);
-        Some(Self {
-            method,
+        let area = FILTER * FILTER;
+        Self::applies(s).then_some(Self {
+            method: Method::Four3,
             batch: s.batch,
             channels: s.channels,
             outputs: s.outputs,
@@ -90,30 +85,24 @@ impl Shape {
 
     /// Its transpose, likewise.
     pub(super) fn transposed(s: &Sizes) -> Option<Self> {
-        let method = Self::method(s)?;
-        let area = method.filter().pow(2);
-        Some(Self {
-            method,
+        let area = FILTER * FILTER;
+        Self::applies(s).then_some(Self {
+            method: Method::Four3,
             batch: s.batch,
             channels: s.outputs,
             outputs: s.channels,
             input: s.output,
             output: s.input,
-            padding: s.padding.map(|p| method.filter() - 1 - p),
+            padding: s.padding.map(|p| FILTER.saturating_sub(1 + p)),
             weight: [area, s.channels * area],
             mirrored: true,
         })
     }
 
-    fn method(s: &Sizes) -> Option<Method> {
-        let method = match s.kernel {
-            [3, 3] => Method::Four3,
-            [5, 5] => Method::Two5,
-            _ => return None,
-        };
-        let fits = |p: usize| p < method.filter();
-        (s.stride == [1; 2] && s.dilation == [1; 2] && s.padding.into_iter().all(fits))
-            .then_some(method)
+    fn applies(s: &Sizes) -> bool {
+        let fits = |p: usize| p < FILTER;
+        let plain = s.stride == [1; 2] && s.dilation == [1; 2];
+        plain && s.kernel == [FILTER; 2] && s.padding.into_iter().all(fits)
     }
 
     /// The same with smaller tiles, whose results are rounded less, if there are such.
@@ -128,26 +117,26 @@ impl Shape {
 
     /// Whether it is expected to be faster than the direct sum; `ready` says that the filters are transformed already.
     ///
-    /// In multiplications and additions for each pair of output and channel, as measured on an AMD EPYC 9004.
+    /// In the direct sum's multiplications and additions for each pair of output and channel, as measured on an AMD EPYC 9004
+    /// (`benches/layers`).
     pub(super) fn pays(&self, ready: bool) -> bool {
         let [rows, columns] = self.tiles();
         let tiles = (self.batch * rows * columns) as f64;
         let pixels = (self.batch * self.output[0] * self.output[1]) as f64;
         let (channels, outputs) = (self.channels as f64, self.outputs as f64);
         let each = self.method.products() as f64;
-        let products = (tiles / 16.0).ceil() * 16.0 * each;
-        let transforms = tiles * (230.0 / outputs + 170.0 / channels) * each / 36.0;
+        let products = 1.55 * (tiles / 16.0).ceil() * 16.0 * each;
+        let transforms = tiles * (850.0 / outputs + 630.0 / channels) * each / 36.0;
         // filters that leave the caches are bound by the memory, once written and once read
         let large = each * channels * outputs > (4 << 20) as f64;
         let filters = each / 36.0
             * match (ready, large) {
                 (true, false) => 100.0,
-                (true, true) => 700.0,
-                (false, false) => 900.0,
-                (false, true) => 1900.0,
+                (true, true) => 450.0,
+                (false, false) => 850.0,
+                (false, true) => 1200.0,
             };
-        let area = self.method.filter().pow(2) as f64;
-        products + transforms + filters < pixels * area * (1.15 + 8.0 / outputs)
+        products + transforms + filters < pixels * (FILTER * FILTER) as f64
     }
 }
 
@@ -158,13 +147,12 @@ pub(super) struct Filters<T>(Vec<T>);
 /// `G w Gᵀ` for all filters.
 pub(super) fn transform<T: Element>(shape: &Shape, kernel: &Kernel<T>, weight: &[T]) -> Filters<T> {
     match shape.method {
-        Method::Four3 => transform_by::<T, 3, 6>(shape, kernel, weight),
-        Method::Two3 => transform_by::<T, 3, 4>(shape, kernel, weight),
-        Method::Two5 => transform_by::<T, 5, 6>(shape, kernel, weight),
+        Method::Four3 => transform_by::<T, 6>(shape, kernel, weight),
+        Method::Two3 => transform_by::<T, 4>(shape, kernel, weight),
     }
 }
 
-fn transform_by<T: Element, const R: usize, const P: usize>(
+fn transform_by<T: Element, const P: usize>(
     shape: &Shape,
     kernel: &Kernel<T>,
     weight: &[T],
@@ -178,7 +166,7 @@ fn transform_by<T: Element, const R: usize, const P: usize>(
         rest = after;
     }
     let each = |(rows, out): (Range<usize>, &mut [T])| {
-        kernel.vectorized(FilterRows::<T, R, P> { shape, weight, rows, out })
+        kernel.vectorized(FilterRows::<T, P> { shape, weight, rows, out })
     };
     if shape.outputs * shape.channels < 1 << 10 {
         parts.into_iter().for_each(each);
@@ -201,7 +189,6 @@ pub(super) fn run<T: Element>(
     match shape.method {
         Method::Four3 => run_by::<T, 6, 4, 64>(shape, kernel, x, filters, (bias, relu), y),
         Method::Two3 => run_by::<T, 4, 2, 32>(shape, kernel, x, filters, (bias, relu), y),
-        Method::Two5 => run_by::<T, 6, 2, 32>(shape, kernel, x, filters, (bias, relu), y),
     }
 }
 

@@ -1,9 +1,10 @@
 //! The transforms of Winograd's method along one dimension: products of polynomials by their values at points.
 //!
-//! `P` points make tiles of `P − R + 1` results for filters of `R`. With 6 they are 0, ±3/4, ±3/2 and ∞ in place of the usual
+//! `P` points make tiles of `P − 2` results. With 6 they are 0, ±3/4, ±3/2 and ∞ in place of the usual
 //! 0, ±1, ±2 and ∞, and with 4 they are 0, ±1 and ∞. On points see Barabasz, Anderson, Soodhalter and Gregg, "Error
 //! analysis and improving the accuracy of Winograd convolution for deep neural networks", 2020.
 
+use super::FILTER;
 use crate::kernel::Element;
 
 /// The points but 0 and ∞ where there are six, each with both signs.
@@ -15,20 +16,12 @@ const FAR2: f64 = FAR * FAR;
 
 /// `G` times a filter: its values, each over the product of the point's distances from the others.
 #[inline(always)]
-pub(super) fn values<T: Element, const R: usize, const P: usize>(w: [T; R]) -> [T; P] {
+pub(super) fn values<T: Element, const P: usize>(w: [T; FILTER]) -> [T; P] {
     let mut out = [T::zero(); P];
     // the even and the odd part at a point
     let parts = |point: f64, scale: f64| {
         let (square, scale) = (T::from_f64(point * point), T::from_f64(scale));
-        let horner = |from: usize| {
-            let mut sum = w[from];
-            for k in (0..from).rev().filter(|k| k % 2 == from % 2) {
-                sum = w[k] + square * sum;
-            }
-            sum
-        };
-        let (even, odd) = if R % 2 == 1 { (R - 1, R - 2) } else { (R - 2, R - 1) };
-        (scale * horner(even), scale * (T::from_f64(point) * horner(odd)))
+        (scale * (w[0] + square * w[2]), scale * (T::from_f64(point) * w[1]))
     };
     if P == 4 {
         let (a, b) = parts(1.0, 0.5);
@@ -39,7 +32,7 @@ pub(super) fn values<T: Element, const R: usize, const P: usize>(w: [T; R]) -> [
         out[0] = T::from_f64(1.0 / (NEAR2 * FAR2)) * w[0];
         (out[1], out[2], out[3], out[4]) = (a + b, a - b, c + d, c - d);
     }
-    out[P - 1] = w[R - 1];
+    out[P - 1] = w[FILTER - 1];
     out
 }
 
@@ -75,9 +68,7 @@ pub(super) fn collect<T: Element, const P: usize, const M: usize>(m: [T; P]) -> 
     let (a, b, c, d) = (m[1] + m[2], m[1] - m[2], m[3] + m[4], m[3] - m[4]);
     out[0] = m[0] + a + c;
     out[1] = near * b + far * d;
-    if M == 4 {
-        (out[2], out[3]) = (near2 * a + far2 * c, near3 * b + far3 * d);
-    }
+    (out[2], out[3]) = (near2 * a + far2 * c, near3 * b + far3 * d);
     out[M - 1] += m[5];
     out
 }
@@ -87,21 +78,20 @@ mod tests {
     use super::*;
 
     /// Results of one tile equal the definition's.
-    fn check<const R: usize, const P: usize, const M: usize>() {
+    fn check<const P: usize, const M: usize>() {
         let x: [f64; P] = std::array::from_fn(|i| (i as f64 * 1.3).sin());
-        let w: [f64; R] = std::array::from_fn(|i| (i as f64 * 0.7).cos());
-        let (a, b) = (values::<f64, R, P>(w), spread(x));
+        let w: [f64; FILTER] = std::array::from_fn(|i| (i as f64 * 0.7).cos());
+        let (a, b) = (values::<f64, P>(w), spread(x));
         let got: [f64; M] = collect(std::array::from_fn::<f64, P, _>(|i| a[i] * b[i]));
         for (i, got) in got.iter().enumerate() {
-            let want: f64 = (0..R).map(|k| w[k] * x[i + k]).sum();
-            assert!((got - want).abs() < 1e-13, "F({M}, {R}): {got} {want}");
+            let want: f64 = (0..FILTER).map(|k| w[k] * x[i + k]).sum();
+            assert!((got - want).abs() < 1e-13, "F({M}): {got} {want}");
         }
     }
 
     #[test]
     fn tiles_equal_the_definition() {
-        check::<3, 6, 4>();
-        check::<5, 6, 2>();
-        check::<3, 4, 2>();
+        check::<6, 4>();
+        check::<4, 2>();
     }
 }

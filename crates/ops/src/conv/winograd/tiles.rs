@@ -1,8 +1,8 @@
 //! The loops of Winograd's method over filters, tiles of the input and tiles of the result: `P × P` points, `M × M` results
-//! a tile, filters of `R × R`.
+//! a tile.
 
 use super::points::{collect, spread, values};
-use super::{LANES, Shape};
+use super::{FILTER, LANES, Shape};
 use crate::conv::direct::Shared;
 use crate::kernel::{Element, Vectorized};
 use std::ops::Range;
@@ -11,30 +11,31 @@ use std::ops::Range;
 const AT_ONCE: usize = 16;
 
 /// One group of outputs.
-pub(super) struct FilterRows<'a, T, const R: usize, const P: usize> {
+pub(super) struct FilterRows<'a, T, const P: usize> {
     pub(super) shape: &'a Shape,
     pub(super) weight: &'a [T],
     pub(super) rows: Range<usize>,
     pub(super) out: &'a mut [T],
 }
 
-impl<T: Element, const R: usize, const P: usize> Vectorized for FilterRows<'_, T, R, P> {
+impl<T: Element, const P: usize> Vectorized for FilterRows<'_, T, P> {
     #[inline(always)]
     fn run(self) {
         let Self { shape, weight, rows, out } = self;
         let (count, channels) = (rows.len(), shape.channels);
         for c in 0..channels {
-            let mut w = [[[T::zero(); LANES]; R]; R];
+            let mut w = [[[T::zero(); LANES]; FILTER]; FILTER];
             for (r, m) in rows.clone().enumerate() {
-                let filter = &weight[m * shape.weight[0] + c * shape.weight[1]..][..R * R];
+                let filter =
+                    &weight[m * shape.weight[0] + c * shape.weight[1]..][..FILTER * FILTER];
                 for (i, w) in w.as_flattened_mut().iter_mut().enumerate() {
-                    w[r] = if shape.mirrored { filter[R * R - 1 - i] } else { filter[i] };
+                    w[r] = if shape.mirrored { filter[FILTER * FILTER - 1 - i] } else { filter[i] };
                 }
             }
-            let mut half = [[[T::zero(); LANES]; R]; P];
-            for j in 0..R {
+            let mut half = [[[T::zero(); LANES]; FILTER]; P];
+            for j in 0..FILTER {
                 for l in 0..LANES {
-                    let v: [T; P] = values(std::array::from_fn::<T, R, _>(|i| w[i][j][l]));
+                    let v: [T; P] = values(std::array::from_fn::<T, FILTER, _>(|i| w[i][j][l]));
                     for i in 0..P {
                         half[i][j][l] = v[i];
                     }
@@ -43,7 +44,7 @@ impl<T: Element, const R: usize, const P: usize> Vectorized for FilterRows<'_, T
             for (i, half) in half.iter().enumerate() {
                 let mut full = [[T::zero(); LANES]; P];
                 for l in 0..LANES {
-                    let v: [T; P] = values(std::array::from_fn::<T, R, _>(|j| half[j][l]));
+                    let v: [T; P] = values(std::array::from_fn::<T, FILTER, _>(|j| half[j][l]));
                     for j in 0..P {
                         full[j][l] = v[j];
                     }
