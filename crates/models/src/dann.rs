@@ -2,9 +2,9 @@
 
 use candle_core::{Result, Tensor, bail};
 use sconce_ops::activation::relu;
-use sconce_ops::conv::{Conv2d, conv2d};
+use sconce_ops::conv::{Conv2d, conv2d_max_pool2d};
 use sconce_ops::loss::{bce_with_logits, cross_entropy};
-use sconce_ops::pool::{Pool2d, max_pool2d};
+use sconce_ops::pool::Pool2d;
 use sconce_ops::reversal::gradient_reversal;
 
 use crate::optim::Optimiser;
@@ -64,8 +64,8 @@ impl Dann {
     pub fn features(&self, x: &Tensor) -> Result<Tensor> {
         let mut x = x.clone();
         for Affine { weight, bias } in &self.convolutions {
-            x = conv2d(&x, weight, Some(bias), &Conv2d::new().padding(2).relu(true))?;
-            x = max_pool2d(&x, &Pool2d::new(2, 2))?;
+            let conv = Conv2d::new().padding(2).relu(true);
+            x = conv2d_max_pool2d(&x, weight, Some(bias), &conv, &Pool2d::new(2, 2))?;
         }
         x.flatten_from(1)
     }

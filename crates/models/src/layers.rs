@@ -2,7 +2,7 @@
 
 use candle_core::{D, Result, Tensor};
 use sconce_ops::activation::{guided_relu, relu};
-use sconce_ops::conv::{Conv2d, FrozenConv2d, conv2d};
+use sconce_ops::conv::{Conv2d, FrozenConv2d, conv2d, conv2d_max_pool2d};
 use sconce_ops::linear::linear;
 use sconce_ops::pool::{Pool2d, global_avg_pool2d, max_pool2d};
 
@@ -42,6 +42,16 @@ impl Conv {
         }
         let plain = FrozenConv2d::new(&weight, Some(&bias), conv)?;
         Ok(Self::Frozen { rectified: plain.relu(true), plain })
+    }
+
+    /// `relu(x ∗ weight + bias)`, then maximum pooling.
+    pub(crate) fn forward_relu_max_pool(&self, x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
+        match self {
+            Self::Frozen { rectified, .. } => rectified.forward_max_pool2d(x, pool),
+            Self::Live { weight, bias, conv } => {
+                conv2d_max_pool2d(x, weight, Some(bias), &conv.relu(true), pool)
+            }
+        }
     }
 
     /// `relu(x ∗ weight + bias)`.

@@ -111,8 +111,20 @@ impl Network for Sequential {
         let mut outputs = vec![None; taps.len()];
         let count = wanted.iter().max().map_or(0, |last| last + 1);
         let mut x = x.clone();
-        for (i, (_, layer)) in self.layers.iter().enumerate().take(count).skip(first) {
-            x = layer.forward(&x, pass.rectifier)?;
+        let mut next = first;
+        while next < count {
+            let layer = &self.layers[next].1;
+            let behind = self.layers[..count].get(next + 1).filter(|_| !wanted.contains(&next));
+            x = match (layer, behind.map(|(_, layer)| layer), pass.rectifier) {
+                // one operation where nobody asks for what lies between
+                (Layer::ConvRelu(conv), Some(Layer::MaxPool(pool)), Rectifier::Plain) => {
+                    next += 1;
+                    conv.forward_relu_max_pool(&x, pool)?
+                }
+                _ => layer.forward(&x, pass.rectifier)?,
+            };
+            let i = next;
+            next += 1;
             for (output, _) in outputs.iter_mut().zip(&wanted).filter(|(_, place)| **place == i) {
                 *output = Some(x.clone());
             }

@@ -13,11 +13,13 @@ mod geometry;
 mod indirect;
 mod lanes;
 mod op;
+mod pooled;
 mod scatter;
 mod transpose;
 mod weight;
 mod winograd;
 
+use crate::pool::{Pool2d, max_pool2d};
 use candle_core::{Result, Tensor, bail};
 pub use depthwise::{DepthwiseConv2d, depthwise_conv2d, same_padding};
 pub use frozen::FrozenConv2d;
@@ -172,9 +174,28 @@ pub fn conv2d(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d) -> Resu
     let sizes = conv.sizes(x.dims(), w.dims())?;
     check_bias(b, sizes.outputs)?;
     if op::applies(x, w, b) {
-        op::conv2d(x, w, b, conv, sizes, None)
+        op::conv2d(x, w, b, conv, sizes, None, false)
     } else {
         composed::conv2d(x, w, b, conv)
+    }
+}
+
+/// Maximum pooling of a convolution: [`max_pool2d`] of [`conv2d`], with the same values and gradients. By 2×2 it is one
+/// operation, which is faster: what lies between is neither kept nor has a gradient of its own.
+pub fn conv2d_max_pool2d(
+    x: &Tensor,
+    w: &Tensor,
+    b: Option<&Tensor>,
+    conv: &Conv2d,
+    pool: &Pool2d,
+) -> Result<Tensor> {
+    let sizes = conv.sizes(x.dims(), w.dims())?;
+    check_bias(b, sizes.outputs)?;
+    if *pool == Pool2d::new(2, 2) && op::applies(x, w, b) {
+        pool.output_size(sizes.output)?;
+        op::conv2d(x, w, b, conv, sizes, None, true)
+    } else {
+        max_pool2d(&conv2d(x, w, b, conv)?, pool)
     }
 }
 

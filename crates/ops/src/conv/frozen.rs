@@ -4,6 +4,7 @@ use super::direct::Packed;
 use super::winograd::Filters;
 use super::{Conv2d, check_bias, composed, op};
 use crate::kernel::Element;
+use crate::pool::{Pool2d, max_pool2d};
 use candle_core::{Result, Tensor, bail};
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
@@ -99,9 +100,21 @@ impl FrozenConv2d {
         let sizes = self.conv.sizes(x.dims(), self.weight.dims())?;
         let (w, b) = (&self.weight, self.bias.as_ref());
         if op::applies(x, w, b) {
-            op::conv2d(x, w, b, &self.conv, sizes, Some(self.forms.clone()))
+            op::conv2d(x, w, b, &self.conv, sizes, Some(self.forms.clone()), false)
         } else {
             composed::conv2d(x, w, b, &self.conv)
+        }
+    }
+
+    /// The convolution and maximum pooling behind it, see [`super::conv2d_max_pool2d`].
+    pub fn forward_max_pool2d(&self, x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
+        let sizes = self.conv.sizes(x.dims(), self.weight.dims())?;
+        let (w, b) = (&self.weight, self.bias.as_ref());
+        if *pool == Pool2d::new(2, 2) && op::applies(x, w, b) {
+            pool.output_size(sizes.output)?;
+            op::conv2d(x, w, b, &self.conv, sizes, Some(self.forms.clone()), true)
+        } else {
+            max_pool2d(&self.forward(x)?, pool)
         }
     }
 

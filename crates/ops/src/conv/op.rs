@@ -4,14 +4,15 @@ use super::direct;
 use super::frozen::{Forms, kept};
 use super::geometry::Sizes;
 use super::winograd::Input;
-use super::{Algorithm, Conv2d, indirect, is_exact, scatter, weight, winograd};
+use super::{Algorithm, Conv2d, indirect, is_exact, pooled, scatter, weight, winograd};
 use crate::cpu::{PARALLEL_FROM, by_dtype, contiguous, has_kernels, tensor, uninit, with_data};
 use crate::kernel::Element;
 use crate::scratch;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
-use std::sync::Arc;
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
 
 /// Whether all are CPU tensors of one type that has kernels.
 pub(super) fn applies(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> bool {
@@ -27,11 +28,18 @@ pub(super) fn conv2d(
     conv: &Conv2d,
     sizes: Sizes,
     forms: Option<Arc<Forms<f32>>>,
+    pooled: bool,
 ) -> Result<Tensor> {
-    // see `Algorithm::Fastest`
-    let precise_values = x.track_op() && !w.track_op();
-    let (relu, algorithm) = (conv.relu, conv.algorithm);
-    let op = Convolve { sizes, relu, transposed: false, algorithm, precise_values, forms };
+    let op = Convolve {
+        sizes,
+        relu: conv.relu,
+        pooled: pooled.then(OnceLock::new),
+        transposed: false,
+        algorithm: conv.algorithm,
+        // see `Algorithm::Fastest`
+        precise_values: x.track_op() && !w.track_op(),
+        forms,
+    };
     op.apply(x, w, b)
 }
 
@@ -46,6 +54,7 @@ pub(super) fn conv_transpose2d(
     let op = Convolve {
         sizes,
         relu,
+        pooled: None,
         transposed: true,
         algorithm: Algorithm::Fastest,
         precise_values: false,
@@ -57,6 +66,8 @@ pub(super) fn conv_transpose2d(
 struct Convolve {
     sizes: Sizes,
     relu: bool,
+    /// Pooled by 2×2, not for a transposed convolution: the places of the largest elements, once there are such.
+    pooled: Option<OnceLock<Box<dyn Any + Send + Sync>>>,
     transposed: bool,
     algorithm: Algorithm,
     /// Whether values are rounded as little as direct sums, however gradients are computed.
@@ -65,46 +76,76 @@ struct Convolve {
     forms: Option<Arc<Forms<f32>>>,
 }
 
-/// From the larger side to the smaller.
-fn shrink<T: Element>(op: &Convolve, x: &[T], w: &[T], b: Option<&[T]>, relu: bool) -> Vec<T> {
-    let (s, kernel) = (&op.sizes, T::kernel());
-    let mut y = uninit(s.batch * s.outputs * s.output[0] * s.output[1]);
-    let (own, old) = (Forms::default(), op.forms.as_deref().and_then(Forms::of));
-    let forms = old.unwrap_or(&own);
+/// From the larger side to the smaller, for sizes that are the operation's but for the batch.
+fn shrink<T: Element>(
+    op: &Convolve,
+    s: &Sizes,
+    forms: &Forms<T>,
+    (x, w, b): (&[T], &[T], Option<&[T]>),
+    relu: bool,
+    y: &mut [T],
+) {
+    let (kernel, ready) = (T::kernel(), op.forms.is_some());
     let precise = op.precise_values && !op.transposed;
-    let fast = winograd::Shape::forward(s)
-        .and_then(|shape| if precise { shape.precise() } else { Some(shape) })
-        .filter(|shape| op.may_be_fast::<T>() && shape.pays(old.is_some()));
+    let shape = |s: &Sizes| {
+        let shape = winograd::Shape::forward(s)?;
+        if precise { shape.precise() } else { Some(shape) }
+    };
+    // decided for the whole batch, whatever part of it this is
+    let pays = |shape: &winograd::Shape| op.may_be_fast::<T>() && shape.pays(ready);
+    let fast = shape(&op.sizes).filter(pays).and_then(|_| shape(s));
     if let Some(shape) = fast {
         let forms = if precise { &forms.precise_filters } else { &forms.filters };
         let filters = kept(forms, || winograd::transform(&shape, &kernel, w));
-        winograd::run(&shape, &kernel, Input { x, mask: None }, filters, b, relu, &mut y);
-    } else {
-        let sliding = s.forward();
-        if indirect::pays(&sliding, s.kernel, &kernel) {
-            let packed = kept(&forms.packed, || indirect::pack(&sliding, &kernel, w));
-            indirect::run(&[(sliding, packed)], &kernel, x, b, relu, &mut y);
-        } else {
-            let packed = kept(&forms.packed, || direct::pack(&sliding, &kernel, w));
-            direct::run(&sliding, &kernel, x, packed, b, relu, &mut y);
-        }
+        winograd::run(&shape, &kernel, Input { x, mask: None }, filters, b, relu, y);
+        return;
     }
-    y
+    let sliding = s.forward();
+    if indirect::pays(&sliding, s.kernel, &kernel) {
+        let packed = kept(&forms.packed, || indirect::pack(&sliding, &kernel, w));
+        indirect::run(&[(sliding, packed)], &kernel, x, b, relu, y);
+    } else {
+        let packed = kept(&forms.packed, || direct::pack(&sliding, &kernel, w));
+        direct::run(&sliding, &kernel, x, packed, b, relu, y);
+    }
+}
+
+/// Likewise, then pooled; and the places of the largest elements.
+fn shrink_and_pool<T: Element>(
+    op: &Convolve,
+    forms: &Forms<T>,
+    (x, w, b): (&[T], &[T], Option<&[T]>),
+) -> (Vec<T>, Vec<T>) {
+    let s = &op.sizes;
+    let elements = s.outputs * s.output[0] * s.output[1];
+    let kept = s.outputs * (s.output[0] / 2) * (s.output[1] / 2);
+    let (mut largest, mut places) = (uninit(s.batch * kept), uninit(s.batch * kept));
+    let images = pooled::images(elements, s.batch);
+    scratch::with(images * elements, |y: &mut [T]| {
+        for first in (0..s.batch).step_by(images) {
+            let part = Sizes { batch: images.min(s.batch - first), ..*s };
+            let x = &x[first * s.channels * s.input[0] * s.input[1]..];
+            let x = &x[..part.batch * s.channels * s.input[0] * s.input[1]];
+            let y = &mut y[..part.batch * elements];
+            shrink(op, &part, forms, (x, w, b), op.relu, y);
+            let range = first * kept..(first + part.batch) * kept;
+            let (largest, places) = (&mut largest[range.clone()], &mut places[range]);
+            pooled::pool(&T::kernel(), s.output, y, largest, places);
+        }
+    });
+    (largest, places)
 }
 
 /// From the smaller side to the larger. Where `mask` is not positive, `x` counts as zero.
 fn grow<T: Element>(
     op: &Convolve,
-    x: &[T],
+    forms: &Forms<T>,
+    (x, w, b): (&[T], &[T], Option<&[T]>),
     mask: Option<&[T]>,
-    w: &[T],
-    b: Option<&[T]>,
     relu: bool,
 ) -> Vec<T> {
     let (s, kernel) = (&op.sizes, T::kernel());
     let mut y = uninit(s.batch * s.channels * s.input[0] * s.input[1]);
-    let (own, old) = (Forms::default(), op.forms.as_deref().and_then(Forms::of));
-    let forms = old.unwrap_or(&own);
     if let Some(shape) = op.grows_fast::<T>() {
         let filters = kept(&forms.transposed_filters, || winograd::transform(&shape, &kernel, w));
         winograd::run(&shape, &kernel, Input { x, mask }, filters, b, relu, &mut y);
@@ -174,8 +215,11 @@ impl Convolve {
 
     fn shape(&self) -> Shape {
         let s = &self.sizes;
-        let (channels, size) =
-            if self.transposed { (s.channels, s.input) } else { (s.outputs, s.output) };
+        let (channels, size) = match (self.transposed, &self.pooled) {
+            (true, _) => (s.channels, s.input),
+            (false, None) => (s.outputs, s.output),
+            (false, Some(_)) => (s.outputs, s.output.map(|n| n / 2)),
+        };
         (s.batch, channels, size[0], size[1]).into()
     }
 
@@ -187,11 +231,38 @@ impl Convolve {
     ) -> Result<CpuStorage> {
         let (x, w) = (contiguous::<T>(x.0, x.1)?, contiguous::<T>(w.0, w.1)?);
         let b = b.map(|b| contiguous::<T>(b.0, b.1)).transpose()?;
-        Ok(T::to_cpu_storage_owned(if self.transposed {
-            grow(self, x, None, w, b, self.relu)
-        } else {
-            shrink(self, x, w, b, self.relu)
-        }))
+        let args = (x, w, b);
+        Ok(T::to_cpu_storage_owned(self.with_forms(|forms| match &self.pooled {
+            None if self.transposed => grow(self, forms, args, None, self.relu),
+            None => self.shrunk(forms, args, self.relu),
+            Some(kept) => {
+                let (largest, places) = shrink_and_pool(self, forms, args);
+                // of an operation that candle applies once
+                let _ = kept.set(Box::new(places));
+                largest
+            }
+        })))
+    }
+
+    /// Calls `f` with the forms that are kept, or with some of its own.
+    fn with_forms<T: Element, R>(&self, f: impl FnOnce(&Forms<T>) -> R) -> R {
+        match self.forms.as_deref().and_then(Forms::of) {
+            Some(forms) => f(forms),
+            None => f(&Forms::default()),
+        }
+    }
+
+    /// [`shrink`] of the whole batch.
+    fn shrunk<T: Element>(
+        &self,
+        forms: &Forms<T>,
+        args: (&[T], &[T], Option<&[T]>),
+        relu: bool,
+    ) -> Vec<T> {
+        let s = &self.sizes;
+        let mut y = uninit(s.batch * s.outputs * s.output[0] * s.output[1]);
+        shrink(self, s, forms, args, relu, &mut y);
+        y
     }
 
     /// Gradients to `x`, `w` and the bias, each where asked for.
@@ -204,6 +275,14 @@ impl Convolve {
     ) -> Result<Grads> {
         let [x, w] = args;
         with_data::<T, _>(grad, |g| {
+            let places = self.pooled.as_ref().and_then(OnceLock::get);
+            if let Some(places) = places.and_then(|places| places.downcast_ref::<Vec<T>>()) {
+                return with_data::<T, _>(res, |largest| {
+                    let (kernel, size) = (T::kernel(), self.sizes.output);
+                    let g = pooled::spread(&kernel, size, [largest, places, g], self.relu);
+                    self.gradients(x, w, &g, None, bias)
+                });
+            }
             if !self.relu {
                 return self.gradients(x, w, g, None, bias);
             }
@@ -229,11 +308,11 @@ impl Convolve {
     ) -> Result<Grads> {
         let s = &self.sizes;
         let for_x = |w: &[T]| {
-            Ok(if self.transposed {
-                shrink(self, g, w, None, false)
-            } else {
-                grow(self, g, mask, w, None, false)
-            })
+            let args = (g, w, None);
+            Ok(self.with_forms(|forms| match self.transposed {
+                true => self.shrunk(forms, args, false),
+                false => grow(self, forms, args, mask, false),
+            }))
         };
         let dx = match x.track_op() {
             true => Some(tensor(with_data::<T, _>(w, for_x)?, x.shape())?),

@@ -333,6 +333,55 @@ fn frozen_convolutions_equal_plain_ones() -> Result<()> {
     Ok(())
 }
 
+/// Odd and even sizes, narrow and wide rows, several parts of a batch, frozen and not, and what cannot be one operation.
+#[test]
+fn pooled_convolutions_equal_pooling_behind_convolutions() -> Result<()> {
+    for (x, w, padding, pool) in [
+        ([3, 2, 9, 7], [5, 2, 3, 3], 1, Pool2d::new(2, 2)),
+        ([2, 3, 28, 28], [32, 3, 5, 5], 2, Pool2d::new(2, 2)),
+        ([40, 8, 30, 33], [20, 8, 3, 3], 1, Pool2d::new(2, 2)),
+        ([1, 130, 30, 30], [70, 130, 3, 3], 1, Pool2d::new(2, 2)),
+        ([2, 3, 11, 11], [4, 3, 3, 3], 0, Pool2d::new(3, 2)),
+        ([2, 3, 11, 11], [4, 3, 3, 3], 0, Pool2d::new(2, 2).ceil_mode(true)),
+    ] {
+        let args = [random(1, &x)?, random(2, &w)?, random(3, &w[..1])?].map(|t| f32s(&t));
+        for relu in [false, true] {
+            let conv = Conv2d::new().padding(padding).relu(relu);
+            let one = |a: &[Tensor]| conv2d_max_pool2d(&a[0], &a[1], Some(&a[2]), &conv, &pool);
+            let two = |a: &[Tensor]| max_pool2d(&conv2d(&a[0], &a[1], Some(&a[2]), &conv)?, &pool);
+            assert_eq!(max_difference(&one(&args)?, &two(&args)?)?, 0.0, "{x:?}");
+            for (got, want) in gradients(&args, one)?.iter().zip(&gradients(&args, two)?) {
+                assert_eq!(max_difference(got, want)?, 0.0, "{x:?}");
+            }
+            let frozen = FrozenConv2d::new(&args[1], Some(&args[2]), conv)?;
+            let image = std::slice::from_ref(&args[0]);
+            let one = |a: &[Tensor]| frozen.forward_max_pool2d(&a[0], &pool);
+            let two = |a: &[Tensor]| max_pool2d(&frozen.forward(&a[0])?, &pool);
+            assert_eq!(max_difference(&one(image)?, &two(image)?)?, 0.0, "{x:?}");
+            let (got, want) = (gradients(image, one)?, gradients(image, two)?);
+            assert_eq!(max_difference(&got[0], &want[0])?, 0.0, "{x:?}");
+        }
+    }
+    // of equal elements the first takes the gradient
+    let (x, w) = (Tensor::ones((1, 1, 4, 5), DType::F64, &Device::Cpu)?, random(1, &[2, 1, 1, 1])?);
+    let f = |a: &[Tensor]| conv2d_max_pool2d(&a[0], &w, None, &Conv2d::new(), &Pool2d::new(2, 2));
+    let got = gradients(std::slice::from_ref(&x), f)?;
+    let want = gradients(&[x], |a| {
+        max_pool2d(&conv2d(&a[0], &w, None, &Conv2d::new())?, &Pool2d::new(2, 2))
+    })?;
+    assert_eq!(max_difference(&got[0], &want[0])?, 0.0);
+    let small = random(1, &[1, 2, 3, 3])?;
+    let refused = conv2d_max_pool2d(
+        &small,
+        &random(2, &[3, 2, 3, 3])?,
+        None,
+        &Conv2d::new(),
+        &Pool2d::new(2, 2),
+    );
+    assert!(refused.is_err());
+    Ok(())
+}
+
 #[test]
 fn wrong_shapes_are_refused() -> Result<()> {
     let t = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &Device::Cpu);
