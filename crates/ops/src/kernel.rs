@@ -48,7 +48,7 @@ pub(crate) struct Block<T> {
     pub(crate) relu: bool,
 }
 
-/// `c[to[r]][o] = Σ_{n, i, j} x[from[r] + (n, i, j) · x_steps] · g[(n, i) · g_steps + j][o]`, or with what `c` holds added:
+/// `c[to[r]][o] = Σ_{n, i, j} x[from[r] + (n, i, j) · x_steps] · g[(n, i) · g_steps + j][o]`, plus what `c` holds or a bias:
 /// what a convolution sums for some windows, over channels and taps, and what the gradient of its weight sums for some
 /// places of the filter, over images and windows. `x` is read where it lies.
 pub(crate) struct Correlation<'a, T> {
@@ -72,6 +72,10 @@ pub(crate) struct Correlation<'a, T> {
     pub(crate) to: &'a [usize],
     /// Begin with what `c` holds.
     pub(crate) accumulate: bool,
+    /// A group to begin with, or null; not with `accumulate`.
+    pub(crate) bias: *const T,
+    /// Replace negative results by zero.
+    pub(crate) relu: bool,
 }
 
 /// The innermost loops for one instruction set.
@@ -89,6 +93,9 @@ pub(crate) struct Kernel<T: 'static> {
     pub(crate) correlation_rows: &'static [usize],
     /// Computes a correlation. Safety: likewise for [`Correlation`].
     pub(crate) correlate: unsafe fn(&Correlation<T>),
+    /// Copies `lanes` rows of `lanes` elements as columns: from, the distance of rows there, to, the same. Safety: both hold
+    /// that many.
+    pub(crate) transpose: unsafe fn(*const T, usize, *mut T, usize),
     /// The instruction set, for loops that the compiler vectorizes.
     pub(crate) level: Level,
 }

@@ -6,7 +6,7 @@
 
 use super::direct::{Packed, Shared};
 use super::geometry::{Sliding, Tap};
-use super::lanes::{Collect, Spread, interleave};
+use super::lanes::{collect, interleave, transpose};
 use crate::kernel::{Correlation, Element, Kernel, Loops, even};
 use crate::scratch;
 use rayon::prelude::*;
@@ -42,14 +42,8 @@ pub(super) fn pack<T: Element>(s: &Sliding, kernel: &Kernel<T>, weight: &[T]) ->
     let fill = |(outputs, to): (Range<usize>, &mut [T])| {
         let group = group(&outputs);
         if plain {
-            return kernel.vectorized(Collect {
-                planes: &weight[outputs.start * depth..],
-                pitch: depth,
-                outputs: outputs.len(),
-                pixels: depth,
-                group,
-                groups: to,
-            });
+            let planes = &weight[outputs.start * depth..];
+            return collect(kernel, (planes, depth), outputs.len(), (to, group));
         }
         let mut to = to.chunks_exact_mut(group);
         for c in 0..s.channels {
@@ -191,18 +185,10 @@ impl<T: Element> Job<'_, T> {
                             let at = (i * count + n * outputs.len()) * most;
                             (planes[at..][..outputs.len() * most].as_mut_ptr(), most)
                         };
-                        let spread = Spread {
-                            groups: &sums[n * pixels(s) * group..],
-                            group,
-                            outputs: outputs.len(),
-                            pixels: pixels(s),
-                            bias: self.bias.map(|bias| &bias[outputs.clone()]),
-                            relu: self.relu,
-                            planes,
-                            pitch,
-                        };
+                        let from = sums[n * pixels(s) * group..][..pixels(s) * group].as_ptr();
+                        let size = [pixels(s), outputs.len()];
                         // SAFETY: no other task has these rows of these outputs.
-                        unsafe { spread.write(self.kernel) };
+                        unsafe { transpose(self.kernel, size, (from, group), (planes, pitch)) };
                     }
                 }
                 if !direct {
@@ -232,6 +218,11 @@ impl<T: Element> Job<'_, T> {
         let vectors = group / self.kernel.lanes;
         let most = self.kernel.correlation_rows[vectors - 1];
         let steps = [0, 1].map(|d| s.ascending(d).1);
+        let mut bias = vec![T::zero(); group];
+        if let Some(all) = self.bias {
+            let own = &all[self.panels[panel].clone()];
+            bias[..own.len()].copy_from_slice(own);
+        }
         for channels in even(0..s.channels, (WEIGHT / (area * group).max(1)).max(1)) {
             for Class { taps, from, to } in classes {
                 let met = !taps[0].is_empty() && !taps[1].is_empty();
@@ -249,6 +240,8 @@ impl<T: Element> Job<'_, T> {
                         c: sums.as_mut_ptr(),
                         to: &to[rows],
                         accumulate: channels.start > 0,
+                        bias: if channels.start == 0 { bias.as_ptr() } else { std::ptr::null() },
+                        relu: self.relu && channels.end == s.channels,
                     };
                     // SAFETY: a class has the taps that all its windows meet inside `x`, and the numbers of its windows
                     // are below those that `sums` has groups for.

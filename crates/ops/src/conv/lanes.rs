@@ -1,115 +1,62 @@
 //! Planes of outputs to and from groups in which the outputs of one pixel lie side by side, as vectors hold them.
 
-use crate::kernel::{Element, Kernel, Vectorized};
+use crate::kernel::{Element, Kernel};
 
-/// Rows and columns that are exchanged together.
-const TILE: usize = 8;
-
-/// Where tiles begin that cover `count` places, the last one overlapping its neighbour; none if there are too few.
-fn tiles(count: usize) -> impl Iterator<Item = usize> + Clone {
-    let last = count.saturating_sub(TILE);
-    (0..count / TILE * TILE).step_by(TILE).chain((count > TILE && count % TILE > 0).then_some(last))
+/// Where blocks of `lanes` begin that cover `count` places, the last one overlapping its neighbour.
+fn blocks(count: usize, lanes: usize) -> impl Iterator<Item = usize> {
+    let last = count - lanes;
+    (0..last).step_by(lanes).chain([last])
 }
 
-/// `(outputs, pixels)` to `(pixels, group)`, whose last places are zero.
-pub(super) struct Collect<'a, T> {
-    pub(super) planes: &'a [T],
-    /// Distance between planes.
-    pub(super) pitch: usize,
-    pub(super) outputs: usize,
-    pub(super) pixels: usize,
-    /// Elements of a group: at least `outputs`.
-    pub(super) group: usize,
-    pub(super) groups: &'a mut [T],
-}
-
-impl<T: Element> Vectorized for Collect<'_, T> {
-    #[inline(always)]
-    fn run(self) {
-        let Self { planes, pitch, outputs, pixels, group, groups } = self;
-        for o in tiles(outputs) {
-            for p in tiles(pixels) {
-                let mut tile = [[T::zero(); TILE]; TILE];
-                for (i, tile) in tile.iter_mut().enumerate() {
-                    tile.copy_from_slice(&planes[(o + i) * pitch + p..][..TILE]);
-                }
-                for j in 0..TILE {
-                    let column: [T; TILE] = std::array::from_fn(|i| tile[i][j]);
-                    groups[(p + j) * group + o..][..TILE].copy_from_slice(&column);
+/// `rows` rows of `columns` elements to as many columns; nothing between them is written.
+///
+/// Safety: `from` holds the rows, `from_pitch` apart, and `to` the columns, `to_pitch` apart, which nobody else uses.
+pub(super) unsafe fn transpose<T: Element>(
+    kernel: &Kernel<T>,
+    [rows, columns]: [usize; 2],
+    (from, from_pitch): (*const T, usize),
+    (to, to_pitch): (*mut T, usize),
+) {
+    let lanes = kernel.lanes;
+    if rows.min(columns) >= lanes {
+        for i in blocks(rows, lanes) {
+            for j in blocks(columns, lanes) {
+                // SAFETY: the caller's.
+                unsafe {
+                    let (from, to) = (from.add(i * from_pitch + j), to.add(j * to_pitch + i));
+                    (kernel.transpose)(from, from_pitch, to, to_pitch);
                 }
             }
         }
-        let done = if outputs.min(pixels) >= TILE { outputs } else { 0 };
-        for o in done..group {
-            for p in 0..pixels {
-                groups[p * group + o] = if o < outputs { planes[o * pitch + p] } else { T::zero() };
-            }
+        return;
+    }
+    for i in 0..rows {
+        for j in 0..columns {
+            // SAFETY: likewise.
+            unsafe { to.add(j * to_pitch + i).write(from.add(i * from_pitch + j).read()) };
         }
     }
 }
 
-/// `(pixels, group)` to `(outputs, pixels)`.
-pub(super) struct Spread<'a, T> {
-    pub(super) groups: &'a [T],
-    pub(super) group: usize,
-    pub(super) outputs: usize,
-    pub(super) pixels: usize,
-    /// Added to each plane.
-    pub(super) bias: Option<&'a [T]>,
-    /// Replace negative results by zero.
-    pub(super) relu: bool,
-    /// Where the planes are written; nothing between them is.
-    pub(super) planes: *mut T,
-    /// Distance between planes.
-    pub(super) pitch: usize,
-}
-
-impl<T: Element> Spread<'_, T> {
-    /// Writes the planes.
-    ///
-    /// Safety: there is room for `pixels` elements at each of `outputs` multiples of `pitch`, which nobody else uses.
-    pub(super) unsafe fn write(self, kernel: &Kernel<T>) {
-        let Self { groups, group, outputs, pixels, .. } = self;
-        let used = pixels.saturating_sub(1) * group + outputs;
-        assert!(outputs <= group && (pixels == 0 || groups.len() >= used));
-        assert!(self.bias.is_none_or(|bias| bias.len() >= outputs));
-        kernel.vectorized(self);
+/// `(outputs, pixels)` to `(pixels, group)`, whose last places are zero. The planes are `pitch` apart.
+pub(super) fn collect<T: Element>(
+    kernel: &Kernel<T>,
+    (planes, pitch): (&[T], usize),
+    outputs: usize,
+    (groups, group): (&mut [T], usize),
+) {
+    let pixels = groups.len() / group;
+    if pixels == 0 || outputs == 0 {
+        return groups.fill(T::zero());
     }
-}
-
-impl<T: Element> Vectorized for Spread<'_, T> {
-    #[inline(always)]
-    fn run(self) {
-        let Self { groups, group, outputs, pixels, bias, relu, planes, pitch } = self;
-        let finish = |v: T, base: T| {
-            let v = v + base;
-            if relu && v <= T::zero() { T::zero() } else { v }
-        };
-        for o in tiles(outputs) {
-            let base: [T; TILE] =
-                std::array::from_fn(|i| bias.map_or(T::zero(), |bias| bias[o + i]));
-            for p in tiles(pixels) {
-                let mut tile = [[T::zero(); TILE]; TILE];
-                for (i, tile) in tile.iter_mut().enumerate() {
-                    tile.copy_from_slice(&groups[(p + i) * group + o..][..TILE]);
-                }
-                for j in 0..TILE {
-                    let row: [T; TILE] = std::array::from_fn(|i| finish(tile[i][j], base[j]));
-                    // SAFETY: pixels of an output; see `write`.
-                    unsafe {
-                        planes.add((o + j) * pitch + p).cast::<[T; TILE]>().write_unaligned(row)
-                    };
-                }
-            }
-        }
-        let done = if outputs.min(pixels) >= TILE { outputs } else { 0 };
-        for o in done..outputs {
-            let base = bias.map_or(T::zero(), |bias| bias[o]);
-            for p in 0..pixels {
-                // SAFETY: likewise.
-                unsafe { planes.add(o * pitch + p).write(finish(groups[p * group + o], base)) };
-            }
-        }
+    assert!(outputs <= group && planes.len() >= (outputs - 1) * pitch + pixels);
+    // SAFETY: as asserted.
+    unsafe {
+        let (from, to) = ((planes.as_ptr(), pitch), (groups.as_mut_ptr(), group));
+        transpose(kernel, [outputs, pixels], from, to);
+    }
+    if outputs < group {
+        groups.chunks_exact_mut(group).for_each(|group| group[outputs..].fill(T::zero()));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::direct::Shared;
 use super::geometry::{Sizes, Sliding};
-use super::lanes::{Collect, Spread};
+use super::lanes::{collect, transpose};
 use crate::kernel::{Correlation, Element, Kernel, even};
 use crate::scratch;
 use rayon::prelude::*;
@@ -114,14 +114,9 @@ fn sums<T: Element>(sizes: &Sizes, kernel: &Kernel<T>, x: &[T], g: &[T], out: &m
                         for outputs in &panels {
                             let (groups, rest) = to.split_at_mut(pixels * group(outputs));
                             to = rest;
-                            kernel.vectorized(Collect {
-                                planes: &g[(image * s.outputs + outputs.start) * pixels..],
-                                pitch: pixels,
-                                outputs: outputs.len(),
-                                pixels,
-                                group: group(outputs),
-                                groups,
-                            });
+                            let planes = &g[(image * s.outputs + outputs.start) * pixels..];
+                            let to = (groups, group(outputs));
+                            collect(kernel, (planes, pixels), outputs.len(), to);
                         }
                     });
                 let (target, groups) = (Shared(sums.as_mut_ptr()), &*groups);
@@ -142,6 +137,8 @@ fn sums<T: Element>(sizes: &Sizes, kernel: &Kernel<T>, x: &[T], g: &[T], out: &m
                         c: unsafe { target.get().add(before * places) },
                         to,
                         accumulate: true,
+                        bias: std::ptr::null(),
+                        relu: false,
                     };
                     // SAFETY: `windows` are those whose places lie inside `x`, of `count` images, for each of which `groups`
                     // holds all pixels; no other task has this panel and these places.
@@ -165,18 +162,9 @@ fn sums<T: Element>(sizes: &Sizes, kernel: &Kernel<T>, x: &[T], g: &[T], out: &m
         }
         let finish = |(groups, group, outputs, planes): (&[T], usize, Range<usize>, &mut [T])| {
             assert_eq!(planes.len(), outputs.len() * places);
-            let spread = Spread {
-                groups,
-                group,
-                outputs: outputs.len(),
-                pixels: places,
-                bias: None,
-                relu: false,
-                planes: planes.as_mut_ptr(),
-                pitch: places,
-            };
-            // SAFETY: the planes fill the slice.
-            unsafe { spread.write(kernel) };
+            let (from, to) = ((groups.as_ptr(), group), (planes.as_mut_ptr(), places));
+            // SAFETY: `groups` begins at the first output of as many groups, the planes fill the slice.
+            unsafe { transpose(kernel, [places, outputs.len()], from, to) };
         };
         if places * width < 1 << 15 {
             parts.into_iter().for_each(finish);

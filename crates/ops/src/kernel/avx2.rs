@@ -12,6 +12,7 @@ pub(super) const KERNEL: Kernel<f32> = Kernel {
     block,
     correlation_rows: &[8, 6],
     correlate,
+    transpose,
     level: Level::Avx2,
 };
 
@@ -106,12 +107,14 @@ unsafe fn correlate_of<const R: usize, const V: usize>(t: &Correlation<f32>) {
     let mut acc = [[_mm256_setzero_ps(); V]; R];
     let mut x = [t.x; R];
     for (r, (row, x)) in acc.iter_mut().zip(&mut x).enumerate() {
-        // SAFETY: each row starts inside `x`, and `c` has its group of V vectors.
+        // SAFETY: each row starts inside `x`, `c` has its group of V vectors and `bias`, if any, one.
         unsafe {
             *x = x.add(t.from[r]);
-            if t.accumulate {
-                for (v, s) in row.iter_mut().enumerate() {
+            for (v, s) in row.iter_mut().enumerate() {
+                if t.accumulate {
                     *s = _mm256_loadu_ps(t.c.add((t.to[r] * V + v) * LANES));
+                } else if !t.bias.is_null() {
+                    *s = _mm256_loadu_ps(t.bias.add(v * LANES));
                 }
             }
         }
@@ -140,10 +143,43 @@ unsafe fn correlate_of<const R: usize, const V: usize>(t: &Correlation<f32>) {
             }
         }
     }
+    let zero = _mm256_setzero_ps();
     for (r, row) in acc.iter().enumerate() {
         for (v, &s) in row.iter().enumerate() {
+            // the second operand is what a NaN becomes: kept
+            let s = if t.relu { _mm256_max_ps(zero, s) } else { s };
             // SAFETY: as above.
             unsafe { _mm256_storeu_ps(t.c.add((t.to[r] * V + v) * LANES), s) };
         }
+    }
+}
+
+/// Safety: see [`Kernel::transpose`].
+#[target_feature(enable = "avx2,fma")]
+unsafe fn transpose(from: *const f32, from_pitch: usize, to: *mut f32, to_pitch: usize) {
+    let mut x = [_mm256_setzero_ps(); LANES];
+    for (i, x) in x.iter_mut().enumerate() {
+        // SAFETY: `from` has 8 rows of 8.
+        *x = unsafe { _mm256_loadu_ps(from.add(i * from_pitch)) };
+    }
+    // 4 × 4 elements within each half of four rows
+    let mut y = x;
+    for i in [0, 4] {
+        let (a, b) = (_mm256_unpacklo_ps(x[i], x[i + 1]), _mm256_unpackhi_ps(x[i], x[i + 1]));
+        let (c, d) =
+            (_mm256_unpacklo_ps(x[i + 2], x[i + 3]), _mm256_unpackhi_ps(x[i + 2], x[i + 3]));
+        y[i] = _mm256_shuffle_ps::<0x44>(a, c);
+        y[i + 1] = _mm256_shuffle_ps::<0xee>(a, c);
+        y[i + 2] = _mm256_shuffle_ps::<0x44>(b, d);
+        y[i + 3] = _mm256_shuffle_ps::<0xee>(b, d);
+    }
+    // 2 × 2 halves
+    for j in 0..4 {
+        x[j] = _mm256_permute2f128_ps::<0x20>(y[j], y[4 + j]);
+        x[4 + j] = _mm256_permute2f128_ps::<0x31>(y[j], y[4 + j]);
+    }
+    for (i, &x) in x.iter().enumerate() {
+        // SAFETY: likewise `to`.
+        unsafe { _mm256_storeu_ps(to.add(i * to_pitch), x) };
     }
 }

@@ -12,6 +12,7 @@ pub(super) const KERNEL: Kernel<f32> = Kernel {
     block,
     correlation_rows: &[8, 8, 8, 6],
     correlate,
+    transpose,
     level: Level::Avx512,
 };
 
@@ -108,12 +109,14 @@ unsafe fn correlate_of<const R: usize, const V: usize>(t: &Correlation<f32>) {
     let mut acc = [[_mm512_setzero_ps(); V]; R];
     let mut x = [t.x; R];
     for (r, (row, x)) in acc.iter_mut().zip(&mut x).enumerate() {
-        // SAFETY: each row starts inside `x`, and `c` has its group of V vectors.
+        // SAFETY: each row starts inside `x`, `c` has its group of V vectors and `bias`, if any, one.
         unsafe {
             *x = x.add(t.from[r]);
-            if t.accumulate {
-                for (v, s) in row.iter_mut().enumerate() {
+            for (v, s) in row.iter_mut().enumerate() {
+                if t.accumulate {
                     *s = _mm512_loadu_ps(t.c.add((t.to[r] * V + v) * LANES));
+                } else if !t.bias.is_null() {
+                    *s = _mm512_loadu_ps(t.bias.add(v * LANES));
                 }
             }
         }
@@ -142,10 +145,50 @@ unsafe fn correlate_of<const R: usize, const V: usize>(t: &Correlation<f32>) {
             }
         }
     }
+    let zero = _mm512_setzero_ps();
     for (r, row) in acc.iter().enumerate() {
         for (v, &s) in row.iter().enumerate() {
+            // the second operand is what a NaN becomes: kept
+            let s = if t.relu { _mm512_max_ps(zero, s) } else { s };
             // SAFETY: as above.
             unsafe { _mm512_storeu_ps(t.c.add((t.to[r] * V + v) * LANES), s) };
         }
+    }
+}
+
+/// Safety: see [`Kernel::transpose`].
+#[target_feature(enable = "avx512f")]
+unsafe fn transpose(from: *const f32, from_pitch: usize, to: *mut f32, to_pitch: usize) {
+    let mut x = [_mm512_setzero_ps(); LANES];
+    for (i, x) in x.iter_mut().enumerate() {
+        // SAFETY: `from` has 16 rows of 16.
+        *x = unsafe { _mm512_loadu_ps(from.add(i * from_pitch)) };
+    }
+    // 4 × 4 elements within each quarter of four rows
+    let mut y = x;
+    for i in (0..LANES).step_by(4) {
+        let (a, b) = (_mm512_unpacklo_ps(x[i], x[i + 1]), _mm512_unpackhi_ps(x[i], x[i + 1]));
+        let (c, d) =
+            (_mm512_unpacklo_ps(x[i + 2], x[i + 3]), _mm512_unpackhi_ps(x[i + 2], x[i + 3]));
+        let [a, b, c, d] = [a, b, c, d].map(|v| _mm512_castps_pd(v));
+        y[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, c));
+        y[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, c));
+        y[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(b, d));
+        y[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(b, d));
+    }
+    // 4 × 4 quarters
+    for j in 0..4 {
+        let a = _mm512_shuffle_f32x4::<0x88>(y[j], y[4 + j]);
+        let b = _mm512_shuffle_f32x4::<0x88>(y[8 + j], y[12 + j]);
+        let c = _mm512_shuffle_f32x4::<0xdd>(y[j], y[4 + j]);
+        let d = _mm512_shuffle_f32x4::<0xdd>(y[8 + j], y[12 + j]);
+        x[j] = _mm512_shuffle_f32x4::<0x88>(a, b);
+        x[4 + j] = _mm512_shuffle_f32x4::<0x88>(c, d);
+        x[8 + j] = _mm512_shuffle_f32x4::<0xdd>(a, b);
+        x[12 + j] = _mm512_shuffle_f32x4::<0xdd>(c, d);
+    }
+    for (i, &x) in x.iter().enumerate() {
+        // SAFETY: likewise `to`.
+        unsafe { _mm512_storeu_ps(to.add(i * to_pitch), x) };
     }
 }

@@ -13,6 +13,7 @@ pub(super) const fn kernel<T: Element, const L: usize>() -> Kernel<T> {
         block: block::<T, L>,
         correlation_rows: &[ROWS],
         correlate: correlate::<T, L>,
+        transpose: transpose::<T, L>,
         level: Level::Portable,
     }
 }
@@ -56,10 +57,13 @@ unsafe fn block<T: Element, const L: usize>(t: &Block<T>) {
 /// Safety: see [`Kernel::correlate`].
 unsafe fn correlate<T: Element, const L: usize>(t: &Correlation<T>) {
     let mut acc = [[T::zero(); L]; ROWS];
-    if t.accumulate {
-        for (row, &to) in acc.iter_mut().zip(t.to) {
+    for (row, &to) in acc.iter_mut().zip(t.to) {
+        if t.accumulate {
             // SAFETY: `c` has a group of `L` elements for each row.
             row.copy_from_slice(unsafe { std::slice::from_raw_parts(t.c.add(to * L), L) });
+        } else if !t.bias.is_null() {
+            // SAFETY: `bias` has `L` elements.
+            row.copy_from_slice(unsafe { std::slice::from_raw_parts(t.bias, L) });
         }
     }
     let [images, rows, columns] = t.count;
@@ -79,7 +83,25 @@ unsafe fn correlate<T: Element, const L: usize>(t: &Correlation<T>) {
         }
     }
     for (row, &to) in acc.iter().zip(t.to) {
-        // SAFETY: as above.
-        unsafe { std::slice::from_raw_parts_mut(t.c.add(to * L), L) }.copy_from_slice(row);
+        for (j, &v) in row.iter().enumerate() {
+            let v = if t.relu && v <= T::zero() { T::zero() } else { v };
+            // SAFETY: as above.
+            unsafe { t.c.add(to * L + j).write(v) };
+        }
+    }
+}
+
+/// Safety: see [`Kernel::transpose`].
+unsafe fn transpose<T: Element, const L: usize>(
+    from: *const T,
+    from_pitch: usize,
+    to: *mut T,
+    to_pitch: usize,
+) {
+    for i in 0..L {
+        for j in 0..L {
+            // SAFETY: both have `L` rows of `L`.
+            unsafe { to.add(j * to_pitch + i).write(from.add(i * from_pitch + j).read()) };
+        }
     }
 }

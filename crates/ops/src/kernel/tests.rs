@@ -91,8 +91,11 @@ fn correlate<T: Element>(level: Level, rows: usize, vectors: usize, tolerance: f
     let from: Vec<usize> = (0..rows).map(|r| r * 11 + r % 2).collect();
     // from the last group to the first but one
     let to: Vec<usize> = (0..rows).map(|r| rows - r).collect();
-    for accumulate in [false, true] {
-        let (tx, tg, mut c) = (narrow(&x), narrow(&g), narrow(&c0));
+    let bias = values(n, 0.9);
+    for (accumulate, with_bias, relu) in
+        [(false, false, false), (true, false, true), (false, true, false), (false, true, true)]
+    {
+        let (tx, tg, tbias, mut c) = (narrow(&x), narrow(&g), narrow(&bias), narrow(&c0));
         let sum = Correlation {
             x: tx.as_ptr(),
             from: &from,
@@ -104,6 +107,8 @@ fn correlate<T: Element>(level: Level, rows: usize, vectors: usize, tolerance: f
             c: c.as_mut_ptr(),
             to: &to,
             accumulate,
+            bias: if with_bias { tbias.as_ptr() } else { std::ptr::null() },
+            relu,
         };
         // SAFETY: the largest places are 7 · 11 + 1 + 170 + 10 + 4 in `x` and 14 n + 3 in `g`.
         unsafe { (kernel.correlate)(&sum) };
@@ -117,6 +122,8 @@ fn correlate<T: Element>(level: Level, rows: usize, vectors: usize, tolerance: f
                         * g[image * (7 * n + 1) + i * (4 * n + 2) + j * n + at % n]
                 };
                 want = if accumulate { want } else { 0.0 } + (0..12).map(term).sum::<f64>();
+                want += if with_bias { bias[at % n] } else { 0.0 };
+                want = if relu { want.max(0.0) } else { want };
             }
             assert!((got.to_f64() - want).abs() < tolerance, "{level:?} {rows}x{vectors}");
         }
@@ -127,6 +134,28 @@ fn correlate<T: Element>(level: Level, rows: usize, vectors: usize, tolerance: f
 fn blocks_equal_plain_sums() {
     check::<f32>(2e-5);
     check::<f64>(1e-12);
+}
+
+fn transpose<T: Element + PartialEq>() {
+    for &level in levels() {
+        let kernel = T::kernel_at(level);
+        let (n, from_pitch, to_pitch) = (kernel.lanes, kernel.lanes + 3, kernel.lanes + 1);
+        let from: Vec<T> = (0..n * from_pitch).map(|i| T::from_f64(i as f64)).collect();
+        let mut to = vec![T::from_f64(-1.0); n * to_pitch];
+        // SAFETY: both have `n` rows of at least `n`.
+        unsafe { (kernel.transpose)(from.as_ptr(), from_pitch, to.as_mut_ptr(), to_pitch) };
+        for (at, &got) in to.iter().enumerate() {
+            let (row, column) = (at / to_pitch, at % to_pitch);
+            let want = if column < n { from[column * from_pitch + row] } else { T::from_f64(-1.0) };
+            assert!(got == want, "{level:?} {row} {column}");
+        }
+    }
+}
+
+#[test]
+fn rows_become_columns() {
+    transpose::<f32>();
+    transpose::<f64>();
 }
 
 #[test]
