@@ -222,22 +222,19 @@ fn run_by<T: Element, const P: usize, const M: usize, const W: usize>(
             let target = Shared(inputs.as_mut_ptr());
             (0..shape.channels).into_par_iter().for_each(|channel| {
                 let len = tiles.rows.len() * (across + (P - 1) / M) + LANES;
-                scratch::with(
-                    len * products + 2 * MAX_COLUMNS + tiles.columns,
-                    |buffer: &mut [T]| {
-                        let lanes = kernel.lanes;
-                        kernel.vectorized(InputChannel::<T, P, M, W> {
-                            shape,
-                            x,
-                            channel,
-                            tiles: &tiles,
-                            width,
-                            lanes,
-                            buffer,
-                            target,
-                        });
-                    },
-                );
+                scratch::with(P * (M * len + tiles.columns + LANES), |buffer: &mut [T]| {
+                    let lanes = kernel.lanes;
+                    kernel.vectorized(InputChannel::<T, P, M, W> {
+                        shape,
+                        x,
+                        channel,
+                        tiles: &tiles,
+                        width,
+                        lanes,
+                        buffer,
+                        target,
+                    });
+                });
             });
             // few channels: patches of one panel stay in the second-level cache; many: the filters of one group do
             let by_panel = products * shape.channels * width <= 180_000;

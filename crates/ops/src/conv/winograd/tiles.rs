@@ -174,32 +174,32 @@ impl<T: Element, const P: usize, const M: usize, const W: usize> Vectorized
                 from = to;
             }
         }
-        // tiles with a gap between rows, then without
-        let used = tiles.rows.len() * pitch;
-        let (wide, dense) = rest.split_at_mut(P * len);
+        // the other direction, without the gap between rows
+        let room = tiles.columns + LANES;
         for i in 0..P {
-            let d: [&[T]; P] =
-                std::array::from_fn(|j| &columns[(i * M + j % M) * len + j / M..][..used]);
-            let mut parts = wide.chunks_exact_mut(len);
-            let out: [&mut [T]; P] =
-                std::array::from_fn(|_| parts.next().map(|p| &mut p[..used]).unwrap_or_default());
-            for t in 0..used {
-                let v = spread(std::array::from_fn::<T, P, _>(|j| d[j][t]));
-                for j in 0..P {
-                    out[j][t] = v[j];
+            let d: [&[T]; P] = std::array::from_fn(|j| &columns[(i * M + j % M) * len + j / M..]);
+            for row in 0..tiles.rows.len() {
+                for at in (0..across).step_by(LANES) {
+                    let (from, to) = (row * pitch + at, row * across + at);
+                    let mut v = [[T::zero(); LANES]; P];
+                    for (v, d) in v.iter_mut().zip(d) {
+                        v.copy_from_slice(&d[from..from + LANES]);
+                    }
+                    let mut out = [[T::zero(); LANES]; P];
+                    for l in 0..LANES {
+                        let t = spread(std::array::from_fn::<T, P, _>(|j| v[j][l]));
+                        for j in 0..P {
+                            out[j][l] = t[j];
+                        }
+                    }
+                    // beyond the row this writes what the next one overwrites; there is room behind the last
+                    for (j, out) in out.iter().enumerate() {
+                        rest[j * room + to..][..LANES].copy_from_slice(out);
+                    }
                 }
             }
             for j in 0..P {
-                let source = &wide[j * len..][..len];
-                for row in 0..tiles.rows.len() {
-                    let (mut from, mut to, mut left) = (row * pitch, row * across, across);
-                    while left >= LANES {
-                        dense[to..to + LANES].copy_from_slice(&source[from..from + LANES]);
-                        (from, to, left) = (from + LANES, to + LANES, left - LANES);
-                    }
-                    // whole vectors again; `len` and the buffer leave room
-                    dense[to..to + LANES].copy_from_slice(&source[from..from + LANES]);
-                }
+                let dense = &rest[j * room..][..room];
                 let mut column = 0;
                 while column < tiles.columns {
                     // a narrower last panel has narrower rows
