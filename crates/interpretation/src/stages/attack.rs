@@ -42,7 +42,7 @@ pub struct Attack {
 
 impl Stage for Attack {
     const KIND: &'static str = "attack";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const OUTPUTS: &'static [Output] = &[
         Output::of::<ImageSet>("fooled", "the changed images, as 8-bit files hold them"),
         Output::of::<ImageSet>(

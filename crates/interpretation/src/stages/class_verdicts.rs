@@ -53,7 +53,7 @@ fn rotation() -> f64 {
 
 impl Stage for ClassVerdicts {
     const KIND: &'static str = "class-verdicts";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const OUTPUTS: &'static [Output] = &[
         Output::of::<Table>(
             "verdicts",

@@ -70,7 +70,7 @@ const fn blur() -> f64 {
 
 impl Stage for MapQuality {
     const KIND: &'static str = "map-quality";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const OUTPUTS: &'static [Output] = &[
         Output::of::<Table>("table", "a row for each image: image, deletion, insertion"),
         Output::of::<Table>("curves", "the mean curves: share of the pixels, deletion, insertion"),

@@ -80,7 +80,7 @@ const TOGETHER: usize = 8;
 
 impl Stage for OnePixel {
     const KIND: &'static str = "one-pixel";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const OUTPUTS: &'static [Output] = &[
         Output::of::<ImageSet>("fooled", "the changed images, as 8-bit files hold them"),
         Output::of::<ImageSet>(

@@ -123,7 +123,7 @@ impl Serialize for SaliencyMap {
 
 impl Stage for SaliencyMap {
     const KIND: &'static str = "saliency-map";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const OUTPUTS: &'static [Output] = &[
         Output::of::<Features>("maps", "a map of 1 × height × width for each image"),
         Output::of::<Table>(

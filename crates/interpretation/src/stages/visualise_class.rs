@@ -89,7 +89,7 @@ fn jitter() -> usize {
 
 impl Stage for VisualiseClass {
     const KIND: &'static str = "visualise-class";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const OUTPUTS: &'static [Output] = &[
         Output::of::<ImageSet>("picture", "the last picture, named and labelled by the class"),
         Output::of::<ImageSet>("frames", "the pictures on the way, named by the number of steps"),

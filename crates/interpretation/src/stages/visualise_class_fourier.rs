@@ -84,7 +84,7 @@ fn rotation() -> f64 {
 
 impl Stage for VisualiseClassFourier {
     const KIND: &'static str = "visualise-class-fourier";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const OUTPUTS: &'static [Output] = VisualiseClass::OUTPUTS;
     const SEEDED: bool = true;
 

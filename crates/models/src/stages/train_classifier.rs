@@ -108,7 +108,7 @@ fn mnist() -> Preprocessing {
 
 impl Stage for TrainClassifier {
     const KIND: &'static str = "train-classifier";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const OUTPUTS: &'static [Output] = &[
         Output::of::<Weights>("weights", "the trained network"),
         Output::of::<Table>("history", "loss and accuracy of each epoch"),

@@ -45,7 +45,7 @@ const fn batch() -> usize {
 
 impl Stage for ExtractFeatures {
     const KIND: &'static str = "extract-features";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const OUTPUTS: &'static [Output] = &[Output::of::<Features>(
         "features",
         "one row an image, with the images' classes and splits",

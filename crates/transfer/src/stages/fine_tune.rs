@@ -97,7 +97,7 @@ const fn learning_rate() -> f64 {
 
 impl Stage for FineTune {
     const KIND: &'static str = "fine-tune";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const OUTPUTS: &'static [Output] = &[
         Output::of::<Metrics>("metrics", "accuracy, per class too, and the confusion matrix"),
         Output::of::<Weights>("weights", "the network"),

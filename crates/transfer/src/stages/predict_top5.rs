@@ -25,7 +25,7 @@ pub struct PredictTop5 {
 
 impl Stage for PredictTop5 {
     const KIND: &'static str = "predict-top5";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const OUTPUTS: &'static [Output] = &[
         Output::of::<Table>("predictions", "five rows an image: image, rank, class, probability"),
         Output::of::<ImageSet>(
