@@ -1,8 +1,10 @@
 //! Convolution over the last two dimensions of `(batch, channels, height, width)`, and its transpose.
 //!
-//! On the CPU both run on blocked matrix products of gathered patches, 3×3 and 5×5 filters of stride 1 also by Winograd's
-//! method; the gradients to input, weight and bias are computed only where something needs them. Sums are taken in an
-//! order that depends on the shapes alone, so that results do not change with the number of threads.
+//! On the CPU sums are held in registers, outputs side by side, while the input is read where it lies (`indirect`); 1×1 filters
+//! and few outputs go by blocked matrix products of gathered patches or of what is then added (`direct`, `scatter`), large
+//! 3×3 filters of stride 1 by Winograd's method. The gradients to input, weight and bias are computed only where something
+//! needs them. Sums are taken in an order that depends on the shapes alone, so that results do not change with the number
+//! of threads.
 
 mod band;
 mod composed;

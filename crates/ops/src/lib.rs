@@ -6,16 +6,21 @@
 //!
 //! # How a convolution is computed
 //!
-//! Everything ends in one small loop, a *block*: some rows times some columns of a matrix product, with all sums in
-//! registers (14 × 32 with AVX-512, 6 × 16 with AVX2, 4 × 8 in portable Rust; chosen when the program runs). An element's
-//! sum is one chain of multiply-adds in a fixed order, so that no cut into blocks or tasks changes a bit. Around it:
+//! Everything ends in one of two small loops with all sums in registers, for AVX-512, AVX2 or portable Rust, chosen when the
+//! program runs. A *correlation* has outputs side by side and reads the input where it lies, by a pointer for each row of
+//! sums (8 × 48 or 6 × 64 with AVX-512); a *block* is a part of a matrix product of packed sides (14 × 32). An element's sum is
+//! one chain of multiply-adds in a fixed order, so that no cut into blocks or tasks changes a bit. Around them:
 //!
 //! | method | for |
 //! |---|---|
-//! | Winograd's method, `winograd.rs` | 3×3 and 5×5 filters of stride 1 and their input gradients, in f32, where the shape makes it pay: F(4×4, 3×3) with 36 products for 16 results in place of 144, F(2×2, 5×5) with 36 for 4 in place of 100; F(2×2, 3×3), which rounds less, with 16 for 4 in place of 36 where an image's gradient depends on the values |
-//! | patches gathered panel by panel, `direct.rs` | every other convolution, 1×1 filters (nothing is gathered twice), input gradients of stride 1, f64 |
-//! | product first, then added where each tap puts it, `scatter.rs` | transposed convolutions and input gradients with a stride; of small images each task adds its own products, still in its cache |
-//! | products of the input, read where it lies, `weight.rs` | gradients of weights |
+//! | correlations, `indirect.rs` | filters larger than 1×1 of any stride, forwards, transposed and for input gradients: no patches, no padding |
+//! | correlations over images and windows, `weight.rs` | gradients of weights |
+//! | Winograd's method, `winograd.rs` | 3×3 filters of stride 1 and their input gradients, in f32, where the shape makes it pay: F(4×4, 3×3) with 36 products for 16 results in place of 144; F(2×2, 3×3), which rounds less, with 16 for 4 in place of 36 where an image's gradient depends on the values |
+//! | patches gathered panel by panel, `direct.rs` | 1×1 filters (nothing is gathered twice) and outputs too few for a vector |
+//! | product first, then added where each tap puts it, `scatter.rs` | the same, transposed, where it gathers less |
+//!
+//! [`conv::conv2d_max_pool2d`] pools by 2×2 while the convolution's result is in the cache, and keeps only where the largest
+//! elements were.
 //!
 //! Bias and rectifier are applied while a result is still in registers, or in the first-level cache. Working memory stays
 //! with its thread between calls. Nothing is computed for an input that needs no gradient; what the kernels make of a
@@ -32,7 +37,7 @@
 //!
 //! It is in the allocator (lists of freed blocks), in the blocks (pointers into slices that the caller cut to size), where tasks write their own parts of one result
 //! through a shared pointer, in buffers that are not zeroed first, and in the call of `gemm`. `just check-unsafe` runs
-//! the portable path under Miri and the vector paths under the address sanitizer; both need a nightly compiler.
+//! the tests under the address sanitizer, `just check-unsafe-miri` the portable path under Miri, which needs a nightly compiler.
 
 pub mod activation;
 pub mod conv;

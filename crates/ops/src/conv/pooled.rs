@@ -93,7 +93,7 @@ pub(super) fn spread<T: Element>(
     relu: bool,
 ) -> Vec<T> {
     let (plane, pooled) = (size[0] * size[1], size[0] / 2 * (size[1] / 2));
-    let planes = if pooled == 0 { 0 } else { grad.len() / pooled };
+    let planes = grad.len().checked_div(pooled).unwrap_or(0);
     crate::cpu::build(planes * plane, plane, |i, out| {
         let parts = [largest, places, grad].map(|x| &x[i * pooled..][..pooled]);
         // what is not larger has no gradient

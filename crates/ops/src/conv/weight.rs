@@ -51,11 +51,14 @@ pub(super) fn gradient<T: Element>(
     });
 }
 
+/// Places of the filter that meet the same windows: where the first one meets each, and its number.
+type Class = ([Range<usize>; 2], Vec<(usize, usize)>);
+
 /// The tasks for all panels.
 fn tasks<T>(s: &Sliding, kernel: &Kernel<T>, panels: &[Range<usize>]) -> Vec<Task> {
     let (area, plane) = (s.area(), s.input[0] * s.input[1]);
     // places of the filter by the windows that meet them
-    let mut classes: Vec<([Range<usize>; 2], Vec<(usize, usize)>)> = vec![];
+    let mut classes: Vec<Class> = vec![];
     for tap in 0..area {
         let taps = [s.taps[0][tap / s.taps[1].len()], s.taps[1][tap % s.taps[1].len()]];
         let windows = [0, 1].map(|d| s.windows(d, taps[d]));
