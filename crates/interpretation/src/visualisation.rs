@@ -14,6 +14,7 @@ pub mod spectrum;
 pub mod standard;
 pub mod transform;
 pub mod verdict;
+pub mod views;
 
 #[cfg(test)]
 mod tests;

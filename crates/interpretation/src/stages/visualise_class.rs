@@ -4,11 +4,14 @@ use sconce_data::{ImageSet, Metrics, Table, Weights};
 use serde::{Deserialize, Serialize};
 
 use super::recorder::{self, Recorder};
+use super::visualise_class_fourier::copies;
 use crate::Model;
 use crate::visualisation::picture;
 use crate::visualisation::pixels::{Penalty, PixelAscent, Step, noise};
 use crate::visualisation::score::Goal;
 use crate::visualisation::standard::Standard;
+use crate::visualisation::transform::Transforms;
+use crate::visualisation::views::Views;
 
 /// Changes a picture, noise or a photograph, until a network takes it for a class: gradient ascent on pixels.
 ///
@@ -55,6 +58,19 @@ pub struct VisualiseClass {
     /// Pixels at most by which the picture is rolled before a step, and back after it.
     #[serde(default = "jitter")]
     pub jitter: usize,
+    /// Share at most by which what the network sees is enlarged or made smaller, about the middle of the rolled picture.
+    #[serde(default)]
+    pub scale: f64,
+    /// Degrees at most that it is turned, either way.
+    #[serde(default)]
+    pub rotation: f64,
+    /// Copies of the picture that the network sees at a step, each with its own scale, turn and noise; a step follows the
+    /// mean of their gradients.
+    #[serde(default = "copies")]
+    pub copies: usize,
+    /// Deviation of the normal noise on every copy, as a share of the range from black to white.
+    #[serde(default)]
+    pub noise: f64,
     /// What is made large: the class's `logit` or its `log-probability`.
     #[serde(default)]
     pub objective: Goal,
@@ -116,6 +132,7 @@ impl Stage for VisualiseClass {
                 return Err(Error::parameter(key, format!("expected 0 or more, found {value}")));
             }
         }
+        self.views().check()?;
         if self.start_image.is_some() && self.start.is_none() {
             return Err(Error::parameter(
                 "start_image",
@@ -143,6 +160,7 @@ impl Stage for VisualiseClass {
             blur_every: self.blur_every,
             blur: self.blur,
             jitter: self.jitter,
+            views: self.views(),
             goal: self.objective,
         };
         let mut recorder = Recorder::new(ctx, &model, class, self.iterations, self.show_every);
@@ -154,6 +172,12 @@ impl Stage for VisualiseClass {
 }
 
 impl VisualiseClass {
+    fn views(&self) -> Views {
+        // The jitter moves the picture.
+        let transforms = Transforms { shift: 0.0, scale: self.scale, rotation: self.rotation };
+        Views { copies: self.copies, transforms, noise: self.noise }
+    }
+
     /// The photograph to start from, in the standardised scale.
     fn photograph(&self, model: &Model, images: &ImageSet) -> Result<candle_core::Tensor> {
         let examples = images.examples();

@@ -9,12 +9,13 @@ use crate::Model;
 use crate::visualisation::fourier::FourierAscent;
 use crate::visualisation::score::Goal;
 use crate::visualisation::transform::Transforms;
+use crate::visualisation::views::Views;
 
 /// Makes a picture that a network takes for a class, as frequencies of independent colours, seen under random transforms.
 ///
 /// Adam changes the coefficients of a Fourier transform, weighted as they are in photographs; what it means in pixels goes
 /// through the colours' correlation and a sigmoid. The network sees the picture moved, turned and scaled at random, with
-/// grey beyond its edges. Olah, Mordvintsev and Schubert, "Feature visualization", 2017, with the constants of Lucid.
+/// grey beyond its edges, and on request several copies at a step, with noise. Olah, Mordvintsev and Schubert, "Feature visualization", 2017, with the constants of Lucid.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VisualiseClassFourier {
@@ -46,6 +47,13 @@ pub struct VisualiseClassFourier {
     /// Degrees at most that it is turned, either way.
     #[serde(default = "rotation")]
     pub rotation: f64,
+    /// Copies of the picture that the network sees at a step, each with transforms and noise of its own; the mean of their
+    /// scores is climbed.
+    #[serde(default = "copies")]
+    pub copies: usize,
+    /// Deviation of the normal noise on every copy, as a share of the range from black to white.
+    #[serde(default)]
+    pub noise: f64,
     /// What is made large: the class's `logit` or its `log-probability`.
     #[serde(default)]
     pub objective: Goal,
@@ -82,6 +90,10 @@ fn rotation() -> f64 {
     Transforms::default().rotation
 }
 
+pub(super) fn copies() -> usize {
+    1
+}
+
 impl Stage for VisualiseClassFourier {
     const KIND: &'static str = "visualise-class-fourier";
     const VERSION: u32 = 3;
@@ -102,7 +114,7 @@ impl Stage for VisualiseClassFourier {
                 format!("expected a number, found {}", self.decay),
             ));
         }
-        self.transforms().check()
+        self.views().check()
     }
 
     fn run(&self, ctx: &Context) -> Result<()> {
@@ -115,7 +127,7 @@ impl Stage for VisualiseClassFourier {
             learning_rate: self.learning_rate,
             decay: self.decay,
             deviation: self.deviation,
-            transforms: self.transforms(),
+            views: self.views(),
             goal: self.objective,
         };
         let mut recorder = Recorder::new(ctx, &model, class, self.iterations, self.show_every);
@@ -128,7 +140,9 @@ impl Stage for VisualiseClassFourier {
 }
 
 impl VisualiseClassFourier {
-    fn transforms(&self) -> Transforms {
-        Transforms { shift: self.shift, scale: self.scale, rotation: self.rotation }
+    fn views(&self) -> Views {
+        let transforms =
+            Transforms { shift: self.shift, scale: self.scale, rotation: self.rotation };
+        Views { copies: self.copies, transforms, noise: self.noise }
     }
 }

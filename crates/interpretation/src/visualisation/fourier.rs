@@ -11,6 +11,7 @@ use super::color;
 use super::score::{self, Goal, Observer, Progress};
 use super::spectrum::Spectrum;
 use super::transform::Transforms;
+use super::views::Views;
 use crate::Model;
 
 /// Adam on the frequencies of a picture with independent colours; the network sees it moved, turned and scaled at random.
@@ -26,8 +27,8 @@ pub struct FourierAscent {
     pub decay: f64,
     /// Deviation of the frequencies at the start.
     pub deviation: f64,
-    /// How far the transforms go.
-    pub transforms: Transforms,
+    /// What the network sees at a step.
+    pub views: Views,
     /// What is made large.
     pub goal: Goal,
 }
@@ -39,7 +40,7 @@ impl Default for FourierAscent {
             learning_rate: 0.05,
             decay: 1.0,
             deviation: 0.01,
-            transforms: Transforms::default(),
+            views: Views::under(Transforms::default()),
             goal: Goal::Logit,
         }
     }
@@ -47,8 +48,6 @@ impl Default for FourierAscent {
 
 /// What Lucid divides pictures by, so that a learning rate of 0.05 suits them.
 const MAGIC: f64 = 4.0;
-/// What lies beyond the picture's edges: middle grey.
-const BACKGROUND: f64 = 127.5;
 
 /// The way from a spectrum to pixels.
 pub struct Painter {
@@ -131,7 +130,7 @@ impl FourierAscent {
         moves: &mut Generator,
     ) -> candle_core::Result<(Progress, candle_core::backprop::GradStore)> {
         let pixels = painter.pixels(spectrum)?;
-        let seen = self.transforms.draw(moves).apply(&pixels, BACKGROUND)?;
+        let seen = self.views.of(&pixels, moves)?;
         let (progress, value) = score::value(model, &seen, class, self.goal)?;
         Ok((progress, value.neg()?.backward()?))
     }

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::score::{self, Goal, Observer, Progress};
 use super::standard::Standard;
+use super::transform::Transforms;
+use super::views::Views;
 use crate::Model;
 
 /// What large values of a picture cost.
@@ -65,8 +67,8 @@ pub enum Step {
 
 /// Gradient ascent on `score(class) − λ · penalty(u)`, with `u` in the [`Standard`] scale.
 ///
-/// A step: the picture is rolled by a random number of pixels, `u += η g / ‖g‖₂`, rolled back, clamped to black and white,
-/// and blurred now and then.
+/// A step: the picture is rolled by a random number of pixels, `u += η g / ‖g‖₂` with the mean gradient of its views, rolled
+/// back, clamped to black and white, and blurred now and then.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PixelAscent {
     /// Steps.
@@ -85,6 +87,8 @@ pub struct PixelAscent {
     pub blur: f64,
     /// Pixels at most by which the picture is rolled before a step, in both directions.
     pub jitter: usize,
+    /// What the network sees of the rolled picture.
+    pub views: Views,
     /// What is made large.
     pub goal: Goal,
 }
@@ -101,6 +105,7 @@ impl Default for PixelAscent {
             blur_every: 10,
             blur: 0.5,
             jitter: 16,
+            views: Views::under(Transforms::NONE),
             goal: Goal::Logit,
         }
     }
@@ -173,7 +178,7 @@ impl PixelAscent {
         let most = i32::try_from(self.jitter).unwrap_or(i32::MAX);
         let shift = [0; 2].map(|_: i32| rng.random_range(-most..=most));
         let rolled = roll(u, shift)?;
-        let (progress, gradient) = self.gradient(model, standard, class, &rolled)?;
+        let (progress, gradient) = self.gradient(model, standard, class, &rolled, rng)?;
         let size = match self.step {
             Step::Raw => self.learning_rate,
             Step::Normalised => match Penalty::Norm.value(&gradient)? {
@@ -198,9 +203,10 @@ impl PixelAscent {
         standard: &Standard,
         class: u32,
         u: &Tensor,
+        rng: &mut Generator,
     ) -> candle_core::Result<(Progress, Tensor)> {
-        let (progress, gradient) =
-            score::gradient(model, u, |u| standard.to_pixels(u), class, self.goal)?;
+        let views = |u: &Tensor| self.views.of(&standard.to_pixels(u)?, rng);
+        let (progress, gradient) = score::gradient(model, u, views, class, self.goal)?;
         if self.regularisation == 0.0 {
             return Ok((progress, gradient));
         }

@@ -45,21 +45,21 @@ pub struct Progress {
 pub type Observer<'a> =
     dyn FnMut(&Progress, &dyn Fn() -> candle_core::Result<Tensor>) -> sconce_core::Result<()> + 'a;
 
-/// The objective of `picture(x)`, and its gradient with respect to `x`.
+/// The objective of `pictures(x)`, and its gradient with respect to `x`.
 ///
-/// `picture` makes one picture's pixels, `(1, channels, height, width)`, samples 0–255.
+/// `pictures` makes pixels, `(pictures, channels, height, width)`, samples 0–255.
 ///
 /// # Errors
 /// When there is no such class, or the network refuses the input.
 pub fn gradient(
     model: &Model,
     x: &Tensor,
-    picture: impl Fn(&Tensor) -> candle_core::Result<Tensor>,
+    pictures: impl FnOnce(&Tensor) -> candle_core::Result<Tensor>,
     class: u32,
     goal: Goal,
 ) -> candle_core::Result<(Progress, Tensor)> {
     let x = Var::from_tensor(&x.detach())?;
-    let (progress, value) = value(model, &picture(&x)?, class, goal)?;
+    let (progress, value) = value(model, &pictures(&x)?, class, goal)?;
     let gradients = value.backward()?;
     let gradient = match gradients.get(&x) {
         Some(gradient) => gradient.detach(),
@@ -68,7 +68,7 @@ pub fn gradient(
     Ok((progress, gradient))
 }
 
-/// What the network says of one picture's pixels, and the objective with its history.
+/// What the network says of pictures' pixels, in the mean, and the objective with its history.
 ///
 /// # Errors
 /// As [`gradient`].
@@ -79,16 +79,23 @@ pub fn value(
     goal: Goal,
 ) -> candle_core::Result<(Progress, Tensor)> {
     let logits = model.logits(&model.to_inputs(pixels)?)?;
-    let value = goal.of(class, 1).of(&logits)?.sum_all()?;
-    let numbers = logits.detach().to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
-    let logit = numbers.get(class as usize).copied().unwrap_or(f64::NAN);
-    let largest = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let total: f64 = numbers.iter().map(|number| (number - largest).exp()).sum();
-    let progress = Progress {
-        iteration: 0,
-        objective: f64::from(value.to_scalar::<f32>()?),
-        logit,
-        probability: (logit - largest).exp() / total,
-    };
-    Ok((progress, value))
+    let pictures = logits.dim(0)?;
+    let value = goal.of(class, pictures).of(&logits)?.mean_all()?;
+    let rows = logits.detach().to_dtype(DType::F64)?.to_vec2::<f64>()?;
+    let (mut logit, mut probability) = (0.0, 0.0);
+    for row in &rows {
+        let found = logit_and_probability(row, class);
+        logit += found.0 / pictures as f64;
+        probability += found.1 / pictures as f64;
+    }
+    let objective = f64::from(value.to_scalar::<f32>()?);
+    Ok((Progress { iteration: 0, objective, logit, probability }, value))
+}
+
+/// A class's own among one picture's logits, and its softmax.
+fn logit_and_probability(logits: &[f64], class: u32) -> (f64, f64) {
+    let logit = logits.get(class as usize).copied().unwrap_or(f64::NAN);
+    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let total: f64 = logits.iter().map(|number| (number - largest).exp()).sum();
+    (logit, (logit - largest).exp() / total)
 }

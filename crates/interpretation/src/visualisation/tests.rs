@@ -11,6 +11,7 @@ use super::spectrum::Spectrum;
 use super::standard::Standard;
 use super::transform::{Transform, Transforms};
 use super::verdict::{Verdict, share_recognised, verdict};
+use super::views::Views;
 use crate::Model;
 use crate::testing::{cat, model, numbers};
 
@@ -64,7 +65,8 @@ fn gradients_equal_finite_differences() {
         [(Penalty::SquaredNorm, 0.0), (Penalty::SquaredNorm, 0.05), (Penalty::Norm, 2.0)]
     {
         let ascent = PixelAscent { penalty, regularisation, goal, ..PixelAscent::default() };
-        let (_, gradient) = ascent.gradient(&model, &standard, TARANTULA, &u).unwrap();
+        let rng = &mut generator(1, "views");
+        let (_, gradient) = ascent.gradient(&model, &standard, TARANTULA, &u, rng).unwrap();
         let objective = |u: &Tensor| {
             let pixels = standard.to_pixels(u).unwrap();
             let (progress, _) = value(&model, &pixels, TARANTULA, goal).unwrap();
@@ -127,7 +129,8 @@ fn every_step_is_as_long_as_the_learning_rate_and_no_pixel_leaves_its_bounds() {
     let moved = (climb(&one, &model, grey.clone(), 1).1 - &grey).unwrap();
     assert!((Penalty::Norm.value(&moved).unwrap() - 2.0).abs() < 1e-4);
     let raw = PixelAscent { step: Step::Raw, learning_rate: 0.5, jitter: 0, ..one.clone() };
-    let (_, gradient) = raw.gradient(&model, &standard, TARANTULA, &grey).unwrap();
+    let rng = &mut generator(1, "views");
+    let (_, gradient) = raw.gradient(&model, &standard, TARANTULA, &grey, rng).unwrap();
     let moved = (climb(&raw, &model, grey.clone(), 1).1 - &grey).unwrap();
     let off = ((gradient * 0.5).unwrap() - moved).unwrap();
     assert!(Penalty::Norm.value(&off).unwrap() < 1e-4);
@@ -195,7 +198,7 @@ fn pictures_become_the_class() {
     let found = verdict(&model, &image, TARANTULA).unwrap();
     assert!((found.probability - last.probability).abs() < 0.05 && found.confidence > 0.05);
     assert_eq!(found.rank == 1, found.prediction == TARANTULA);
-    let none = Transforms { shift: 0.0, scale: 0.0, rotation: 0.0 };
+    let none = Transforms::NONE;
     let rng = &mut generator(1, "transforms");
     let share = share_recognised(&model, &image, TARANTULA, &none, 2, rng).unwrap();
     assert_eq!(share, f64::from(u8::from(found.rank == 1)));
@@ -383,6 +386,60 @@ fn transforms_move_turn_and_scale() {
     }
     let error = Transforms { scale: 1.5, ..ranges }.check().unwrap_err().to_string();
     assert_eq!(error, "parameter `scale`: expected 0 or at most 0.9, found 1.5");
+}
+
+#[test]
+fn views_are_copies_with_moves_and_noise_of_their_own() {
+    let values: Vec<f32> = (0..3 * 64 * 64).map(|i| (i % 251) as f32).collect();
+    let picture = Tensor::from_vec(values.clone(), (1, 3, 64, 64), &Device::Cpu).unwrap();
+    let of = |views: Views| {
+        let seen = views.of(&picture, &mut generator(1, "views")).unwrap();
+        assert_eq!(seen.dims(), [views.copies, 3, 64, 64]);
+        numbers(&seen)
+    };
+    let still = Views::under(Transforms::NONE);
+    assert_eq!(of(still), values);
+    // One copy under transforms is what it was before there were copies: the same draws.
+    let moved = Views::under(Transforms::default());
+    let one = Transforms::default().draw(&mut generator(1, "views")).apply(&picture, 127.5);
+    assert_eq!(of(moved), numbers(&one.unwrap()));
+    let several = of(Views { copies: 3, ..moved });
+    assert_eq!(several[..values.len()], of(moved));
+    assert_ne!(several[..values.len()], several[values.len()..2 * values.len()]);
+    let noisy = of(Views { copies: 2, noise: 0.1, ..still });
+    let squares = noisy.iter().zip(values.iter().cycle()).map(|(a, b)| f64::from((a - b).powi(2)));
+    let deviation = (squares.sum::<f64>() / noisy.len() as f64).sqrt();
+    assert!((deviation - 25.5).abs() < 0.5, "{deviation}");
+    let said = |views: Views| views.check().unwrap_err().to_string();
+    assert_eq!(
+        said(Views { copies: 0, ..still }),
+        "parameter `copies`: expected 1 or more, found 0"
+    );
+    assert_eq!(
+        said(Views { noise: -0.1, ..still }),
+        "parameter `noise`: expected a share of the range, 0 or more, found -0.1"
+    );
+}
+
+/// The mean over copies that all are the picture is the picture's own.
+#[test]
+fn several_views_are_climbed_in_the_mean() {
+    let model = model(64);
+    let standard = standard(&model);
+    let u = blur(&start(&model, 64), 2.0).unwrap();
+    let gradient = |copies: usize| {
+        let views = Views { copies, ..Views::under(Transforms::NONE) };
+        let ascent = PixelAscent { views, ..PixelAscent::default() };
+        let rng = &mut generator(1, "views");
+        ascent.gradient(&model, &standard, TARANTULA, &u, rng).unwrap()
+    };
+    let ((one, expected), (three, found)) = (gradient(1), gradient(3));
+    assert!((one.logit - three.logit).abs() < 1e-4);
+    assert!((one.probability - three.probability).abs() < 1e-6);
+    let largest = numbers(&expected).iter().fold(0f32, |most, g| most.max(g.abs()));
+    for (found, expected) in numbers(&found).iter().zip(numbers(&expected)) {
+        assert!((found - expected).abs() < 1e-4 * largest, "{found} {expected}");
+    }
 }
 
 /// The scale is that of torchvision's weights, whatever these weights take.

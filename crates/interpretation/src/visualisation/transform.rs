@@ -35,6 +35,14 @@ impl Default for Transforms {
 }
 
 impl Transforms {
+    /// A picture stays as it is.
+    pub const NONE: Self = Self { shift: 0.0, scale: 0.0, rotation: 0.0 };
+
+    /// Whether a picture stays as it is.
+    pub fn is_none(&self) -> bool {
+        *self == Self::NONE
+    }
+
     /// Refuses what is no picture any more.
     ///
     /// # Errors
