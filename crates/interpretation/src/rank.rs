@@ -3,17 +3,30 @@
 /// Spearman's rank correlation of two lists of one length: Pearson's of their ranks, equal values sharing the mean of
 /// theirs. None where one of them has a single value only.
 pub fn spearman(a: &[f32], b: &[f32]) -> Option<f64> {
-    let (a, b) = (ranks(a), ranks(b));
-    let n = a.len().min(b.len()) as f64;
-    // The mean of all ranks, whatever the ties.
-    let mean = (n - 1.0) / 2.0;
-    let (mut both, mut first, mut second) = (0.0, 0.0, 0.0);
-    for (a, b) in a.iter().zip(&b) {
-        both += (a - mean) * (b - mean);
-        first += (a - mean) * (a - mean);
-        second += (b - mean) * (b - mean);
+    Some(Ranked::of(a)?.correlation(&Ranked::of(b)?))
+}
+
+/// A list ready to be correlated with many others: its ranks about their mean, and the root of their squares' sum.
+pub struct Ranked {
+    ranks: Vec<f64>,
+    length: f64,
+}
+
+impl Ranked {
+    /// None for a list of a single value.
+    pub fn of(values: &[f32]) -> Option<Self> {
+        // The mean of all ranks, whatever the ties.
+        let mean = (values.len() as f64 - 1.0) / 2.0;
+        let ranks: Vec<f64> = ranks(values).into_iter().map(|rank| rank - mean).collect();
+        let length = ranks.iter().map(|rank| rank * rank).sum::<f64>().sqrt();
+        (length > 0.0).then_some(Self { ranks, length })
     }
-    (first > 0.0 && second > 0.0).then(|| both / (first * second).sqrt())
+
+    /// Spearman's rank correlation.
+    pub fn correlation(&self, other: &Self) -> f64 {
+        let both: f64 = self.ranks.iter().zip(&other.ranks).map(|(a, b)| a * b).sum();
+        both / (self.length * other.length)
+    }
 }
 
 /// The rank of each value from 0, equal ones sharing the mean of their ranks.

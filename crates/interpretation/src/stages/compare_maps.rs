@@ -5,13 +5,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{map_size, one_map};
-use crate::rank::spearman;
+use crate::rank::Ranked;
 
 /// Compares maps of the same images: Spearman's rank correlation of their pixels, with their signs and without.
 ///
 /// With maps of a network whose weights were drawn anew (`randomise-weights`) it is the sanity check of Adebayo et al.,
 /// 2018: maps that stay alike do not show what the network learned. A map of one value alone, as of a class that a
 /// random network never scores, has no ranks: it is counted as `vanished` and left out of the means.
+///
+/// Maps of *different* images are compared, too (`…_of_other_images`): what they have in common is the network's layout and
+/// where photographs have their objects, strides and borders, not the image.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CompareMaps {
@@ -23,44 +26,81 @@ pub struct CompareMaps {
 
 impl Stage for CompareMaps {
     const KIND: &'static str = "compare-maps";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const OUTPUTS: &'static [Output] = &[
         Output::of::<Table>(
             "table",
             "a row for each image: image, rank_correlation, absolute_rank_correlation",
         ),
-        Output::of::<Metrics>("metrics", "the means, and how many maps vanished"),
+        Output::of::<Metrics>(
+            "metrics",
+            "the means, those of maps with reference maps of other images, and how many maps vanished",
+        ),
     ];
 
     fn run(&self, ctx: &Context) -> Result<()> {
         let maps = ctx.input(&self.maps)?;
         let reference = ctx.input(&self.reference)?;
         let size = map_size("maps", &maps)?;
-        let names = ["rank_correlation", "absolute_rank_correlation"];
-        let columns = names.map(|name| Column::decimals(name, 3)).to_vec();
-        let mut table = Table::new([vec![Column::text("image")], columns].concat());
-        let absolute = |map: &[f32]| map.iter().map(|v| v.abs()).collect::<Vec<_>>();
-        let mut sums = [0.0; 2];
-        let mut found = 0;
+        let mut pairs = Vec::with_capacity(maps.len());
         for (row, id) in maps.examples().ids.iter().enumerate() {
             let (one, other) = (maps.row(row), one_map("reference", &reference, id, size)?);
-            let signed = spearman(one, other);
-            let unsigned = spearman(&absolute(one), &absolute(other));
-            if let (Some(signed), Some(unsigned)) = (signed, unsigned) {
-                sums[0] += signed;
-                sums[1] += unsigned;
-                found += 1;
-            }
-            table.push(vec![json!(id), json!(signed), json!(unsigned)])?;
+            pairs.push([Pair::of(one, other), Pair::of(&absolute(one), &absolute(other))]);
             ctx.progress(row + 1, maps.len(), "images")?;
         }
-        let mut metrics = Metrics::default();
-        for (name, sum) in names.iter().zip(sums).filter(|_| found > 0) {
-            metrics.set(*name, sum / f64::from(found));
-            ctx.metric(name, sum / f64::from(found));
+        let columns = NAMES.map(|name| Column::decimals(name, 3)).to_vec();
+        let mut table = Table::new([vec![Column::text("image")], columns].concat());
+        for (id, [signed, unsigned]) in maps.examples().ids.iter().zip(&pairs) {
+            let own = |pair: &Option<Pair>| json!(pair.as_ref().map(Pair::own));
+            table.push(vec![json!(id), own(signed), own(unsigned)])?;
         }
-        metrics.set("vanished", maps.len() as f64 - f64::from(found));
+        // With signs and without, a map has ranks, or it has none: both at once.
+        pairs.retain(|both| both.iter().all(Option::is_some));
+        let mut metrics = Metrics::default();
+        metrics.set("vanished", (maps.len() - pairs.len()) as f64);
+        for (place, name) in NAMES.into_iter().enumerate() {
+            let pairs: Vec<&Pair> = pairs.iter().filter_map(|both| both[place].as_ref()).collect();
+            if let Some(mean) = mean(&pairs, true) {
+                metrics.set(name, mean);
+                ctx.metric(name, mean);
+            }
+            if let Some(mean) = mean(&pairs, false) {
+                metrics.set(format!("{name}_of_other_images"), mean);
+            }
+        }
         ctx.write("table", &table)?;
         ctx.write("metrics", &metrics)
     }
+}
+
+const NAMES: [&str; 2] = ["rank_correlation", "absolute_rank_correlation"];
+
+fn absolute(map: &[f32]) -> Vec<f32> {
+    map.iter().map(|number| number.abs()).collect()
+}
+
+/// A map and the one that it is compared with.
+struct Pair {
+    map: Ranked,
+    reference: Ranked,
+}
+
+impl Pair {
+    fn of(map: &[f32], reference: &[f32]) -> Option<Self> {
+        Some(Self { map: Ranked::of(map)?, reference: Ranked::of(reference)? })
+    }
+
+    fn own(&self) -> f64 {
+        self.map.correlation(&self.reference)
+    }
+}
+
+/// The mean correlation of maps with their own reference, or with those of all other images.
+fn mean(pairs: &[&Pair], own: bool) -> Option<f64> {
+    let mut found = Vec::new();
+    for (row, one) in pairs.iter().enumerate() {
+        let chosen = pairs.iter().enumerate().filter(|(other, _)| (row == *other) == own);
+        found.extend(chosen.map(|(_, other)| one.map.correlation(&other.reference)));
+    }
+    (!found.is_empty()).then(|| found.iter().sum::<f64>() / found.len() as f64)
 }

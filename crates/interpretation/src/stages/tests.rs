@@ -25,7 +25,7 @@ fn results_are_those_of_the_versions() {
     saliency-map@3 665253aceceac7d1
     map-quality@2 70ebe4d977e28032
     randomise-weights@1 ab605cbbca415335
-    compare-maps@1 2e48941e71e6e58e
+    compare-maps@2 be19644cd907c4da
     mosaics@1 18f30b24ecfc5b65
     pointing-game@1 a06377acff342361
     localise@1 af1cbeff7c2ed164
