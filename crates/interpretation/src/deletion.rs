@@ -3,9 +3,8 @@
 use candle_core::{Result, Tensor};
 use rand::seq::SliceRandom as _;
 use sconce_core::random::generator;
-use sconce_ops::separable::gaussian_blur;
 
-use crate::maps::Baseline;
+use crate::maps::{Baseline, blurred};
 use crate::{Model, softmax};
 
 /// How curves are measured.
@@ -67,9 +66,7 @@ pub fn curves(
     let magnitudes: Vec<f32> = map.iter().map(|number| number.abs()).collect();
     let order = order(if how.magnitude { &magnitudes } else { map }, width, how.patch);
     let bare = how.baseline.input(model, x)?;
-    // The blur ends at three deviations, or where the image does.
-    let reach = ((3.0 * how.blur).ceil() as usize).min(height.min(width) - 1);
-    let blurred = gaussian_blur(x, 2 * reach + 1, how.blur)?;
+    let blurred = blurred(x, how.blur)?;
     Ok(Curve {
         deletion: walk(model, x, &bare, class, &order, how.steps, batch)?,
         insertion: walk(model, &blurred, x, class, &order, how.steps, batch)?,
@@ -143,6 +140,8 @@ pub fn area(curve: &[f32]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use sconce_ops::separable::gaussian_blur;
+
     use super::*;
     use crate::testing::{cat_input, model, numbers};
 

@@ -13,6 +13,7 @@ mod smoothgrad;
 use candle_core::{Result, Tensor};
 use rand::Rng;
 use schemars::JsonSchema;
+use sconce_ops::separable::gaussian_blur;
 use serde::{Deserialize, Serialize};
 
 use crate::Model;
@@ -25,7 +26,7 @@ pub use plain::{edges, random};
 pub use smoothgrad::{SmoothGrad, smoothgrad};
 
 /// What stands where nothing of the image is to be seen, in place of its pixels.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Baseline {
     /// The mean that the network's input is freed of: an input of zeros.
@@ -35,21 +36,48 @@ pub enum Baseline {
     Black,
     /// White.
     White,
+    /// The image itself after a Gaussian blur whose deviation is this share of the image's side: what it shows without its
+    /// details (Sturmfels, Lundberg and Lee, "Visualizing the impact of feature attribution baselines", 2020).
+    Blurred(f64),
 }
 
 impl Baseline {
-    /// An input of one colour, of the shape of `like`.
+    /// What stands in place of the input `x`, of its shape.
     ///
     /// # Errors
-    /// None on the devices that the model is on.
-    pub fn input(self, model: &Model, like: &Tensor) -> Result<Tensor> {
-        let zeros = like.zeros_like()?;
+    /// When the blur has no width.
+    pub fn input(self, model: &Model, x: &Tensor) -> Result<Tensor> {
         match self {
-            Self::Mean => Ok(zeros),
-            Self::Black => model.to_inputs(&zeros),
-            Self::White => model.to_inputs(&(zeros + 255.0)?),
+            Self::Mean => x.zeros_like(),
+            Self::Black => model.to_inputs(&x.zeros_like()?),
+            Self::White => model.to_inputs(&(x.zeros_like()? + 255.0)?),
+            Self::Blurred(share) => blurred(x, share * x.dim(3)? as f64),
         }
     }
+
+    /// Refuses a blur that is none. `key` is the parameter's name.
+    ///
+    /// # Errors
+    /// [`sconce_core::Error::Parameter`].
+    pub fn check(self, key: &str) -> sconce_core::Result<()> {
+        match self {
+            Self::Blurred(share) if !(share > 0.0 && share < 1.0) => {
+                let message = format!("expected a share between 0 and 1, found {share}");
+                Err(sconce_core::Error::parameter(format!("{key}.blurred"), message))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Inputs after a Gaussian blur of this deviation in pixels, which ends at three deviations, or where the image does.
+///
+/// # Errors
+/// When the deviation is 0.
+pub(crate) fn blurred(x: &Tensor, deviation: f64) -> Result<Tensor> {
+    let (_, _, height, width) = x.dims4()?;
+    let reach = ((3.0 * deviation).ceil() as usize).min(height.min(width) - 1);
+    gaussian_blur(x, 2 * reach + 1, deviation)
 }
 
 /// A method with its parameters.

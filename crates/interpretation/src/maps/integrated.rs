@@ -9,12 +9,13 @@ use super::{Baseline, accumulate, over_channels, repeated};
 use crate::{Model, Objective};
 
 /// Parameters of [`integrated_gradients`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct IntegratedGradients {
     /// Points on the way from the baseline to the image.
     pub steps: usize,
-    /// Where the way begins: `mean`, `black` or `white`.
+    /// Where the way begins: `mean`, `black`, `white`, or `{ blurred = 0.02 }` for the image after a blur whose deviation is
+    /// that share of its side.
     pub baseline: Baseline,
 }
 

@@ -8,14 +8,15 @@ use super::Baseline;
 use crate::{Model, Objective};
 
 /// Parameters of [`occlusion`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Occlusion {
     /// Side of the square that covers the image, in pixels.
     pub patch: usize,
     /// Pixels from one place of the square to the next.
     pub stride: usize,
-    /// What the square shows: `mean`, `black` or `white`.
+    /// What the square shows: `mean`, `black`, `white`, or `{ blurred = 0.1 }` for the image after a blur whose deviation is
+    /// that share of its side.
     pub baseline: Baseline,
 }
 

@@ -144,10 +144,27 @@ fn integrated_gradients_become_complete() {
         completeness.error()
     };
     assert!(error(2, Baseline::Mean) > 0.01);
-    for baseline in [Baseline::Mean, Baseline::Black] {
+    for baseline in [Baseline::Mean, Baseline::Black, Baseline::Blurred(0.05)] {
         let found = error(128, baseline);
         assert!(found < 0.01, "{baseline:?}: {found}");
     }
+}
+
+/// The way from the image without its details has no colour in it where the image has no details.
+#[test]
+fn a_blurred_baseline_is_the_image_after_a_blur() {
+    let model = model(96);
+    let x = cat_input(&model);
+    let found = Baseline::Blurred(0.05).input(&model, &x).unwrap();
+    let expected = sconce_ops::separable::gaussian_blur(&x, 31, 4.8).unwrap();
+    assert_eq!(numbers(&found), numbers(&expected));
+    let plain = x.ones_like().unwrap();
+    let same = Baseline::Blurred(0.05).input(&model, &plain).unwrap();
+    assert!(numbers(&same).iter().all(|value| (value - 1.0).abs() < 1e-5));
+    // As insertion does: as far as the image reaches.
+    assert!(Baseline::Blurred(0.9).input(&model, &x).is_ok());
+    let error = Baseline::Blurred(0.0).check("baseline").unwrap_err().to_string();
+    assert_eq!(error, "parameter `baseline.blurred`: expected a share between 0 and 1, found 0");
 }
 
 /// Two patches that do not touch: the map is the drop of each, recomputed pixel by pixel.

@@ -29,7 +29,8 @@ pub struct MapQuality {
     /// Steps from no pixel to all of them.
     #[serde(default = "thirty_two")]
     pub steps: usize,
-    /// What deleted pixels show: `mean`, `black` or `white`.
+    /// What deleted pixels show: `mean`, `black`, `white`, or `{ blurred = 0.1 }` for the image after a blur whose deviation is
+    /// that share of its side.
     #[serde(default)]
     pub baseline: Baseline,
     /// Deviation of the blur that insertion begins with, as a share of the input's side.
@@ -92,6 +93,7 @@ impl Stage for MapQuality {
                 return Err(Error::parameter(key, "expected 1 or more, found 0"));
             }
         }
+        self.baseline.check("baseline")?;
         if !(self.blur > 0.0 && self.blur < 1.0) {
             let message = format!("expected a share between 0 and 1, found {}", self.blur);
             return Err(Error::parameter("blur", message));

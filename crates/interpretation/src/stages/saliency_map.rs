@@ -159,6 +159,8 @@ impl Stage for SaliencyMap {
                 return Err(Error::parameter(key, "expected 1 or more, found 0"));
             }
         }
+        self.integrated_gradients.baseline.check("integrated-gradients.baseline")?;
+        self.occlusion.baseline.check("occlusion.baseline")?;
         if !(noise >= 0.0 && noise.is_finite()) {
             return Err(Error::parameter(
                 "smoothgrad.noise",
