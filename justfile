@@ -38,9 +38,13 @@ schema FILE="target/sconce.schema.json":
     cargo sconce schema > {{ FILE }}
     @echo "wrote {{ FILE }}"
 
-# The operations' unsafe code: portable under Miri, with vectors under the address sanitizer (a nightly compiler)
+# The operations' unsafe code, with vectors, under the address sanitizer: any stable compiler for Linux on x86-64 that is
+# allowed its unstable flags (RUSTC_BOOTSTRAP). Builds candle anew into target/sanitizer, about 2 GB.
 check-unsafe:
+    RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address" cargo test --release -p sconce-ops --lib \
+        --target x86_64-unknown-linux-gnu --target-dir target/sanitizer
+
+# The same code's portable path under Miri: a nightly compiler with the components `miri` and `rust-src`
+check-unsafe-miri:
     MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-ignore-leaks" RAYON_NUM_THREADS=2 \
         cargo +nightly miri test -p sconce-ops --lib -- kernel:: conv::
-    RUSTFLAGS="-Zsanitizer=address" cargo +nightly test --release -p sconce-ops --lib \
-        --target x86_64-unknown-linux-gnu --target-dir target/sanitizer
