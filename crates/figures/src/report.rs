@@ -62,7 +62,7 @@ figcaption { color: #59636e; font-size: .9rem; margin-top: .4rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums;
   border-top: 2px solid #1f2328; border-bottom: 2px solid #1f2328; }
-caption { text-align: left; font-weight: 600; padding: 0 0 .5rem; }
+caption { text-align: left; font-weight: 600; padding: 0 0 .5rem; width: max-content; max-width: min(828px, 90vw); }
 th, td { text-align: left; padding: .3rem .8rem; }
 thead tr:last-child th { border-bottom: 1px solid #afb8c1; }
 th.group { text-align: center; }

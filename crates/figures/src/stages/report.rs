@@ -31,7 +31,7 @@ pub struct Report {
 
 impl Stage for Report {
     const KIND: &'static str = "report";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const OUTPUTS: &'static [Output] = &[Output::of::<Figure>("figure", "the page")];
 
     fn check(&self) -> Result<()> {
