@@ -21,6 +21,12 @@ impl Architecture {
         changed
     }
 
+    /// The name of its last layer with parameters: what stands before `.weight`.
+    pub fn head(&self) -> Option<String> {
+        let parameters = self.parameters();
+        parameters.last().map(|last| last.name.trim_end_matches(".bias").to_owned())
+    }
+
     /// The same network with as many outputs as `tensors` have rows for its last layer.
     pub(crate) fn with_classes_of(self, tensors: &Tensors) -> Self {
         let parameters = self.parameters();
@@ -46,8 +52,7 @@ pub fn with_new_head(
     device: &Device,
 ) -> Result<Variables> {
     let changed = architecture.with_classes(classes).parameters();
-    let head = changed.last().map(|last| last.name.trim_end_matches(".bias").to_owned());
-    let head = head.ok_or_else(|| {
+    let head = architecture.head().ok_or_else(|| {
         Error::message(format!("{} has no parameters to train", architecture.name()))
     })?;
     let mut variables = Variables::new(seed, device);
@@ -77,6 +82,7 @@ mod tests {
             let old = live(&initialise(&architecture, 1, &device).unwrap());
             let variables = with_new_head(&architecture, &old, 7, false, 2, &device).unwrap();
             let trained: Vec<_> = variables.trained().map(|v| v.name.clone()).collect();
+            assert_eq!(format!("{}.", architecture.head().unwrap()), head);
             assert_eq!(trained, [format!("{head}weight"), format!("{head}bias")]);
             let all = with_new_head(&architecture, &old, 7, true, 2, &device).unwrap();
             assert_eq!(all.trained().count(), architecture.parameters().len());

@@ -72,6 +72,8 @@ struct Parameter {
     var: Var,
     /// Updates that it has had; none for a parameter without gradient so far.
     steps: u32,
+    /// What learning rates are multiplied by.
+    rate: f64,
     /// One tensor for each of the method's slots, of the parameter's shape.
     slots: Vec<Var>,
 }
@@ -87,10 +89,17 @@ impl Optimiser {
             let slot = |_: &&str| Var::zeros(var.shape(), var.dtype(), var.device());
             let slots = method.slots().iter().map(slot).collect::<candle_core::Result<_>>();
             let slots = slots.map_err(Error::other)?;
-            Ok(Parameter { name: name.clone(), var: var.clone(), steps: 0, slots })
+            Ok(Parameter { name: name.clone(), var: var.clone(), steps: 0, rate: 1.0, slots })
         };
         let parameters = variables.trained().map(parameter).collect::<Result<_>>()?;
         Ok(Self { method, parameters })
+    }
+
+    /// Sets what learning rates are multiplied by, for each parameter by its name; 1 before.
+    pub fn set_rates(&mut self, rate: impl Fn(&str) -> f64) {
+        for parameter in &mut self.parameters {
+            parameter.rate = rate(&parameter.name);
+        }
     }
 
     /// Updates all variables that have a gradient; the others stay as they are, and so does what is remembered of them.
@@ -101,7 +110,8 @@ impl Optimiser {
         for parameter in &mut self.parameters {
             let Some(gradient) = gradients.get(&parameter.var) else { continue };
             parameter.steps += 1;
-            let Parameter { var, steps, slots, .. } = parameter;
+            let Parameter { var, steps, rate, slots, .. } = parameter;
+            let learning_rate = learning_rate * *rate;
             match (&self.method, slots.as_slice()) {
                 (Method::Sgd(sgd), slots) => {
                     sgd.update(var, gradient, slots.first(), learning_rate)?;
@@ -120,7 +130,7 @@ impl Optimiser {
     /// # Errors
     /// When the device has no room.
     pub fn save(&self, prefix: &str, into: &mut Tensors) -> Result<()> {
-        for Parameter { name, var, steps, slots } in &self.parameters {
+        for Parameter { name, var, steps, slots, .. } in &self.parameters {
             let count = Tensor::new(*steps, var.device()).map_err(Error::other)?;
             into.insert(format!("{prefix}steps.{name}"), count);
             for (slot, kind) in slots.iter().zip(self.method.slots()) {

@@ -1,5 +1,6 @@
 //! The one training loop: a chapter gives it a [`Task`], it does the rest.
 
+mod augment;
 mod checkpoint;
 mod classifier;
 mod history;
@@ -10,6 +11,7 @@ mod tests;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+pub use augment::{Augmentation, View, Window};
 pub use classifier::{Classifier, Images, check_learning_rate};
 pub use history::{Direction, History, Monitor};
 pub use order::{check_validation, hold_out, order};

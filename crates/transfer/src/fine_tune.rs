@@ -8,7 +8,7 @@ use sconce_core::{Context, Result};
 use sconce_data::{ImageSet, Preprocessing, Weights};
 use sconce_models::optim::Method;
 use sconce_models::schedule::Schedule;
-use sconce_models::train::{Classifier, History, Images, Monitor, Training};
+use sconce_models::train::{Augmentation, Classifier, History, Images, Monitor, Training};
 use sconce_models::variables::write_weights;
 use sconce_models::{Tensors, architecture, from_tensors, live, with_new_head};
 use serde::{Deserialize, Serialize};
@@ -40,14 +40,20 @@ pub struct FineTuning<'a> {
     pub optimiser: Method,
     /// Size of the updates.
     pub learning_rate: f64,
-    /// What it is multiplied by.
+    /// What it is multiplied by as training goes on.
     pub schedule: Schedule,
+    /// What it is multiplied by for all layers but the last.
+    pub backbone_rate: f64,
+    /// The part of each label that is spread over all classes.
+    pub label_smoothing: f64,
     /// Times that all images are seen.
     pub epochs: usize,
     /// Images in an update.
     pub batch: usize,
-    /// Whether images are mirrored at random.
-    pub flip: bool,
+    /// How images are changed at random.
+    pub augmentation: Augmentation,
+    /// Whether predictions are of an image and its mirror image.
+    pub mirror: bool,
     /// What chooses the best epoch, if something does.
     pub monitor: Option<Monitor>,
     /// Time between checkpoints.
@@ -95,7 +101,12 @@ pub fn fine_tune(
         &train,
         (!held_out.is_empty()).then_some(&held_out),
     )?
-    .flip(how.flip);
+    .augment(how.augmentation)
+    .smooth_labels(how.label_smoothing)
+    .mirror(how.mirror);
+    let head = format!("{}.", architecture.head().unwrap_or_default());
+    let rate = |name: &str| if name.starts_with(&head) { 1.0 } else { how.backbone_rate };
+    task.optimiser().set_rates(rate);
     let training = Training {
         schedule: how.schedule,
         monitor: how.monitor.clone(),

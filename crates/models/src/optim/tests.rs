@@ -76,3 +76,17 @@ fn numbers_out_of_range_are_refused() {
         assert!(Optimiser::new(method, &variables).is_err());
     }
 }
+
+#[test]
+fn rates_are_of_single_parameters() {
+    let mut variables = Variables::new(0, &Device::Cpu);
+    let slow = variables.parameter("slow", &[1], Init::Constant(1.0)).unwrap();
+    let fast = variables.parameter("fast", &[1], Init::Constant(1.0)).unwrap();
+    let sgd = Sgd { momentum: 0.0, weight_decay: 0.0, nesterov: false };
+    let mut optimiser = Optimiser::new(Method::Sgd(sgd), &variables).unwrap();
+    optimiser.set_rates(|name| if name == "slow" { 0.5 } else { 1.0 });
+    let loss = (slow.as_tensor() + fast.as_tensor()).and_then(|sum| sum.sum_all()).unwrap();
+    optimiser.step(&loss.backward().unwrap(), 0.25).unwrap();
+    assert_eq!(slow.to_vec1::<f32>().unwrap(), [0.875]);
+    assert_eq!(fast.to_vec1::<f32>().unwrap(), [0.75]);
+}

@@ -1,11 +1,10 @@
 use candle_core::{D, DType, Device, Tensor};
-use rand::RngExt;
 use rayon::prelude::*;
 use sconce_core::{Error, Result};
 use sconce_data::{Channels, Image, ImageSet, Preprocessing};
 use sconce_ops::loss::{cross_entropy, cross_entropy_each};
 
-use super::{Batch, Task, Values};
+use super::{Augmentation, Batch, Task, Values, View};
 use crate::Tensors;
 use crate::optim::{Method, Optimiser};
 use crate::variables::Variables;
@@ -78,8 +77,7 @@ impl Images {
         self.shape.iter().product()
     }
 
-    /// The images `rows`: `(rows, channels, height, width)`, the ones that `flip` picks by their place in `rows` mirrored
-    /// left to right.
+    /// The images `rows`: `(rows, channels, height, width)`, each as `view` of its place in `rows` says.
     ///
     /// # Errors
     /// When there is no such image, or the device has no room.
@@ -87,7 +85,7 @@ impl Images {
         &self,
         rows: &[usize],
         device: &Device,
-        flip: impl Fn(usize) -> bool + Sync,
+        view: impl Fn(usize) -> View + Sync,
     ) -> Result<Tensor> {
         let (size, [c, h, w]) = (self.size(), self.shape);
         if let Some(row) = rows.iter().find(|&&row| row >= self.len()) {
@@ -103,7 +101,14 @@ impl Images {
                     *value = levels[usize::from(sample)];
                 }
             }
-            if flip(i) {
+            let View { flip, window } = view(i);
+            if let Some(window) = window {
+                for plane in values.chunks_mut(h * w) {
+                    let whole = plane.to_vec();
+                    window.scale(&whole, w, plane);
+                }
+            }
+            if flip {
                 values.chunks_mut(w).for_each(<[f32]>::reverse);
             }
         });
@@ -143,7 +148,9 @@ pub struct Classifier<'a, F> {
     learning_rate: f64,
     images: &'a Images,
     validation: Option<&'a Images>,
-    flip: bool,
+    augmentation: Augmentation,
+    smoothing: f64,
+    mirror: bool,
 }
 
 /// Refuses a learning rate that cannot be used.
@@ -182,26 +189,51 @@ impl<'a, F: FnMut(&Tensor) -> candle_core::Result<Tensor>> Classifier<'a, F> {
         }
         check_learning_rate(learning_rate)?;
         let optimiser = Optimiser::new(method, variables)?;
-        Ok(Self { forward, variables, optimiser, learning_rate, images, validation, flip: false })
+        Ok(Self {
+            forward,
+            variables,
+            optimiser,
+            learning_rate,
+            images,
+            validation,
+            augmentation: Augmentation::default(),
+            smoothing: 0.0,
+            mirror: false,
+        })
     }
 
-    /// Whether each image is mirrored left to right in half of its updates, drawn anew each time.
-    pub fn flip(self, flip: bool) -> Self {
-        Self { flip, ..self }
+    /// How images are changed in training, drawn anew each time.
+    pub fn augment(self, augmentation: Augmentation) -> Self {
+        Self { augmentation, ..self }
+    }
+
+    /// The part of each label that is spread over all classes (Szegedy et al., "Rethinking the Inception architecture
+    /// for computer vision", 2016, section 7). Only the training's loss is of such labels.
+    pub fn smooth_labels(self, smoothing: f64) -> Self {
+        Self { smoothing, ..self }
+    }
+
+    /// Whether logits are the mean of an image's and its mirror image's, outside training.
+    pub fn mirror(self, mirror: bool) -> Self {
+        Self { mirror, ..self }
+    }
+
+    /// The optimiser, to set its rates.
+    pub fn optimiser(&mut self) -> &mut Optimiser {
+        &mut self.optimiser
     }
 
     fn update(&mut self, batch: &Batch<'_>) -> Result<(Tensor, Tensor, Tensor)> {
         let device = self.variables.device();
-        let mut rng = batch.rng("flip");
-        let flips: Vec<bool> = match self.flip {
-            true => batch.rows.iter().map(|_| rng.random()).collect(),
-            false => vec![false; batch.rows.len()],
-        };
-        let x = self.images.batch(batch.rows, device, |i| flips[i])?;
+        let [_, height, width] = self.images.shape();
+        let (mut flips, mut crops) = (batch.rng("flip"), batch.rng("crop"));
+        let views =
+            self.augmentation.draw(batch.rows.len(), [width, height], &mut flips, &mut crops);
+        let x = self.images.batch(batch.rows, device, |i| views[i])?;
         let classes = self.images.classes(batch.rows, device)?;
         let mut update = || -> candle_core::Result<_> {
             let logits = (self.forward)(&x)?;
-            let loss = cross_entropy(&logits, &classes)?;
+            let loss = smoothed_cross_entropy(&logits, &classes, self.smoothing)?;
             self.optimiser.step(&loss.backward()?, self.learning_rate * batch.factor)?;
             Ok((logits.detach(), loss.detach()))
         };
@@ -217,11 +249,22 @@ impl<'a, F: FnMut(&Tensor) -> candle_core::Result<Tensor>> Classifier<'a, F> {
         let rows: Vec<usize> = (0..images.len()).collect();
         let mut all = Vec::with_capacity(rows.len());
         for rows in rows.chunks(BATCH) {
-            let x = images.batch(rows, self.variables.device(), |_| false)?;
-            let logits = (self.forward)(&x).and_then(|logits| logits.detach().to_vec2::<f32>());
-            all.extend(logits.map_err(Error::other)?);
+            let mut logits = self.logits_of(images, rows, View::default())?;
+            if self.mirror {
+                let mirrored = self.logits_of(images, rows, View::whole(true))?;
+                for (a, b) in logits.iter_mut().flatten().zip(mirrored.iter().flatten()) {
+                    *a = (*a + b) / 2.0;
+                }
+            }
+            all.extend(logits);
         }
         Ok(all)
+    }
+
+    fn logits_of(&mut self, images: &Images, rows: &[usize], view: View) -> Result<Vec<Vec<f32>>> {
+        let x = images.batch(rows, self.variables.device(), |_| view)?;
+        let logits = (self.forward)(&x).and_then(|logits| logits.detach().to_vec2::<f32>());
+        logits.map_err(Error::other)
     }
 
     /// Mean loss and accuracy on images, without changing anything.
@@ -239,6 +282,21 @@ impl<'a, F: FnMut(&Tensor) -> candle_core::Result<Tensor>> Classifier<'a, F> {
         let (loss, right) = numbers().map_err(Error::other)?;
         Ok((loss / count, right / count))
     }
+}
+
+/// The mean cross-entropy with labels of which the part `smoothing` is spread over all classes:
+/// `ln Σ exp(x) − (1 − smoothing) · x[class] − smoothing · mean(x)`, PyTorch's `cross_entropy(label_smoothing=…)`.
+fn smoothed_cross_entropy(
+    logits: &Tensor,
+    classes: &Tensor,
+    smoothing: f64,
+) -> candle_core::Result<Tensor> {
+    let plain = cross_entropy(logits, classes)?;
+    if smoothing == 0.0 {
+        return Ok(plain);
+    }
+    let of_class = logits.gather(&classes.unsqueeze(1)?, 1)?.mean_all()?;
+    plain + ((of_class - logits.mean_all()?)? * smoothing)?
 }
 
 fn sum(x: &Tensor) -> candle_core::Result<f64> {
@@ -274,5 +332,64 @@ impl<F: FnMut(&Tensor) -> candle_core::Result<Tensor>> Task for Classifier<'_, F
     fn restore(&mut self, snapshot: &Tensors) -> Result<()> {
         self.variables.restore("model.", snapshot)?;
         self.optimiser.restore("optimiser.", snapshot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optim::Sgd;
+    use crate::train::Window;
+
+    /// Two images of 2 × 4 pixels, not symmetric.
+    fn images() -> Images {
+        let samples = (0..16u8).map(|i| i * i).collect();
+        let levels = vec![(0..=255u8).map(f32::from).collect()];
+        Images { samples, shape: [1, 2, 4], levels, labels: vec![0, 1] }
+    }
+
+    #[test]
+    fn views_are_cut_scaled_and_mirrored() {
+        let left = Window { left: 0, top: 0, width: 2, height: 2 };
+        let views = [View { flip: true, window: None }, View { flip: true, window: Some(left) }];
+        let x = images().batch(&[0, 1], &Device::Cpu, |i| views[i]).unwrap();
+        let x = x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(x[..8], [9.0, 4.0, 1.0, 0.0, 49.0, 36.0, 25.0, 16.0]);
+        // 64, 81 and 144, 169 at 0, 1/4, 3/4, 1
+        assert_eq!(x[8..], [81.0, 76.75, 68.25, 64.0, 169.0, 162.75, 150.25, 144.0]);
+    }
+
+    #[test]
+    fn mirrored_logits_are_means_of_both_views() {
+        let (images, variables) = (images(), Variables::new(0, &Device::Cpu));
+        // the first column of the upper row, and the last
+        let forward = |x: &Tensor| {
+            let upper = x.narrow(2, 0, 1)?.flatten_from(1)?;
+            Tensor::cat(&[upper.narrow(1, 0, 1)?, upper.narrow(1, 3, 1)?], 1)
+        };
+        let method = Method::Sgd(Sgd::default());
+        let task = Classifier::new(forward, &variables, method, 0.1, &images, None).unwrap();
+        let logits = task.mirror(true).logits(&images).unwrap();
+        assert_eq!(logits, [[4.5, 4.5], [92.5, 92.5]]);
+    }
+
+    #[test]
+    fn smoothed_labels_are_pytorchs() {
+        // F.cross_entropy(x, c, label_smoothing=.1): lse(x) - .9 x[c] - .1 mean(x), by hand
+        let x =
+            candle_core::Var::new(&[[1.0f64, 2.0, 4.0], [0.0, -1.0, 0.5]], &Device::Cpu).unwrap();
+        let classes = Tensor::new(&[2u32, 0], &Device::Cpu).unwrap();
+        let loss = smoothed_cross_entropy(&x, &classes, 0.1).unwrap();
+        let row = |x: [f64; 3], class: usize| {
+            let lse = x.iter().map(|v| v.exp()).sum::<f64>().ln();
+            lse - 0.9 * x[class] - 0.1 * x.iter().sum::<f64>() / 3.0
+        };
+        let expected = (row([1.0, 2.0, 4.0], 2) + row([0.0, -1.0, 0.5], 0)) / 2.0;
+        assert!((loss.to_scalar::<f64>().unwrap() - expected).abs() < 1e-12);
+        let gradient = loss.backward().unwrap().get(&x).unwrap().to_vec2::<f64>().unwrap();
+        let sum: f64 = [1.0f64, 2.0, 4.0].iter().map(|v| v.exp()).sum();
+        // (softmax - .9 [class] - .1 / 3) / rows
+        let expected = (4f64.exp() / sum - 0.9 - 0.1 / 3.0) / 2.0;
+        assert!((gradient[0][2] - expected).abs() < 1e-12, "{gradient:?}");
     }
 }

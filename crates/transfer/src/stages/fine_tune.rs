@@ -5,8 +5,8 @@ use sconce_data::{ImageSet, Metrics, Preprocessing, Table, Weights};
 use sconce_models::optim::{Method, Sgd};
 use sconce_models::schedule::Schedule;
 use sconce_models::train::{
-    CHECKPOINT_SECONDS, Direction, Monitor, check_learning_rate, check_validation, checkpoint_time,
-    hold_out,
+    Augmentation, CHECKPOINT_SECONDS, Direction, Monitor, check_learning_rate, check_validation,
+    checkpoint_time, hold_out,
 };
 use serde::{Deserialize, Serialize};
 
@@ -60,9 +60,22 @@ pub struct FineTune {
     /// `{ cosine = {} }`, …
     #[serde(default)]
     pub schedule: Schedule,
+    /// What the learning rate is multiplied by for all layers but the new last one.
+    #[serde(default = "one")]
+    pub backbone_rate: f64,
+    /// The part of each label that is spread evenly over all classes while training.
+    #[serde(default)]
+    pub label_smoothing: f64,
     /// Whether images are mirrored left to right in half of their updates. Not for digits.
     #[serde(default)]
     pub flip: bool,
+    /// The smallest part of an image's area that an update sees, drawn anew each time as torchvision's
+    /// `RandomResizedCrop` does (sides of 3:4 to 4:3); 1 for whole images.
+    #[serde(default = "one")]
+    pub crop: f64,
+    /// Whether validation and test average the logits of each image and its mirror image. Not for digits.
+    #[serde(default)]
+    pub mirror: bool,
     /// The side of the network's square input in pixels; by default the one that the weights come with.
     #[serde(default)]
     pub size: Option<usize>,
@@ -77,6 +90,10 @@ pub struct FineTune {
 
 fn checkpoint_seconds() -> f64 {
     CHECKPOINT_SECONDS
+}
+
+const fn one() -> f64 {
+    1.0
 }
 
 const fn epochs() -> usize {
@@ -115,6 +132,15 @@ impl Stage for FineTune {
             return Err(Error::parameter("size", "expected at least 1 pixel"));
         }
         check_learning_rate(self.learning_rate)?;
+        if !(self.backbone_rate.is_finite() && self.backbone_rate > 0.0) {
+            let found = format!("expected a positive number, got {}", self.backbone_rate);
+            return Err(Error::parameter("backbone_rate", found));
+        }
+        if !(0.0..1.0).contains(&self.label_smoothing) {
+            let found = format!("expected at least 0 and below 1, got {}", self.label_smoothing);
+            return Err(Error::parameter("label_smoothing", found));
+        }
+        self.augmentation().check()?;
         checkpoint_time(self.checkpoint_seconds)?;
         self.optimiser.check()?;
         self.schedule.check()
@@ -161,6 +187,10 @@ fn chosen(stage: &FineTune, tried: &[Gathered<Metrics>]) -> Result<Option<FineTu
 }
 
 impl FineTune {
+    fn augmentation(&self) -> Augmentation {
+        Augmentation { flip: self.flip, crop: self.crop }
+    }
+
     fn train(&self, ctx: &Context) -> Result<()> {
         let images = ctx.input(&self.images)?;
         let weights = ctx.input(&self.weights)?;
@@ -200,7 +230,10 @@ impl FineTune {
                 schedule: self.schedule,
                 epochs: self.epochs,
                 batch: self.batch,
-                flip: self.flip,
+                backbone_rate: self.backbone_rate,
+                label_smoothing: self.label_smoothing,
+                augmentation: self.augmentation(),
+                mirror: self.mirror,
                 monitor,
                 checkpoint_every: checkpoint_time(self.checkpoint_seconds)?,
                 shared: Some(ctx.shared_checkpoint(self, &["epochs"])?),
@@ -299,6 +332,17 @@ mod tests {
     }
 
     #[test]
+    fn numbers_that_cannot_be_used_are_refused() {
+        for (name, value) in [("backbone_rate", 0.0), ("label_smoothing", 1.0), ("crop", 1.5)] {
+            let mut parameters = json!({ "images": "images", "weights": "weights" });
+            parameters[name] = value.into();
+            let stage: FineTune = serde_json::from_value(parameters).unwrap();
+            let error = stage.check().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("parameter `{name}`: expected")), "{error}");
+        }
+    }
+
+    #[test]
     fn the_head_and_the_whole_network_learn() {
         let folder = tempfile::tempdir().unwrap();
         let architecture = sconce_models::squeezenet1_1();
@@ -318,12 +362,21 @@ mod tests {
                 .unwrap();
         let images = saved(&stripes(36), folder.path(), "images");
         let weights = saved(&weights, folder.path(), "weights");
-        for part in ["head", "all"] {
-            let stage: FineTune = serde_json::from_value(json!({
+        for (part, how) in [
+            ("head", json!({})),
+            (
+                "all",
+                json!({
+                    "backbone_rate": 0.5, "label_smoothing": 0.1, "flip": true, "crop": 0.6, "mirror": true,
+                }),
+            ),
+        ] {
+            let mut parameters = json!({
                 "images": "images", "weights": "weights", "train": part, "epochs": 3, "batch": 8,
                 "validation": 0.25, "optimiser": { "adam": {} },
-            }))
-            .unwrap();
+            });
+            parameters.as_object_mut().unwrap().extend(how.as_object().unwrap().clone());
+            let stage: FineTune = serde_json::from_value(parameters).unwrap();
             stage.check().unwrap();
             let place = folder.path().join(part);
             let ctx = Context::in_folder(&place, FineTune::OUTPUTS)
