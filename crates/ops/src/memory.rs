@@ -23,13 +23,13 @@ const STEPS_POWER: u32 = STEPS.trailing_zeros();
 /// Powers of two that have lists of their own; what is larger goes to the system.
 const POWERS: usize = 20;
 /// Bytes kept at most. When a block would exceed them, all are given back, so that blocks of past sizes go.
-const MOST: usize = 1 << 30;
+const MOST: usize = 2 << 30;
 /// Of every kept block: a cache line, so that no vector straddles two.
 const ALIGNMENT: usize = 64;
 /// Bytes of a huge page, and alignment of blocks that have room for several.
 const HUGE: usize = 2 << 20;
 
-/// Keeps up to 1 GiB of freed blocks of 128 KiB and more; everything else is the system's.
+/// Keeps up to 2 GiB of freed blocks of 128 KiB and more; everything else is the system's.
 #[derive(Debug)]
 pub struct Reusing {
     kept: Mutex<Kept>,
