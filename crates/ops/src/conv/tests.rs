@@ -133,6 +133,28 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..Default::default() })]
+
+    /// As many outputs and channels as fill vectors, in single precision: the sums that read the input where it lies, both ways.
+    #[test]
+    fn wide_convolutions_equal_double_precision((conv, x, w, seed) in small(), c in 12..40usize, m in 12..70usize) {
+        let (x, w) = ([x[0], c, x[2], x[3]], [m, c, w[2], w[3]]);
+        let args = [random(seed, &x).unwrap(), random(seed ^ 1, &w).unwrap(), random(seed ^ 2, &[m]).unwrap()];
+        let single = args.each_ref().map(f32s);
+        let f = |a: &[Tensor]| conv2d(&a[0], &a[1], Some(&a[2]), &conv);
+        let want = naive(&args[0], &args[1], Some(&args[2]), &conv).unwrap();
+        let want_gradients = gradients(&args, f).unwrap();
+        at_each_level(|_| {
+            prop_assert!(max_difference(&f(&single).unwrap(), &want).unwrap() < 1e-4);
+            for (got, want) in gradients(&single, f).unwrap().iter().zip(&want_gradients) {
+                prop_assert!(max_difference(got, want).unwrap() < 1e-3);
+            }
+            Ok(())
+        })?;
+    }
+}
+
 /// Shapes large enough for several blocks, groups of channels, tasks and images in a copy.
 const LARGE: [([usize; 4], [usize; 4], usize, usize); 8] = [
     ([2, 40, 30, 29], [50, 40, 3, 3], 1, 1),
