@@ -1,9 +1,12 @@
 //! The sliding sum as a matrix product of the weight and the patches of the input, which are gathered block by block.
 
+mod gather;
+
 use super::band::{Band, CHUNK};
 use super::geometry::Sliding;
-use crate::kernel::{Block, Element, Kernel, MAX_COLUMNS, MAX_ROWS, Vectorized};
+use crate::kernel::{Block, Element, Kernel, MAX_COLUMNS, MAX_ROWS};
 use crate::scratch;
+use gather::{Gather, Line, Run};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -67,81 +70,6 @@ impl<T> Shared<T> {
 struct Segment {
     image: usize,
     rows: Range<usize>,
-}
-
-/// Neighbouring columns of a block's right side that lie side by side in the input; at most [`CHUNK`].
-struct Run {
-    /// Where the columns begin in the gathered patches.
-    to: usize,
-    /// Distance of the rows there.
-    width: usize,
-    /// Where they begin in the source, for the first tap's place.
-    from: usize,
-    len: usize,
-}
-
-/// The runs of one segment.
-struct Line<'a, T> {
-    source: &'a [T],
-    /// Distance between channels in the source.
-    channel: usize,
-    /// Where each tap lies relative to the first.
-    taps: Vec<usize>,
-    runs: Vec<Run>,
-}
-
-/// Copies all runs for all channels and taps.
-struct Gather<'a, T> {
-    lines: &'a [Line<'a, T>],
-    /// Channels times taps.
-    depth: usize,
-    /// Nothing may be read past a run.
-    exact: bool,
-    patches: &'a mut [T],
-}
-
-impl<T: Element> Gather<'_, T> {
-    /// Whether whole chunks at all runs stay inside source and patches.
-    fn fits(&self, area: usize) -> bool {
-        let last = self.depth.saturating_sub(1);
-        self.lines.iter().all(|l| {
-            let shift = last / area * l.channel + l.taps.iter().max().copied().unwrap_or(0);
-            l.runs.iter().all(|r| {
-                let len = if self.exact { r.len } else { CHUNK };
-                r.from + shift + len <= l.source.len()
-                    && r.to + last * r.width + len <= self.patches.len()
-            })
-        })
-    }
-}
-
-impl<T: Element> Vectorized for Gather<'_, T> {
-    #[inline(always)]
-    fn run(self) {
-        let area = self.lines.first().map_or(1, |l| l.taps.len().max(1));
-        assert!(self.fits(area), "patches are larger than their buffers");
-        let Self { lines, depth, exact, patches } = self;
-        for k in 0..depth {
-            let (c, tap) = (k / area, k % area);
-            for Line { source, channel, taps, runs } in lines {
-                let shift = c * channel + taps[tap];
-                for r in runs {
-                    let (from, to) = (r.from + shift, r.to + k * r.width);
-                    if !exact || r.len == CHUNK {
-                        // whole chunks: what is written past the run belongs to the next one, or to the next `k`
-                        // SAFETY: `fits` was asked.
-                        unsafe {
-                            let chunk: *const [T; CHUNK] = source.as_ptr().add(from).cast();
-                            let target: *mut [T; CHUNK] = patches.as_mut_ptr().add(to).cast();
-                            target.write_unaligned(chunk.read_unaligned());
-                        }
-                    } else {
-                        patches[to..to + r.len].copy_from_slice(&source[from..from + r.len]);
-                    }
-                }
-            }
-        }
-    }
 }
 
 /// Columns of one block.
