@@ -111,23 +111,22 @@ impl Network for Sequential {
         let mut outputs = vec![None; taps.len()];
         let count = wanted.iter().max().map_or(0, |last| last + 1);
         let mut x = x.clone();
-        let mut next = first;
-        while next < count {
-            let layer = &self.layers[next].1;
-            let behind = self.layers[..count].get(next + 1).filter(|_| !wanted.contains(&next));
+        let mut i = first;
+        while i < count {
+            let layer = &self.layers[i].1;
+            let behind = self.layers[..count].get(i + 1).filter(|_| !wanted.contains(&i));
             x = match (layer, behind.map(|(_, layer)| layer), pass.rectifier) {
                 // one operation where nobody asks for what lies between
                 (Layer::ConvRelu(conv), Some(Layer::MaxPool(pool)), Rectifier::Plain) => {
-                    next += 1;
+                    i += 1;
                     conv.forward_relu_max_pool(&x, pool)?
                 }
                 _ => layer.forward(&x, pass.rectifier)?,
             };
-            let i = next;
-            next += 1;
             for (output, _) in outputs.iter_mut().zip(&wanted).filter(|(_, place)| **place == i) {
                 *output = Some(x.clone());
             }
+            i += 1;
         }
         Ok(outputs.into_iter().flatten().collect())
     }

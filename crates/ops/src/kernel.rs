@@ -125,6 +125,11 @@ impl<T> Kernel<T> {
         even(0..count, self.rows).collect()
     }
 
+    /// Elements of a group that holds this many columns in whole vectors.
+    pub(crate) fn group(&self, columns: usize) -> usize {
+        columns.next_multiple_of(self.lanes)
+    }
+
     /// Cuts `count` columns into nearly equal panels of whole vectors that fit a correlation.
     pub(crate) fn panels(&self, count: usize) -> Vec<Range<usize>> {
         let vectors = even(0..count.div_ceil(self.lanes), self.correlation_rows.len());

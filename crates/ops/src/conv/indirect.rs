@@ -20,7 +20,7 @@ const WEIGHT: usize = 1 << 17;
 /// Whether this is expected to be faster for filters of this size than the product of gathered patches, which has pixels side
 /// by side.
 pub(super) fn pays<T>(s: &Sliding, size: [usize; 2], kernel: &Kernel<T>) -> bool {
-    size != [1; 2] && 4 * s.outputs >= 3 * s.outputs.next_multiple_of(kernel.lanes)
+    size != [1; 2] && 4 * s.outputs >= 3 * kernel.group(s.outputs)
 }
 
 /// The weight by panel of outputs, channel, tap (those of each dimension from low to high), output.
@@ -28,7 +28,7 @@ pub(super) fn pack<T: Element>(s: &Sliding, kernel: &Kernel<T>, weight: &[T]) ->
     let taps = [0, 1].map(|d| s.ascending(d).0);
     let depth = s.channels * s.area();
     let panels = kernel.panels(s.outputs);
-    let group = |panel: &Range<usize>| panel.len().next_multiple_of(kernel.lanes);
+    let group = |panel: &Range<usize>| kernel.group(panel.len());
     let mut out = crate::cpu::uninit(depth * panels.iter().map(group).sum::<usize>());
     let mut rest = out.as_mut_slice();
     let mut parts = vec![];
@@ -200,7 +200,7 @@ impl<T: Element> Job<'_, T> {
 
     /// Elements of a group of sums.
     fn group(&self, panel: usize) -> usize {
-        self.panels[panel].len().next_multiple_of(self.kernel.lanes)
+        self.kernel.group(self.panels[panel].len())
     }
 
     /// All windows for one panel: `(window, group of outputs)`.

@@ -76,7 +76,7 @@ fn tasks<T>(s: &Sliding, kernel: &Kernel<T>, panels: &[Range<usize>]) -> Vec<Tas
     }
     let mut out = vec![];
     for (panel, outputs) in panels.iter().enumerate() {
-        let most = kernel.correlation_rows[outputs.len().div_ceil(kernel.lanes) - 1];
+        let most = kernel.correlation_rows[kernel.group(outputs.len()) / kernel.lanes - 1];
         for (windows, places) in &classes {
             for part in even(0..places.len(), most) {
                 let (from, to) = places[part].iter().copied().unzip();
@@ -98,7 +98,7 @@ fn sums<T: Element>(sizes: &Sizes, kernel: &Kernel<T>, x: &[T], g: &[T], out: &m
     let (places, plane) = (s.channels * area, s.input[0] * s.input[1]);
     let panels = kernel.panels(s.outputs);
     // elements of a group of each panel, and those of all panels before it
-    let group = |panel: &Range<usize>| panel.len().next_multiple_of(kernel.lanes);
+    let group = |panel: &Range<usize>| kernel.group(panel.len());
     let before = |panel: usize| panels[..panel].iter().map(group).sum::<usize>();
     let width = before(panels.len());
     let tasks = tasks(&s, kernel, &panels);
