@@ -11,6 +11,7 @@ const AFTER: &str = "\
 Examples:
   sconce run pipelines/transfer.toml                 everything, as far as it is not done
   sconce run pipelines/transfer.toml svm table       these stages and what they need
+  sconce run pipelines/transfer.toml 'svm[layer=fire9]'   these cells of a stage
   sconce run pipelines/transfer.toml --set stage.svm.c=10
   sconce plan pipelines/transfer.toml                what would run, and why
   sconce why pipelines/transfer.toml svm             the whole story of one stage
@@ -146,11 +147,11 @@ pub(crate) struct TalkArguments {
 pub(crate) struct RunArguments {
     #[command(flatten)]
     pub(crate) pipeline: PipelineArguments,
-    /// The stages that are wanted; all without any
+    /// The stages that are wanted, or some of their cells, such as `svm[c=10]`; all without any
     #[arg(value_name = "STAGE")]
     pub(crate) stages: Vec<String>,
-    /// Run this stage although its result is there; may be repeated; without a name all that is
-    /// wanted
+    /// Run this stage, or these cells, although the result is there; may be repeated; without a
+    /// name all that is wanted
     #[arg(long, value_name = "STAGE", num_args = 0..=1, default_missing_value = "*",
           require_equals = true)]
     pub(crate) force: Vec<String>,
@@ -164,7 +165,7 @@ pub(crate) struct RunArguments {
 pub(crate) struct PlanArguments {
     #[command(flatten)]
     pub(crate) pipeline: PipelineArguments,
-    /// The stages that are wanted; all without any
+    /// The stages that are wanted, or some of their cells, such as `svm[c=10]`; all without any
     #[arg(value_name = "STAGE")]
     pub(crate) stages: Vec<String>,
     /// Print JSON
@@ -176,7 +177,7 @@ pub(crate) struct PlanArguments {
 pub(crate) struct WhyArguments {
     #[command(flatten)]
     pub(crate) pipeline: PipelineArguments,
-    /// The stage, or one cell such as `svm[c=10]`
+    /// The stage, or some of its cells, such as `svm[c=10]`
     #[arg(value_name = "STAGE")]
     pub(crate) stage: String,
 }
@@ -205,7 +206,7 @@ pub(crate) struct GraphArguments {
 pub(crate) struct ShowArguments {
     #[command(flatten)]
     pub(crate) pipeline: PipelineArguments,
-    /// The stage, or one cell such as `svm[c=10]`
+    /// The stage, or some of its cells, such as `svm[c=10]`
     #[arg(value_name = "STAGE")]
     pub(crate) stage: String,
     /// Print the receipts as JSON
@@ -224,7 +225,7 @@ pub(crate) struct KindsArguments {
 pub(crate) struct VerifyArguments {
     #[command(flatten)]
     pub(crate) pipeline: PipelineArguments,
-    /// The stages to verify; all without any
+    /// The stages to verify, or some of their cells, such as `svm[c=10]`; all without any
     #[arg(value_name = "STAGE")]
     pub(crate) stages: Vec<String>,
     #[command(flatten)]

@@ -43,47 +43,17 @@ pub(crate) fn open_with_plan(
     Ok((Session::open(global)?, plan))
 }
 
-/// The stages of the plan that `wanted` names, or all.
-pub(crate) fn check_stages(plan: &Plan, wanted: &[String]) -> Result<(), Failure> {
-    for stage in wanted {
-        if !plan.stages.contains(stage) {
-            return Err(no_stage(plan, stage));
-        }
-    }
-    Ok(())
+/// Refuses names that mean no cell of the plan.
+pub(crate) fn check_names<'a>(
+    plan: &Plan,
+    names: impl IntoIterator<Item = &'a String>,
+) -> Result<(), Failure> {
+    names.into_iter().try_for_each(|name| cells(plan, name).map(drop))
 }
 
-/// The cells that `name` means: a stage, or one cell as `svm[c=10]`.
+/// The cells that `name` means: those of a stage, or some of them, as `svm[c=10]`.
 pub(crate) fn cells(plan: &Plan, name: &str) -> Result<Vec<usize>, Failure> {
-    let found: Vec<_> = (0..plan.cells.len())
-        .filter(|&index| {
-            let id = &plan.cells[index].id;
-            id.stage == name || id.to_string() == name
-        })
-        .collect();
-    if !found.is_empty() {
-        return Ok(found);
-    }
-    match name.split_once('[') {
-        Some((stage, _)) if plan.stages.iter().any(|known| known == stage) => {
-            let cells = plan.cells.iter().filter(|cell| cell.id.stage == stage);
-            let names: Vec<_> = cells.map(|cell| format!("`{}`", cell.id)).take(12).collect();
-            Err(Failure::usage(format!(
-                "stage `{stage}` has no cell `{name}`; there are: {}",
-                names.join(", ")
-            )))
-        }
-        _ => Err(no_stage(plan, name)),
-    }
-}
-
-fn no_stage(plan: &Plan, stage: &str) -> Failure {
-    let names: Vec<_> = plan.stages.iter().map(|name| format!("`{name}`")).collect();
-    Failure::usage(format!(
-        "pipeline `{}` has no stage `{stage}`; there are: {}",
-        plan.pipeline,
-        names.join(", ")
-    ))
+    plan.select(name).map_err(|error| Failure::usage(error.to_string()))
 }
 
 /// The accelerators to use; none for the processor.

@@ -1,6 +1,5 @@
 //! `sconce run`: brings every wanted cell to its result.
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -10,27 +9,26 @@ use sconce_core::plan::Plan;
 use crate::arguments::{Global, ResourceArguments, RunArguments, TalkArguments};
 use crate::failure::{FAILED, Failure, INTERRUPTED};
 use crate::report::Report;
-use crate::session::{Session, check_stages, devices, open_with_plan};
+use crate::session::{Session, check_names, devices, open_with_plan};
 
 pub(crate) fn run(global: &Global, arguments: &RunArguments) -> Result<ExitCode, Failure> {
     let (session, plan) = open_with_plan(global, &arguments.pipeline)?;
     let mut options = options(&session, &arguments.resources)?;
-    options.stages.clone_from(&arguments.stages);
+    options.wanted.clone_from(&arguments.stages);
     options.force = forced(&plan, &arguments.stages, &arguments.force);
     options.artifacts = Some(session.configuration.artifacts.clone());
-    check_stages(&plan, &options.stages)?;
-    check_stages(&plan, &options.force.iter().cloned().collect::<Vec<_>>())?;
+    check_names(&plan, options.wanted.iter().chain(&options.force))?;
     execute_plan(&session, &plan, &options, &arguments.talk)
 }
 
 /// `--force` alone means all that was asked for.
-fn forced(plan: &Plan, stages: &[String], force: &[String]) -> BTreeSet<String> {
-    let mut forced: BTreeSet<_> = force.iter().filter(|stage| *stage != "*").cloned().collect();
-    if force.iter().any(|stage| stage == "*") {
-        let all = if stages.is_empty() { &plan.stages[..] } else { stages };
-        forced.extend(all.iter().cloned());
-    }
-    forced
+fn forced(plan: &Plan, wanted: &[String], force: &[String]) -> Vec<String> {
+    let all = if wanted.is_empty() { &plan.stages[..] } else { wanted };
+    let names = |name: &String| match name.as_str() {
+        "*" => all.to_vec(),
+        _ => vec![name.clone()],
+    };
+    force.iter().flat_map(names).collect()
 }
 
 /// What the flags and the configuration say about resources.

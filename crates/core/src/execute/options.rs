@@ -1,6 +1,5 @@
 //! How a plan is executed. Nothing here changes a result.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,10 +9,12 @@ use crate::Device;
 /// How a plan is executed. Nothing here changes a result.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The stages that are wanted; all when empty. What they need runs too.
-    pub stages: Vec<String>,
-    /// Stages whose cells run although the store holds their results.
-    pub force: BTreeSet<String>,
+    /// The cells that are wanted, as [`Plan::select`] reads names; all when empty. What they need runs too.
+    ///
+    /// [`Plan::select`]: crate::plan::Plan::select
+    pub wanted: Vec<String>,
+    /// Cells, named in the same way, that run although the store holds their results.
+    pub force: Vec<String>,
     /// Whether cells whose results the store holds are computed again, in private, and compared.
     /// Then nothing else runs, and nothing is written.
     pub verify: bool,
@@ -38,8 +39,8 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            stages: Vec::new(),
-            force: BTreeSet::new(),
+            wanted: Vec::new(),
+            force: Vec::new(),
             verify: false,
             jobs: None,
             threads: super::machine_threads(),

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use super::budget::{Budget, Share};
 use super::walk::{Task, Walk};
 use super::{Event, Failure, Options, Outcome, Runner, Settings, Summary, Told, file};
+use crate::Result;
 use crate::plan::Plan;
 use crate::store::Store;
-use crate::{Error, Result};
 
 /// How often a waiting run looks whether it was asked to stop.
 const TICK: Duration = Duration::from_millis(50);
@@ -27,7 +27,7 @@ enum Message {
 /// A cell that fails leaves those that do not need it running; the summary tells.
 ///
 /// # Errors
-/// A wanted stage that the plan does not have, or a store that cannot be read or written.
+/// A wanted cell that the plan does not have, or a store that cannot be read or written.
 pub fn execute(
     plan: &Plan,
     store: &Store,
@@ -36,14 +36,6 @@ pub fn execute(
     events: &dyn Fn(Event),
 ) -> Result<Summary> {
     let clock = Instant::now();
-    for stage in options.stages.iter().chain(&options.force) {
-        if !plan.stages.contains(stage) {
-            return Err(Error::message(format!(
-                "the pipeline has no stage `{stage}`; there are: {}",
-                plan.stages.join(", ")
-            )));
-        }
-    }
     let mut walk = Walk::new(plan, store, options, events)?;
     events(Event::RunStarted {
         pipeline: plan.pipeline.clone(),

@@ -60,6 +60,10 @@ pub(super) struct Walk<'a> {
     pub(super) downstream: Vec<Vec<usize>>,
     /// Length of the longest chain of cells that read this one.
     height: Vec<usize>,
+    /// Cells that were asked for by name.
+    named: BTreeSet<usize>,
+    /// Cells that run although the store holds their results.
+    forced: BTreeSet<usize>,
     /// How often a cell ran again because of damage, or because it was asked for.
     pub(super) attempts: Vec<usize>,
     queue: BTreeSet<(Reverse<usize>, usize)>,
@@ -92,9 +96,18 @@ impl<'a> Walk<'a> {
             }
         }
         let mut cells: Vec<_> = (0..count).map(|_| Cell::Unwanted).collect();
-        for index in plan.wanted(&options.stages) {
+        for index in plan.wanted(&options.wanted)? {
             cells[index] = Cell::Waiting;
         }
+        let select = |names: &[String]| -> Result<BTreeSet<usize>> {
+            Ok(names
+                .iter()
+                .map(|name| plan.select(name))
+                .collect::<Result<Vec<_>>>()?
+                .concat()
+                .into_iter()
+                .collect())
+        };
         Ok(Self {
             plan,
             store,
@@ -105,6 +118,8 @@ impl<'a> Walk<'a> {
             upstream,
             downstream,
             height,
+            named: select(&options.wanted)?,
+            forced: select(&options.force)?,
             attempts: vec![0; count],
             queue: BTreeSet::new(),
             last: store.last(&plan.pipeline)?,
@@ -158,7 +173,6 @@ impl<'a> Walk<'a> {
 
     /// Finds the key of a cell whose inputs are known: a hit, or a task for the queue.
     fn look(&mut self, index: usize) -> Result<()> {
-        let cell = &self.plan.cells[index];
         let local = match file::local_path(self.plan, index) {
             Some(path) => {
                 let snapshot = file::snapshot(self.store, &path)?;
@@ -177,7 +191,7 @@ impl<'a> Walk<'a> {
             None => assess_cell(self.plan, index, &parts, self.store, &self.last)?,
         };
         self.tell_damage(index);
-        let forced = self.options.force.contains(&cell.id.stage) && self.attempts[index] == 0;
+        let forced = self.forced.contains(&index) && self.attempts[index] == 0;
         match state {
             State::Hit(receipt) if self.verifies(index) && local.is_none() => {
                 self.queue(index, parts, Mode::Verify, Vec::new());
@@ -211,8 +225,7 @@ impl<'a> Walk<'a> {
 
     /// Whether the cell itself was asked to be verified, and not just one that needs it.
     fn verifies(&self, index: usize) -> bool {
-        let Options { verify, stages, .. } = self.options;
-        *verify && (stages.is_empty() || stages.contains(&self.plan.cells[index].id.stage))
+        self.options.verify && (self.options.wanted.is_empty() || self.named.contains(&index))
     }
 
     fn set_task(&mut self, index: usize, set: impl FnOnce(&mut Task)) {

@@ -1,5 +1,6 @@
 //! From a pipeline to cells, and from cells to what has to run.
 
+mod select;
 mod state;
 
 use std::collections::BTreeMap;
@@ -69,24 +70,6 @@ impl Plan {
         upstream.sort_unstable();
         upstream.dedup();
         upstream
-    }
-
-    /// Indices of the cells of these stages (of all without any) and of those that they need, in
-    /// the plan's order.
-    pub fn wanted(&self, stages: &[String]) -> Vec<usize> {
-        let mut wanted: Vec<bool> = self
-            .cells
-            .iter()
-            .map(|cell| stages.is_empty() || stages.contains(&cell.id.stage))
-            .collect();
-        for index in (0..self.cells.len()).rev() {
-            if wanted[index] {
-                for upstream in self.upstream(index) {
-                    wanted[upstream] = true;
-                }
-            }
-        }
-        (0..self.cells.len()).filter(|&index| wanted[index]).collect()
     }
 
     /// For every cell, the cells that read it.

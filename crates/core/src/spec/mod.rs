@@ -15,7 +15,9 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+pub(crate) use diagnostic::closest;
 pub use diagnostic::{Diagnostic, Diagnostics};
+pub(crate) use edge::{Edge, Select};
 pub use kinds::Kinds;
 pub use pipeline::RESERVED;
 pub use source::{Place, SourceText, Sources, Span};

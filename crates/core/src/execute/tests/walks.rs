@@ -1,5 +1,3 @@
-use std::collections::BTreeSet;
-
 use super::{Bench, kinds};
 use crate::execute::{Event, Interrupt, Options};
 
@@ -86,7 +84,7 @@ fn a_failure_stops_what_needs_it_and_nothing_else() {
 #[test]
 fn only_what_is_wanted_runs() {
     let bench = Bench::new();
-    let wanted = |stage: &str| Options { stages: vec![stage.to_owned()], ..bench.options() };
+    let wanted = |stage: &str| Options { wanted: vec![stage.to_owned()], ..bench.options() };
     assert_eq!(bench.run_with(CHAIN, &wanted("b")).ran(), ["a", "b"]);
     assert_eq!(bench.run_with(CHAIN, &wanted("c")).ran(), ["c"]);
 }
@@ -222,7 +220,7 @@ fn verifying_compares_bits_and_passes_over_what_is_volatile() {
 fn what_is_forced_runs_and_its_readers_only_if_it_gives_something_else() {
     let bench = Bench::new();
     bench.run(CHAIN);
-    let options = Options { force: BTreeSet::from(["a".to_owned()]), ..bench.options() };
+    let options = Options { force: vec!["a".to_owned()], ..bench.options() };
     let told = bench.run_with(CHAIN, &options);
     assert_eq!(told.ran(), ["a"]);
     assert_eq!(told.summary.hits, 2);
@@ -285,11 +283,57 @@ fn files_are_taken_in_by_content() {
 }
 
 #[test]
-fn stages_that_are_not_there_are_refused() {
+fn cells_are_named_as_on_edges() {
     let bench = Bench::new();
-    let options = Options { stages: vec!["x".to_owned()], ..bench.options() };
-    let (store, plan) = (bench.store(), bench.plan(CHAIN));
+    let text = r#"
+        [stage.a]
+        kind = "sum"
+        matrix.plus = [1, 2, 3]
+        [stage.b]
+        kind = "odd"
+        of = "a"
+        matrix.way = ["one", "two"]
+    "#;
+    let wanted = |name: &str| Options { wanted: vec![name.to_owned()], ..bench.options() };
+    assert_eq!(
+        bench.run_with(text, &wanted("b[plus=3,way=two]")).ran(),
+        ["a[plus=3]", "b[plus=3,way=two]"]
+    );
+    assert_eq!(bench.run_with(text, &wanted("b[way=two]")).ran().len(), 4);
+    let force = vec!["b[ way = two, plus = 1.0 ]".to_owned()];
+    let forced = Options { force, ..wanted("b[way=two]") };
+    assert_eq!(bench.run_with(text, &forced).ran(), ["b[plus=1,way=two]"]);
+    let verified = bench.run_with(text, &Options { verify: true, ..wanted("b[plus=3,way=*]") });
+    assert_eq!((verified.summary.verified, verified.summary.absent), (1, 1));
+}
+
+#[test]
+fn names_that_mean_no_cell_are_refused() {
+    let bench = Bench::new();
+    let text = r#"
+        [stage.numbers]
+        kind = "sum"
+        matrix.plus = [1, 2]
+    "#;
+    let (store, plan) = (bench.store(), bench.plan(text));
     let runner = crate::execute::InProcess::new(store.clone(), bench.kinds.clone());
-    let error = crate::execute::execute(&plan, &store, &runner, &options, &|_| {}).unwrap_err();
-    assert_eq!(error.to_string(), "the pipeline has no stage `x`; there are: a, b, c");
+    let said = |name: &str| {
+        let options = Options { wanted: vec![name.to_owned()], ..bench.options() };
+        let told = crate::execute::execute(&plan, &store, &runner, &options, &|_| {});
+        told.unwrap_err().to_string()
+    };
+    assert_eq!(said("nubmers"), "pipeline `p` has no stage `nubmers`; did you mean `numbers`?");
+    assert_eq!(
+        said("nubmers[plus=1]"),
+        "pipeline `p` has no stage `nubmers`; did you mean `numbers`?"
+    );
+    assert_eq!(said("x"), "pipeline `p` has no stage `x`; there are: `numbers`");
+    for name in ["numbers[plus=3]", "numbers[minus=1]"] {
+        let there = "there are: `numbers[plus=1]`, `numbers[plus=2]`";
+        assert_eq!(said(name), format!("stage `numbers` has no cell `{name}`; {there}"));
+    }
+    for name in ["numbers[plus]", "numbers.sum", "numbers["] {
+        let such = "expected `numbers` or some of its cells, such as `numbers[plus=2]`";
+        assert_eq!(said(name), format!("`{name}`: {such}"));
+    }
 }

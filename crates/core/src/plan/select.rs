@@ -1,0 +1,100 @@
+//! Which cells a name on the command line means.
+
+use super::Plan;
+use crate::spec::{Edge, Select, closest};
+use crate::{Error, Result};
+
+/// How many cells an error names.
+const MOST: usize = 12;
+
+impl Plan {
+    /// Indices of the cells that `name` means, in the plan's order: those of a stage, `svm` or `svm[*]`, or those of a stage
+    /// that have these values, `svm[layer=fire9]` or `svm[layer=fire9,c=*]`, whatever the values of the other axes.
+    ///
+    /// # Errors
+    /// A name that is no stage's, or values that no cell has; the error says what there is.
+    pub fn select(&self, name: &str) -> Result<Vec<usize>> {
+        // As it is printed; a value may hold any sign.
+        if let Some(index) = self.cells.iter().position(|cell| cell.id.to_string() == name) {
+            return Ok(vec![index]);
+        }
+        let head = name.split(['[', '.']).next().unwrap_or(name);
+        if !self.stages.iter().any(|stage| stage == head) {
+            return Err(self.no_stage(head));
+        }
+        let edge = match Edge::parse(name) {
+            Ok(edge) if edge.output.is_none() => edge,
+            _ => {
+                return Err(Error::message(format!(
+                    "`{name}`: expected `{head}` or some of its cells, such as `{}`",
+                    self.of_stage(head)
+                        .last()
+                        .map_or(String::new(), |index| self.cells[index].id.to_string())
+                )));
+            }
+        };
+        let wanted = match &edge.select {
+            Select::Aligned | Select::All => &[],
+            Select::Axes(axes) => axes.as_slice(),
+        };
+        let has = |index: &usize| {
+            let coordinates = &self.cells[*index].id.coordinates;
+            wanted.iter().all(|(axis, _)| {
+                coordinates.iter().any(|(name, value)| name == axis && edge.takes(name, value))
+            })
+        };
+        let found: Vec<usize> = self.of_stage(head).filter(has).collect();
+        if found.is_empty() { Err(self.no_cell(head, name)) } else { Ok(found) }
+    }
+
+    /// Indices of the cells of these names (of all without any) and of those that they need, in the plan's order.
+    ///
+    /// # Errors
+    /// As [`Plan::select`].
+    pub fn wanted(&self, names: &[String]) -> Result<Vec<usize>> {
+        let mut wanted = vec![names.is_empty(); self.cells.len()];
+        for name in names {
+            for index in self.select(name)? {
+                wanted[index] = true;
+            }
+        }
+        for index in (0..self.cells.len()).rev() {
+            if wanted[index] {
+                for upstream in self.upstream(index) {
+                    wanted[upstream] = true;
+                }
+            }
+        }
+        Ok((0..self.cells.len()).filter(|&index| wanted[index]).collect())
+    }
+
+    fn of_stage<'a>(&'a self, stage: &'a str) -> impl DoubleEndedIterator<Item = usize> + 'a {
+        (0..self.cells.len()).filter(move |&index| self.cells[index].id.stage == stage)
+    }
+
+    fn no_stage(&self, stage: &str) -> Error {
+        let known: Vec<&str> = self.stages.iter().map(String::as_str).collect();
+        let hint = match closest(stage, &known) {
+            Some(close) => format!("did you mean `{close}`?"),
+            None => format!("there are: {}", quoted(known.iter())),
+        };
+        Error::message(format!("pipeline `{}` has no stage `{stage}`; {hint}", self.pipeline))
+    }
+
+    fn no_cell(&self, stage: &str, name: &str) -> Error {
+        let ids: Vec<String> =
+            self.of_stage(stage).map(|index| self.cells[index].id.to_string()).collect();
+        let more = match ids.len().saturating_sub(MOST) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        Error::message(format!(
+            "stage `{stage}` has no cell `{name}`; there are: {}{more}",
+            quoted(ids.iter().take(MOST))
+        ))
+    }
+}
+
+fn quoted(names: impl Iterator<Item = impl std::fmt::Display>) -> String {
+    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
