@@ -37,7 +37,7 @@ fn main() -> Result<()> {
         let images: usize = images.parse()?;
         let method = match name {
             "saliency" => Method::Saliency,
-            "smoothgrad" => Method::SmoothGrad(SmoothGrad { samples: 16, noise: 0.15 }),
+            "smoothgrad" => Method::SmoothGrad(SmoothGrad { samples: 16, ..Default::default() }),
             "integrated-gradients" => {
                 Method::IntegratedGradients(IntegratedGradients { steps: 16, ..Default::default() })
             }

@@ -23,7 +23,7 @@ pub use gradient::{gradient_x_input, guided_backpropagation, saliency};
 pub use integrated::{Completeness, IntegratedGradients, integrated_gradients};
 pub use occlusion::{Occlusion, occlusion};
 pub use plain::{edges, random};
-pub use smoothgrad::{SmoothGrad, smoothgrad};
+pub use smoothgrad::{Average, SmoothGrad, smoothgrad};
 
 /// What stands where nothing of the image is to be seen, in place of its pixels.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -113,11 +113,6 @@ pub struct Explained {
 }
 
 impl Method {
-    /// Whether the maps have negative numbers: evidence against the class.
-    pub const fn is_signed(&self) -> bool {
-        matches!(self, Self::GradientXInput | Self::IntegratedGradients(_) | Self::Occlusion(_))
-    }
-
     /// Maps of `inputs` `(batch, channels, height, width)`, each of a class and with a generator. At most `batch` inputs
     /// go through the network at a time; that may change the last bits.
     ///
@@ -176,8 +171,8 @@ impl Method {
             Self::SmoothGrad(how) => plain(smoothgrad(model, x, class, how, rng, batch)?),
             Self::Occlusion(how) => plain(occlusion(model, x, class, how, batch)?),
             Self::IntegratedGradients(how) => {
-                let (map, completeness) = integrated_gradients(model, x, class, how, batch)?;
-                Ok(Explained { map, completeness: Some(completeness) })
+                let (map, completeness) = integrated_gradients(model, x, class, how, rng, batch)?;
+                Ok(Explained { map, completeness })
             }
             _ => plain(random(x, rng)?),
         }

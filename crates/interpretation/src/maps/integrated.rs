@@ -1,11 +1,12 @@
 //! Integrated gradients.
 
 use candle_core::{Result, Tensor};
+use rand::Rng;
 use schemars::JsonSchema;
 use sconce_models::Rectifier;
 use serde::{Deserialize, Serialize};
 
-use super::{Baseline, accumulate, over_channels, repeated};
+use super::{Average, Baseline, SmoothGrad, accumulate, over_channels, repeated};
 use crate::{Model, Objective};
 
 /// Parameters of [`integrated_gradients`].
@@ -17,11 +18,13 @@ pub struct IntegratedGradients {
     /// Where the way begins: `mean`, `black`, `white`, or `{ blurred = 0.02 }` for the image after a blur whose deviation is
     /// that share of its side.
     pub baseline: Baseline,
+    /// Averages over noisy copies of the image; by default of the image alone.
+    pub smoothgrad: Option<SmoothGrad>,
 }
 
 impl Default for IntegratedGradients {
     fn default() -> Self {
-        Self { steps: 64, baseline: Baseline::Mean }
+        Self { steps: 64, baseline: Baseline::Mean, smoothgrad: None }
     }
 }
 
@@ -48,30 +51,64 @@ impl Completeness {
 /// from a baseline `b`; height × width signed numbers, and how well they add up. The integral is taken by Gauss
 /// and Legendre's rule, which is dense at both ends: near the baseline the gradient changes fast.
 ///
+/// With `smoothgrad` the average over noisy copies of the image, all from the baseline of the image itself; of squares
+/// nothing adds up.
+///
 /// Sundararajan, Taly and Yan, "Axiomatic attribution for deep networks", 2017, equation 1.
 ///
 /// # Errors
-/// When there is no such class or no step is asked for.
+/// When there is no such class, or no step or sample is asked for.
 pub fn integrated_gradients(
     model: &Model,
     x: &Tensor,
     class: u32,
     how: &IntegratedGradients,
+    rng: &mut impl Rng,
     batch: usize,
-) -> Result<(Vec<f32>, Completeness)> {
+) -> Result<(Vec<f32>, Option<Completeness>)> {
     if how.steps == 0 {
         candle_core::bail!("expected at least one step");
     }
     let baseline = how.baseline.input(model, x)?;
-    let way = (x - &baseline)?;
+    let Some(smooth) = how.smoothgrad else {
+        let (map, completeness) = from_baseline(model, x, &baseline, class, how.steps, batch)?;
+        return Ok((map, Some(completeness)));
+    };
+    if smooth.samples == 0 {
+        candle_core::bail!("expected at least one sample");
+    }
+    let mut averages = Vec::new();
+    let mut whole = Completeness { sum: 0.0, change: 0.0 };
+    for _ in 0..smooth.samples {
+        let x = smooth.copies(x, 1, rng)?;
+        let (map, completeness) = from_baseline(model, &x, &baseline, class, how.steps, batch)?;
+        averages.resize(map.len(), 0.0);
+        smooth.add(&mut averages, map.into_iter().map(f64::from));
+        whole.sum += completeness.sum / smooth.samples as f64;
+        whole.change += completeness.change / smooth.samples as f64;
+    }
+    let completeness = (smooth.average == Average::Mean).then_some(whole);
+    Ok((averages.into_iter().map(|number| number as f32).collect(), completeness))
+}
+
+/// Integrated gradients of one input from a baseline of its shape, in so many steps.
+fn from_baseline(
+    model: &Model,
+    x: &Tensor,
+    baseline: &Tensor,
+    class: u32,
+    steps: usize,
+    batch: usize,
+) -> Result<(Vec<f32>, Completeness)> {
+    let way = (x - baseline)?;
     let channels = x.dim(1)?;
     let mut sums = vec![0.0; x.elem_count()];
-    for points in gauss_legendre(how.steps).chunks(batch.max(1)) {
+    for points in gauss_legendre(steps).chunks(batch.max(1)) {
         let count = points.len();
         let column = |values: Vec<f32>| Tensor::from_vec(values, (count, 1, 1, 1), x.device());
         let alphas = column(points.iter().map(|(at, _)| *at as f32).collect())?;
         let weights = column(points.iter().map(|(_, weight)| *weight as f32).collect())?;
-        let points = repeated(&way, count)?.broadcast_mul(&alphas)?.broadcast_add(&baseline)?;
+        let points = repeated(&way, count)?.broadcast_mul(&alphas)?.broadcast_add(baseline)?;
         let objective = Objective::Logit(vec![class; count]);
         let (_, gradient) = model.gradient(&points, &objective, Rectifier::Plain)?;
         accumulate(&mut sums, &gradient.broadcast_mul(&weights)?)?;
@@ -79,7 +116,7 @@ pub fn integrated_gradients(
     for (sum, way) in sums.iter_mut().zip(way.flatten_all()?.to_vec1::<f32>()?) {
         *sum *= f64::from(way);
     }
-    let ends = model.logits(&Tensor::cat(&[x, &baseline], 0)?)?;
+    let ends = model.logits(&Tensor::cat(&[x, baseline], 0)?)?;
     let ends = Objective::Logit(vec![class; 2]).of(&ends)?.to_vec1::<f32>()?;
     let change = match ends.as_slice() {
         [image, baseline] => f64::from(*image) - f64::from(*baseline),

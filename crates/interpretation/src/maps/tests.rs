@@ -78,9 +78,14 @@ fn maps_do_not_depend_on_threads_and_hardly_on_batch() {
     let all = model.inputs(&images(), &[0, 1, 2]).unwrap();
     let methods = [
         Method::Saliency,
-        Method::SmoothGrad(SmoothGrad { samples: 5, noise: 0.2 }),
+        Method::SmoothGrad(SmoothGrad { samples: 5, noise: 0.2, average: Average::Squares }),
         Method::GradientXInput,
         Method::IntegratedGradients(IntegratedGradients { steps: 5, ..Default::default() }),
+        Method::IntegratedGradients(IntegratedGradients {
+            steps: 3,
+            smoothgrad: Some(SmoothGrad { samples: 2, ..Default::default() }),
+            ..Default::default()
+        }),
         Method::GuidedBackpropagation,
         Method::GradCam("fire8".into()),
         Method::Occlusion(Occlusion { patch: 20, stride: 15, baseline: Baseline::Black }),
@@ -113,41 +118,97 @@ fn smoothgrad_without_noise_is_saliency() {
     let model = model(64);
     let x = model.inputs(&images(), &[0]).unwrap();
     let plain = explain(&model, &x, 285, &Method::Saliency, 1).map;
-    let smooth = |noise, samples| {
-        let how = SmoothGrad { samples, noise };
+    let smooth = |samples, noise, average| {
+        let how = SmoothGrad { samples, noise, average };
         explain(&model, &x, 285, &Method::SmoothGrad(how), 4).map
     };
-    assert_eq!(smooth(0.0, 1), plain);
-    assert_ne!(smooth(0.1, 3), plain);
-    // The noise has the deviation that was asked for: of a linear function of the input the gradient would not change,
-    // so that it is seen in the samples themselves.
-    assert!(
-        smoothgrad(
-            &model,
-            &x,
-            285,
-            &SmoothGrad { samples: 0, noise: 0.1 },
-            &mut generator(0, ""),
-            1
-        )
-        .is_err()
-    );
+    assert_eq!(smooth(1, 0.0, Average::Mean), plain);
+    assert_ne!(smooth(3, 0.1, Average::Mean), plain);
+    let squares: Vec<f32> = plain.iter().map(|v| (f64::from(*v) * f64::from(*v)) as f32).collect();
+    assert_eq!(smooth(1, 0.0, Average::Squares), squares);
+    let none = SmoothGrad { samples: 0, ..Default::default() };
+    assert!(smoothgrad(&model, &x, 285, &none, &mut generator(0, ""), 1).is_err());
+}
+
+#[test]
+fn noise_has_the_deviation_that_was_asked_for() {
+    let model = model(64);
+    let x = model.inputs(&images(), &[0]).unwrap();
+    let how = SmoothGrad { samples: 9, noise: 0.1, average: Average::Mean };
+    let copies = numbers(&how.copies(&x, 9, &mut generator(0, "")).unwrap());
+    let x_numbers = numbers(&x);
+    let range = x_numbers.iter().fold(f32::MIN, |m, v| m.max(*v))
+        - x_numbers.iter().fold(f32::MAX, |m, v| m.min(*v));
+    let noise: Vec<f64> = copies
+        .iter()
+        .zip(x_numbers.iter().cycle())
+        .map(|(copy, value)| f64::from(copy - value) / f64::from(range))
+        .collect();
+    let n = noise.len() as f64;
+    let mean = noise.iter().sum::<f64>() / n;
+    let deviation = (noise.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt();
+    assert!(mean.abs() < 0.1 * 5.0 / n.sqrt(), "{mean}");
+    assert!((deviation / 0.1 - 1.0).abs() < 0.02, "{deviation}");
+    // Copies differ from one another, and come out the same one by one.
+    let mut rng = generator(0, "");
+    let one_by_one: Vec<f32> =
+        (0..9).flat_map(|_| numbers(&how.copies(&x, 1, &mut rng).unwrap())).collect();
+    assert_eq!(one_by_one, copies);
+    assert_ne!(copies[..x_numbers.len()], copies[x_numbers.len()..2 * x_numbers.len()]);
 }
 
 #[test]
 fn integrated_gradients_become_complete() {
     let model = model(96);
     let x = cat_input(&model);
-    let error = |steps, baseline| {
-        let how = IntegratedGradients { steps, baseline };
-        let (_, completeness) = integrated_gradients(&model, &x, 285, &how, 16).unwrap();
+    let error = |steps, baseline, smoothgrad| {
+        let how = IntegratedGradients { steps, baseline, smoothgrad };
+        let rng = &mut generator(0, "");
+        let (map, completeness) = integrated_gradients(&model, &x, 285, &how, rng, 16).unwrap();
+        let completeness = completeness.unwrap();
+        let sum: f64 = map.iter().copied().map(f64::from).sum();
+        assert!((completeness.sum - sum).abs() < 1e-3 * sum.abs());
         completeness.error()
     };
-    assert!(error(2, Baseline::Mean) > 0.01);
+    assert!(error(2, Baseline::Mean, None) > 0.01);
     for baseline in [Baseline::Mean, Baseline::Black, Baseline::Blurred(0.05)] {
-        let found = error(128, baseline);
+        let found = error(128, baseline, None);
         assert!(found < 0.01, "{baseline:?}: {found}");
     }
+    let smooth = SmoothGrad { samples: 2, noise: 0.05, average: Average::Mean };
+    let found = error(128, Baseline::Mean, Some(smooth));
+    assert!(found < 0.01, "{found}");
+}
+
+/// Averages over copies are those of the maps of the copies, each explained alone.
+#[test]
+fn integrated_gradients_are_averaged_over_noisy_copies() {
+    let model = model(64);
+    let x = model.inputs(&images(), &[0]).unwrap();
+    let mut smooth = SmoothGrad { samples: 3, noise: 0.1, average: Average::Mean };
+    let plain = IntegratedGradients { steps: 4, baseline: Baseline::Black, smoothgrad: None };
+    let copies = smooth.copies(&x, 3, &mut generator(5, "")).unwrap();
+    let maps: Vec<Vec<f32>> = (0..3)
+        .map(|row| {
+            let copy = copies.narrow(0, row, 1).unwrap();
+            integrated_gradients(&model, &copy, 285, &plain, &mut generator(0, ""), 4).unwrap().0
+        })
+        .collect();
+    for (average, power) in [(Average::Mean, 1), (Average::Squares, 2)] {
+        smooth.average = average;
+        let how = IntegratedGradients { smoothgrad: Some(smooth), ..plain };
+        let rng = &mut generator(5, "");
+        let (found, completeness) = integrated_gradients(&model, &x, 285, &how, rng, 4).unwrap();
+        assert_eq!(completeness.is_some(), average == Average::Mean);
+        let expected: Vec<f32> = (0..found.len())
+            .map(|at| maps.iter().map(|map| map[at].powi(power)).sum::<f32>() / 3.0)
+            .collect();
+        let off = difference(&found, &expected);
+        assert!(off < 1e-5, "{average:?}: {off}");
+    }
+    let none = SmoothGrad { samples: 0, ..smooth };
+    let how = IntegratedGradients { smoothgrad: Some(none), ..plain };
+    assert!(integrated_gradients(&model, &x, 285, &how, &mut generator(0, ""), 4).is_err());
 }
 
 /// The way from the image without its details has no colour in it where the image has no details.

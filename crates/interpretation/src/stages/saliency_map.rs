@@ -15,7 +15,7 @@ use crate::{Model, Of, softmax};
 /// their keys alone.
 ///
 /// The maps of `gradient-x-input`, `integrated-gradients` and `occlusion` have negative numbers, evidence against the
-/// class; all others have none.
+/// class; all others have none, nor those of `integrated-gradients = { smoothgrad = { average = "squares" } }`.
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SaliencyMap {
@@ -123,7 +123,7 @@ impl Serialize for SaliencyMap {
 
 impl Stage for SaliencyMap {
     const KIND: &'static str = "saliency-map";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const OUTPUTS: &'static [Output] = &[
         Output::of::<Features>("maps", "a map of 1 × height × width for each image"),
         Output::of::<Table>(
@@ -136,7 +136,11 @@ impl Stage for SaliencyMap {
     const SEEDED: bool = true;
 
     fn seeded(&self) -> bool {
-        matches!(self.method, MethodName::Smoothgrad | MethodName::Random)
+        match self.method {
+            MethodName::Smoothgrad | MethodName::Random => true,
+            MethodName::IntegratedGradients => self.integrated_gradients.smoothgrad.is_some(),
+            _ => false,
+        }
     }
 
     fn resources(&self) -> Resources {
@@ -144,13 +148,11 @@ impl Stage for SaliencyMap {
     }
 
     fn check(&self) -> Result<()> {
-        let SmoothGrad { samples, noise } = self.smoothgrad;
         let Occlusion { patch, stride, .. } = self.occlusion;
         for (key, value) in [
             ("batch", self.batch),
             ("size", self.size.unwrap_or(1)),
             ("most", self.most.unwrap_or(1)),
-            ("smoothgrad.samples", samples),
             ("integrated-gradients.steps", self.integrated_gradients.steps),
             ("occlusion.patch", patch),
             ("occlusion.stride", stride),
@@ -161,13 +163,11 @@ impl Stage for SaliencyMap {
         }
         self.integrated_gradients.baseline.check("integrated-gradients.baseline")?;
         self.occlusion.baseline.check("occlusion.baseline")?;
-        if !(noise >= 0.0 && noise.is_finite()) {
-            return Err(Error::parameter(
-                "smoothgrad.noise",
-                format!("expected a share of the input's range, 0 or more, found {noise}"),
-            ));
+        self.smoothgrad.check("smoothgrad")?;
+        match &self.integrated_gradients.smoothgrad {
+            Some(smooth) => smooth.check("integrated-gradients.smoothgrad"),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn run(&self, ctx: &Context) -> Result<()> {

@@ -22,7 +22,7 @@ fn results_are_those_of_the_versions() {
     assert_eq!(pins.len(), KINDS.len());
     let pins: Vec<String> = pins.iter().map(|(kind, pin)| format!("{kind:?} {pin}")).collect();
     insta::assert_snapshot!(pins.join("\n"), @"
-    saliency-map@3 665253aceceac7d1
+    saliency-map@4 a8b260ac6a071d7f
     map-quality@2 70ebe4d977e28032
     randomise-weights@1 ab605cbbca415335
     compare-maps@2 be19644cd907c4da
@@ -178,7 +178,7 @@ fn only_its_own_parameters_are_in_a_methods_key() {
     let more = json!({ "smoothgrad": { "samples": 7 }, "occlusion": { "patch": 9 } });
     assert_eq!(parameters("saliency", more.clone()), parameters("saliency", json!({})));
     let smoothgrad = parameters("smoothgrad", more);
-    assert_eq!(smoothgrad["smoothgrad"], json!({ "samples": 7, "noise": 0.15 }));
+    assert_eq!(smoothgrad["smoothgrad"], json!({ "samples": 7, "noise": 0.15, "average": "mean" }));
     assert_eq!(smoothgrad.get("occlusion"), None);
     // What was written is read again.
     assert_eq!(KINDS[0].from_json(smoothgrad.clone()).unwrap().parameters().unwrap(), smoothgrad);
