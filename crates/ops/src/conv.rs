@@ -6,6 +6,7 @@
 //! needs them. Sums are taken in an order that depends on the shapes alone, so that results do not change with the number
 //! of threads.
 
+mod algorithm;
 mod band;
 mod composed;
 mod depthwise;

@@ -96,8 +96,8 @@ pub(super) fn spread<T: Element>(
     let planes = grad.len().checked_div(pooled).unwrap_or(0);
     crate::cpu::build(planes * plane, plane, |i, out| {
         let parts = [largest, places, grad].map(|x| &x[i * pooled..][..pooled]);
-        // what is not larger has no gradient
-        let least = if relu { T::zero() } else { T::from_f64(f64::NEG_INFINITY) };
+        // what is not larger has no gradient; nothing is at most NaN
+        let least = T::from_f64(if relu { 0.0 } else { f64::NAN });
         kernel.vectorized(Loops(spread_plane, (size, parts, least, out)));
     })
 }

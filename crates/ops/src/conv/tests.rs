@@ -392,6 +392,16 @@ fn pooled_convolutions_equal_pooling_behind_convolutions() -> Result<()> {
         max_pool2d(&conv2d(&a[0], &w, None, &Conv2d::new())?, &Pool2d::new(2, 2))
     })?;
     assert_eq!(max_difference(&got[0], &want[0])?, 0.0);
+    // as does the first of infinitely small ones
+    let bias = Tensor::new(&[f64::NEG_INFINITY, 0.0], &Device::Cpu)?;
+    let args = [random(1, &[1, 3, 6, 6])?, random(2, &[2, 3, 3, 3])?];
+    let (conv, pool) = (Conv2d::new().padding(1), Pool2d::new(2, 2));
+    let got = gradients(&args, |a| conv2d_max_pool2d(&a[0], &a[1], Some(&bias), &conv, &pool))?;
+    let want = gradients(&args, |a| max_pool2d(&conv2d(&a[0], &a[1], Some(&bias), &conv)?, &pool))?;
+    for (got, want) in got.iter().zip(&want) {
+        assert_eq!(max_difference(got, want)?, 0.0);
+    }
+    assert_ne!(got[1].get(0)?.abs()?.sum_all()?.to_scalar::<f64>()?, 0.0);
     let small = random(1, &[1, 2, 3, 3])?;
     let refused = conv2d_max_pool2d(
         &small,
