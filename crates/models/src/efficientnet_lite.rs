@@ -1,14 +1,14 @@
 //! EfficientNet-Lite0: EfficientNet-B0 (Tan and Le, "EfficientNet", 2019) without squeeze-and-excitation and with ReLU6
 //! in place of Swish, as Google published it for phones in 2020.
 
-use candle_core::{Tensor, bail};
+use candle_core::Tensor;
 use sconce_core::{Error, Result};
-use sconce_ops::activation::relu;
 use sconce_ops::conv::{Conv2d, DepthwiseConv2d, conv2d, depthwise_conv2d, same_padding};
 use sconce_ops::linear::linear;
 use sconce_ops::pool::global_avg_pool2d;
 
-use crate::network::place_of_tap;
+use crate::layers::Rectifier;
+use crate::network::{Pass, places};
 use crate::{Network, Tensors};
 
 /// The name, as in timm.
@@ -85,7 +85,7 @@ impl Layer {
         Ok(Self { weight, bias, stride, depthwise: shape[1] == 1, relu6 })
     }
 
-    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+    fn forward(&self, x: &Tensor, rectifier: Rectifier) -> candle_core::Result<Tensor> {
         let (_, _, height, width) = x.dims4()?;
         let kernel = self.weight.dim(2)?;
         let padding = [height, width].map(|size| same_padding(size, kernel, self.stride));
@@ -101,7 +101,7 @@ impl Layer {
             };
             conv2d(&x, &self.weight, Some(&self.bias), &Conv2d::new().stride(self.stride))?
         };
-        if self.relu6 { relu(&y)?.minimum(6f32) } else { Ok(y) }
+        if self.relu6 { rectifier.forward(&y)?.minimum(6f32) } else { Ok(y) }
     }
 }
 
@@ -148,19 +148,19 @@ impl EfficientNetLite0 {
         })
     }
 
-    fn tap(&self, place: usize, x: &Tensor) -> candle_core::Result<Tensor> {
+    fn tap(&self, place: usize, x: &Tensor, rectifier: Rectifier) -> candle_core::Result<Tensor> {
         let last = self.blocks.len();
         match place {
-            0 => self.stem.forward(x),
+            0 => self.stem.forward(x, rectifier),
             block if block <= last => {
                 let Block { layers, residual } = &self.blocks[block - 1];
                 let mut y = x.clone();
                 for layer in layers {
-                    y = layer.forward(&y)?;
+                    y = layer.forward(&y, rectifier)?;
                 }
                 if *residual { y + x } else { Ok(y) }
             }
-            place if place == last + 1 => self.head.forward(x),
+            place if place == last + 1 => self.head.forward(x, rectifier),
             place if place == last + 2 => global_avg_pool2d(x),
             _ => linear(x, &self.classifier.0, Some(&self.classifier.1)),
         }
@@ -177,23 +177,24 @@ impl Network for EfficientNetLite0 {
     }
 
     fn forward_taps(&self, x: &Tensor, taps: &[&str]) -> candle_core::Result<Vec<Tensor>> {
-        let places = taps
-            .iter()
-            .map(|tap| place_of_tap(self, tap))
-            .collect::<candle_core::Result<Vec<_>>>()?;
-        let Some(&last) = places.iter().max() else { return Ok(Vec::new()) };
+        self.forward_pass(x, &Pass::default(), taps)
+    }
+
+    fn forward_pass(
+        &self,
+        x: &Tensor,
+        pass: &Pass<'_>,
+        taps: &[&str],
+    ) -> candle_core::Result<Vec<Tensor>> {
+        let (first, wanted) = places(self, pass, taps)?;
         let mut outputs = vec![None; taps.len()];
         let mut x = x.clone();
-        for place in 0..=last {
-            x = self.tap(place, &x)?;
-            for (output, _) in outputs.iter_mut().zip(&places).filter(|(_, at)| **at == place) {
+        for place in first..wanted.iter().max().map_or(0, |last| last + 1) {
+            x = self.tap(place, &x, pass.rectifier)?;
+            for (output, _) in outputs.iter_mut().zip(&wanted).filter(|(_, at)| **at == place) {
                 *output = Some(x.clone());
             }
         }
-        let outputs: Vec<Tensor> = outputs.into_iter().flatten().collect();
-        if outputs.len() != taps.len() {
-            bail!("{NAME} gave {} outputs for {} taps", outputs.len(), taps.len());
-        }
-        Ok(outputs)
+        Ok(outputs.into_iter().flatten().collect())
     }
 }

@@ -17,7 +17,7 @@ pub enum Rectifier {
 }
 
 impl Rectifier {
-    fn forward(self, x: &Tensor) -> Result<Tensor> {
+    pub(crate) fn forward(self, x: &Tensor) -> Result<Tensor> {
         match self {
             Self::Plain => relu(x),
             Self::Guided => guided_relu(x),

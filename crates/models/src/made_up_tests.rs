@@ -36,7 +36,7 @@
 use candle_core::{Device, Tensor};
 
 use crate::generated_tests::{Generated, convnext_tiny, resnet};
-use crate::{Tensors, from_tensors};
+use crate::{Pass, Rectifier, Tensors, from_tensors};
 
 type Shapes = Vec<(String, Vec<usize>)>;
 
@@ -269,4 +269,41 @@ fn efficientnet_lite0_equals_its_package() {
 
     let block = network.forward_to(&photographs(2, 50), "block5").unwrap();
     assert_eq!(block.dims(), [2, 40, 7, 7]);
+}
+
+/// From the last block on: a 1×1 convolution, rectified at 0 and 6, a mean over 2 × 2 places and a matrix. Its gradient by
+/// hand, plain and guided, with the batch normalisation put into the weight.
+#[test]
+fn gradients_of_efficientnet_lite0_begin_at_any_tap() {
+    let weights = made_up(efficientnet_lite0_shapes());
+    let network = from_tensors("efficientnet_lite0", &weights).unwrap();
+    let photograph = photographs(1, 64);
+    let taps = network.forward_taps(&photograph, &["block16", "head", "logits"]).unwrap();
+    let part = |name: &str| numbers(weights.find(name).unwrap());
+    let [scale, variance, filter, fc] =
+        ["_bn1.weight", "_bn1.running_var", "_conv_head.weight", "_fc.weight"].map(part);
+    let head = numbers(&taps[1]);
+    for rectifier in [Rectifier::Plain, Rectifier::Guided] {
+        let x = candle_core::Var::from_tensor(&taps[0]).unwrap();
+        let pass = Pass { from: Some("block16"), rectifier };
+        let logits = network.forward_pass(&x, &pass, &["logits"]).unwrap().remove(0);
+        assert_eq!(numbers(&logits), numbers(&taps[2]));
+        let gradients = logits.narrow(1, 7, 1).unwrap().sum_all().unwrap().backward().unwrap();
+        let found = numbers(gradients.get(&x).unwrap());
+        for (channel, place) in [(0, 0), (5, 1), (170, 2), (319, 3)] {
+            let through = |o: usize| {
+                let y = head[o * 4 + place];
+                let g = fc[7 * 1280 + o] / 4.0;
+                let passes = y > 0.0 && y < 6.0 && (rectifier == Rectifier::Plain || g > 0.0);
+                let w = filter[o * 320 + channel] * scale[o] / (variance[o] + 1e-3).sqrt();
+                if passes { f64::from(g * w) } else { 0.0 }
+            };
+            let expected: f64 = (0..1280).map(through).sum();
+            let off = (f64::from(found[channel * 4 + place]) - expected).abs();
+            assert!(off < 1e-4 * expected.abs().max(1e-3), "{rectifier:?} {channel}: {off}");
+        }
+    }
+    let pass = Pass { from: Some("head"), rectifier: Rectifier::Plain };
+    let error = network.forward_pass(&taps[1], &pass, &["block3"]).unwrap_err().to_string();
+    assert_eq!(error, "`block3` does not lie behind `head`");
 }

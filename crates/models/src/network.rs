@@ -27,8 +27,7 @@ pub trait Network: Send + Sync {
     /// The outputs called `taps`, as [`Network::forward_taps`], but on a part of the way or with other gradients.
     ///
     /// # Errors
-    /// As [`Network::forward_taps`]; also when the network is not a list of layers and `pass` asks for more than it
-    /// can, or when a tap does not lie behind `pass.from`.
+    /// As [`Network::forward_taps`]; also when `pass` asks for more than the network can, or when a tap does not lie behind `pass.from`.
     fn forward_pass(
         &self,
         x: &Tensor,
@@ -40,7 +39,7 @@ pub trait Network: Send + Sync {
         }
         let name = self.architecture();
         bail!(
-            "{name} is no plain list of layers: it can be run only as a whole, with plain gradients"
+            "{name} can be run only as a whole, with plain gradients: no Grad-CAM, no guided backpropagation"
         )
     }
 
@@ -96,18 +95,7 @@ impl Network for Sequential {
         pass: &Pass<'_>,
         taps: &[&str],
     ) -> candle_core::Result<Vec<Tensor>> {
-        let first = match pass.from {
-            Some(tap) => place_of_tap(self, tap)? + 1,
-            None => 0,
-        };
-        let mut wanted = Vec::with_capacity(taps.len());
-        for tap in taps {
-            let place = place_of_tap(self, tap)?;
-            if place < first {
-                bail!("`{tap}` does not lie behind `{}`", pass.from.unwrap_or_default());
-            }
-            wanted.push(place);
-        }
+        let (first, wanted) = places(self, pass, taps)?;
         let mut outputs = vec![None; taps.len()];
         let count = wanted.iter().max().map_or(0, |last| last + 1);
         let mut x = x.clone();
@@ -141,6 +129,27 @@ pub(crate) fn place_of_tap(network: &dyn Network, tap: &str) -> candle_core::Res
             bail!("{} has no tap `{tap}`; there are: {}", network.architecture(), taps.join(", "))
         }
     }
+}
+
+/// The place of the first tap that is computed, and those of `taps`, which have to lie behind it.
+pub(crate) fn places(
+    network: &dyn Network,
+    pass: &Pass<'_>,
+    taps: &[&str],
+) -> candle_core::Result<(usize, Vec<usize>)> {
+    let first = match pass.from {
+        Some(tap) => place_of_tap(network, tap)? + 1,
+        None => 0,
+    };
+    let mut wanted = Vec::with_capacity(taps.len());
+    for tap in taps {
+        let place = place_of_tap(network, tap)?;
+        if place < first {
+            bail!("`{tap}` does not lie behind `{}`", pass.from.unwrap_or_default());
+        }
+        wanted.push(place);
+    }
+    Ok((first, wanted))
 }
 
 /// The sequential architectures.
