@@ -74,9 +74,12 @@ impl Plan {
 
     fn no_stage(&self, stage: &str) -> Error {
         let known: Vec<&str> = self.stages.iter().map(String::as_str).collect();
-        let hint = match closest(stage, &known) {
-            Some(close) => format!("did you mean `{close}`?"),
-            None => format!("there are: {}", quoted(known.iter())),
+        let within: Vec<&str> =
+            known.iter().copied().filter(|name| stage.len() > 2 && name.contains(stage)).collect();
+        let hint = match (closest(stage, &known), within.as_slice()) {
+            (Some(close), _) | (None, &[close]) => format!("did you mean `{close}`?"),
+            (None, []) => format!("there are: {}", quoted(known.iter())),
+            (None, several) => format!("did you mean one of {}?", quoted(several.iter())),
         };
         Error::message(format!("pipeline `{}` has no stage `{stage}`; {hint}", self.pipeline))
     }

@@ -314,6 +314,10 @@ fn names_that_mean_no_cell_are_refused() {
         [stage.numbers]
         kind = "sum"
         matrix.plus = [1, 2]
+        [stage.total-of-ones]
+        kind = "sum"
+        [stage.total-of-twos]
+        kind = "sum"
     "#;
     let (store, plan) = (bench.store(), bench.plan(text));
     let runner = crate::execute::InProcess::new(store.clone(), bench.kinds.clone());
@@ -327,7 +331,13 @@ fn names_that_mean_no_cell_are_refused() {
         said("nubmers[plus=1]"),
         "pipeline `p` has no stage `nubmers`; did you mean `numbers`?"
     );
-    assert_eq!(said("x"), "pipeline `p` has no stage `x`; there are: `numbers`");
+    assert_eq!(
+        said("x"),
+        "pipeline `p` has no stage `x`; there are: `numbers`, `total-of-ones`, `total-of-twos`"
+    );
+    assert_eq!(said("num"), "pipeline `p` has no stage `num`; did you mean `numbers`?");
+    let several = "did you mean one of `total-of-ones`, `total-of-twos`?";
+    assert_eq!(said("total"), format!("pipeline `p` has no stage `total`; {several}"));
     for name in ["numbers[plus=3]", "numbers[minus=1]"] {
         let there = "there are: `numbers[plus=1]`, `numbers[plus=2]`";
         assert_eq!(said(name), format!("stage `numbers` has no cell `{name}`; {there}"));
