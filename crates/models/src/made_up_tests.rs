@@ -305,5 +305,5 @@ fn gradients_of_efficientnet_lite0_begin_at_any_tap() {
     }
     let pass = Pass { from: Some("head"), rectifier: Rectifier::Plain };
     let error = network.forward_pass(&taps[1], &pass, &["block3"]).unwrap_err().to_string();
-    assert_eq!(error, "`block3` does not lie behind `head`");
+    assert!(error.starts_with("`block3` does not lie behind `head`"), "{error}");
 }
