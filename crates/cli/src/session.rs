@@ -1,5 +1,7 @@
 //! What most commands begin with: configuration, store, pipeline.
 
+use std::collections::BTreeSet;
+
 use sconce_core::plan::Plan;
 use sconce_core::spec::{Kinds, LoadOptions, load};
 use sconce_core::{Device, Store};
@@ -43,12 +45,9 @@ pub(crate) fn open_with_plan(
     Ok((Session::open(global)?, plan))
 }
 
-/// Refuses names that mean no cell of the plan.
-pub(crate) fn check_names<'a>(
-    plan: &Plan,
-    names: impl IntoIterator<Item = &'a String>,
-) -> Result<(), Failure> {
-    names.into_iter().try_for_each(|name| cells(plan, name).map(drop))
+/// The cells that any of `names` means; all cells without any name.
+pub(crate) fn named(plan: &Plan, names: &[String]) -> Result<BTreeSet<usize>, Failure> {
+    plan.named(names).map_err(|error| Failure::usage(error.to_string()))
 }
 
 /// The cells that `name` means: those of a stage, or some of them, as `svm[c=10]`.

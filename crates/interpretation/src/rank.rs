@@ -1,11 +1,5 @@
 //! Rank correlation.
 
-/// Spearman's rank correlation of two lists of one length: Pearson's of their ranks, equal values sharing the mean of
-/// theirs. None where one of them has a single value only.
-pub fn spearman(a: &[f32], b: &[f32]) -> Option<f64> {
-    Some(Ranked::of(a)?.correlation(&Ranked::of(b)?))
-}
-
 /// A list ready to be correlated with many others: its ranks about their mean, and the root of their squares' sum.
 pub struct Ranked {
     ranks: Vec<f64>,
@@ -22,7 +16,8 @@ impl Ranked {
         (length > 0.0).then_some(Self { ranks, length })
     }
 
-    /// Spearman's rank correlation.
+    /// Spearman's rank correlation with a list of the same length: Pearson's of the ranks, equal values sharing the mean of
+    /// theirs.
     pub fn correlation(&self, other: &Self) -> f64 {
         let both: f64 = self.ranks.iter().zip(&other.ranks).map(|(a, b)| a * b).sum();
         both / (self.length * other.length)
@@ -48,6 +43,10 @@ fn ranks(values: &[f32]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn spearman(a: &[f32], b: &[f32]) -> Option<f64> {
+        Some(Ranked::of(a)?.correlation(&Ranked::of(b)?))
+    }
 
     /// `scipy.stats.spearmanr` of the same lists, SciPy 1.17.
     #[test]

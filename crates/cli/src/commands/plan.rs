@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::arguments::{Global, PlanArguments};
 use crate::failure::{FAILED, Failure};
-use crate::session::{Session, check_names, open_with_plan};
+use crate::session::{Session, named, open_with_plan};
 use crate::style::{BAD, BUSY, DIM, GOOD, WARN, paint, status};
 
 /// The states of all cells.
@@ -41,9 +41,9 @@ pub(super) fn assess_plan(session: &Session, plan: &Plan) -> Result<Assessed, Fa
 
 pub(crate) fn plan(global: &Global, arguments: &PlanArguments) -> Result<ExitCode, Failure> {
     let (session, plan) = open_with_plan(global, &arguments.pipeline)?;
-    check_names(&plan, &arguments.stages)?;
+    let named = named(&plan, &arguments.stages)?;
     let assessed = assess_plan(&session, &plan)?;
-    let wanted = plan.wanted(&arguments.stages)?;
+    let wanted = plan.wanted(&named);
     if arguments.json {
         let cells: Vec<_> = wanted.iter().map(|&index| as_json(&plan, &assessed, index)).collect();
         let text = json!({ "pipeline": plan.pipeline, "cells": cells });

@@ -9,7 +9,7 @@ use sconce_core::plan::Plan;
 use crate::arguments::{Global, ResourceArguments, RunArguments, TalkArguments};
 use crate::failure::{FAILED, Failure, INTERRUPTED};
 use crate::report::Report;
-use crate::session::{Session, check_names, devices, open_with_plan};
+use crate::session::{Session, devices, named, open_with_plan};
 
 pub(crate) fn run(global: &Global, arguments: &RunArguments) -> Result<ExitCode, Failure> {
     let (session, plan) = open_with_plan(global, &arguments.pipeline)?;
@@ -17,7 +17,9 @@ pub(crate) fn run(global: &Global, arguments: &RunArguments) -> Result<ExitCode,
     options.wanted.clone_from(&arguments.stages);
     options.force = forced(&plan, &arguments.stages, &arguments.force);
     options.artifacts = Some(session.configuration.artifacts.clone());
-    check_names(&plan, options.wanted.iter().chain(&options.force))?;
+    // A name that means nothing is a mistake of usage, and not one of the run.
+    named(&plan, &options.wanted)?;
+    named(&plan, &options.force)?;
     execute_plan(&session, &plan, &options, &arguments.talk)
 }
 

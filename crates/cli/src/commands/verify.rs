@@ -5,12 +5,12 @@ use std::process::ExitCode;
 use super::run::{execute_plan, options};
 use crate::arguments::{Global, VerifyArguments};
 use crate::failure::Failure;
-use crate::session::{check_names, open_with_plan};
+use crate::session::{named, open_with_plan};
 
 pub(crate) fn verify(global: &Global, arguments: &VerifyArguments) -> Result<ExitCode, Failure> {
     let (session, plan) = open_with_plan(global, &arguments.pipeline)?;
     let mut options = options(&session, &arguments.resources)?;
-    check_names(&plan, &arguments.stages)?;
+    named(&plan, &arguments.stages)?;
     options.wanted.clone_from(&arguments.stages);
     options.verify = true;
     execute_plan(&session, &plan, &options, &arguments.talk)

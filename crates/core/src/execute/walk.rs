@@ -60,7 +60,7 @@ pub(super) struct Walk<'a> {
     pub(super) downstream: Vec<Vec<usize>>,
     /// Length of the longest chain of cells that read this one.
     height: Vec<usize>,
-    /// Cells that were asked for by name.
+    /// Cells that were asked for, not those that they need.
     named: BTreeSet<usize>,
     /// Cells that run although the store holds their results.
     forced: BTreeSet<usize>,
@@ -96,17 +96,13 @@ impl<'a> Walk<'a> {
             }
         }
         let mut cells: Vec<_> = (0..count).map(|_| Cell::Unwanted).collect();
-        for index in plan.wanted(&options.wanted)? {
+        let named = plan.named(&options.wanted)?;
+        for index in plan.wanted(&named) {
             cells[index] = Cell::Waiting;
         }
-        let select = |names: &[String]| -> Result<BTreeSet<usize>> {
-            Ok(names
-                .iter()
-                .map(|name| plan.select(name))
-                .collect::<Result<Vec<_>>>()?
-                .concat()
-                .into_iter()
-                .collect())
+        let forced = match options.force.is_empty() {
+            true => BTreeSet::new(),
+            false => plan.named(&options.force)?,
         };
         Ok(Self {
             plan,
@@ -118,8 +114,8 @@ impl<'a> Walk<'a> {
             upstream,
             downstream,
             height,
-            named: select(&options.wanted)?,
-            forced: select(&options.force)?,
+            named,
+            forced,
             attempts: vec![0; count],
             queue: BTreeSet::new(),
             last: store.last(&plan.pipeline)?,
@@ -225,7 +221,7 @@ impl<'a> Walk<'a> {
 
     /// Whether the cell itself was asked to be verified, and not just one that needs it.
     fn verifies(&self, index: usize) -> bool {
-        self.options.verify && (self.options.wanted.is_empty() || self.named.contains(&index))
+        self.options.verify && self.named.contains(&index)
     }
 
     fn set_task(&mut self, index: usize, set: impl FnOnce(&mut Task)) {

@@ -1,5 +1,7 @@
 //! Which cells a name on the command line means.
 
+use std::collections::BTreeSet;
+
 use super::Plan;
 use crate::spec::{Edge, Select, closest};
 use crate::{Error, Result};
@@ -47,17 +49,25 @@ impl Plan {
         if found.is_empty() { Err(self.no_cell(head, name)) } else { Ok(found) }
     }
 
-    /// Indices of the cells of these names (of all without any) and of those that they need, in the plan's order.
+    /// Indices of the cells that any of `names` means; of all cells without any name.
     ///
     /// # Errors
     /// As [`Plan::select`].
-    pub fn wanted(&self, names: &[String]) -> Result<Vec<usize>> {
-        let mut wanted = vec![names.is_empty(); self.cells.len()];
-        for name in names {
-            for index in self.select(name)? {
-                wanted[index] = true;
-            }
+    pub fn named(&self, names: &[String]) -> Result<BTreeSet<usize>> {
+        if names.is_empty() {
+            return Ok((0..self.cells.len()).collect());
         }
+        let mut named = BTreeSet::new();
+        for name in names {
+            named.extend(self.select(name)?);
+        }
+        Ok(named)
+    }
+
+    /// Indices of these cells and of those that they need, in the plan's order.
+    pub fn wanted(&self, named: &BTreeSet<usize>) -> Vec<usize> {
+        let mut wanted: Vec<bool> =
+            (0..self.cells.len()).map(|index| named.contains(&index)).collect();
         for index in (0..self.cells.len()).rev() {
             if wanted[index] {
                 for upstream in self.upstream(index) {
@@ -65,7 +75,7 @@ impl Plan {
                 }
             }
         }
-        Ok((0..self.cells.len()).filter(|&index| wanted[index]).collect())
+        (0..self.cells.len()).filter(|&index| wanted[index]).collect()
     }
 
     fn of_stage<'a>(&'a self, stage: &'a str) -> impl DoubleEndedIterator<Item = usize> + 'a {

@@ -71,27 +71,31 @@ pub fn integrated_gradients(
     }
     let baseline = how.baseline.input(model, x)?;
     let Some(smooth) = how.smoothgrad else {
-        let (map, completeness) = from_baseline(model, x, &baseline, class, how.steps, batch)?;
-        return Ok((map, Some(completeness)));
+        let (map, sum) = from_baseline(model, x, &baseline, class, how.steps, batch)?;
+        let change = change(model, x, &baseline, class)?;
+        return Ok((map, Some(Completeness { sum, change })));
     };
     if smooth.samples == 0 {
         candle_core::bail!("expected at least one sample");
     }
+    let adds_up = smooth.average == Average::Mean;
     let mut averages = Vec::new();
     let mut whole = Completeness { sum: 0.0, change: 0.0 };
     for _ in 0..smooth.samples {
         let x = smooth.copies(x, 1, rng)?;
-        let (map, completeness) = from_baseline(model, &x, &baseline, class, how.steps, batch)?;
+        let (map, sum) = from_baseline(model, &x, &baseline, class, how.steps, batch)?;
         averages.resize(map.len(), 0.0);
         smooth.add(&mut averages, map.into_iter().map(f64::from));
-        whole.sum += completeness.sum / smooth.samples as f64;
-        whole.change += completeness.change / smooth.samples as f64;
+        if adds_up {
+            whole.sum += sum / smooth.samples as f64;
+            whole.change += change(model, &x, &baseline, class)? / smooth.samples as f64;
+        }
     }
-    let completeness = (smooth.average == Average::Mean).then_some(whole);
-    Ok((averages.into_iter().map(|number| number as f32).collect(), completeness))
+    let map = averages.into_iter().map(|number| number as f32).collect();
+    Ok((map, adds_up.then_some(whole)))
 }
 
-/// Integrated gradients of one input from a baseline of its shape, in so many steps.
+/// Integrated gradients of one input from a baseline of its shape, in so many steps, and the sum of all its numbers.
 fn from_baseline(
     model: &Model,
     x: &Tensor,
@@ -99,7 +103,7 @@ fn from_baseline(
     class: u32,
     steps: usize,
     batch: usize,
-) -> Result<(Vec<f32>, Completeness)> {
+) -> Result<(Vec<f32>, f64)> {
     let way = (x - baseline)?;
     let channels = x.dim(1)?;
     let mut sums = vec![0.0; x.elem_count()];
@@ -116,14 +120,17 @@ fn from_baseline(
     for (sum, way) in sums.iter_mut().zip(way.flatten_all()?.to_vec1::<f32>()?) {
         *sum *= f64::from(way);
     }
+    Ok((over_channels(&sums, channels, true), sums.iter().sum()))
+}
+
+/// The logit of the input minus that of the baseline.
+fn change(model: &Model, x: &Tensor, baseline: &Tensor, class: u32) -> Result<f64> {
     let ends = model.logits(&Tensor::cat(&[x, baseline], 0)?)?;
     let ends = Objective::Logit(vec![class; 2]).of(&ends)?.to_vec1::<f32>()?;
-    let change = match ends.as_slice() {
+    Ok(match ends.as_slice() {
         [image, baseline] => f64::from(*image) - f64::from(*baseline),
         _ => f64::NAN,
-    };
-    let completeness = Completeness { sum: sums.iter().sum(), change };
-    Ok((over_channels(&sums, channels, true), completeness))
+    })
 }
 
 /// Places in 0 to 1 and weights of Gauss and Legendre's rule with `n` points, in rising order: zeros of the Legendre

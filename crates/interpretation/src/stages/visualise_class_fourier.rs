@@ -15,7 +15,8 @@ use crate::visualisation::views::Views;
 ///
 /// Adam changes the coefficients of a Fourier transform, weighted as they are in photographs; what it means in pixels goes
 /// through the colours' correlation and a sigmoid. The network sees the picture moved, turned and scaled at random, with
-/// grey beyond its edges, and on request several copies at a step, with noise. Olah, Mordvintsev and Schubert, "Feature visualization", 2017, with the constants of Lucid.
+/// grey beyond its edges, and on request several copies at a step, with noise. Olah, Mordvintsev and Schubert, "Feature
+/// visualization", 2017, with the constants of Lucid.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VisualiseClassFourier {
