@@ -4,7 +4,7 @@
 use std::io::Write;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
-use sconce_core::spec::{Diagnostic, Diagnostics, Sources};
+use sconce_core::text::{Diagnostic, Diagnostics, Sources};
 
 use crate::failure::Failure;
 use crate::style::{self, count};

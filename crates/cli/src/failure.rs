@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use sconce_core::spec::Diagnostics;
+use sconce_core::text::Diagnostics;
 
 /// A cell failed, or bits differ.
 pub(crate) const FAILED: u8 = 1;

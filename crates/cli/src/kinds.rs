@@ -1,7 +1,7 @@
 //! The registry: the kinds of all crates.
 
 use sconce_core::Kind;
-use sconce_core::spec::Kinds;
+use sconce_core::Kinds;
 
 /// The slices of the crates, the engine's own first.
 const SLICES: &[&[Kind]] = &[

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use sconce_core::plan::Plan;
-use sconce_core::spec::{Kinds, LoadOptions, load};
 use sconce_core::{Device, Store};
+use sconce_core::{Kinds, LoadOptions, load};
 
 use crate::arguments::{Global, PipelineArguments, ResourceArguments};
 use crate::configuration::Configuration;

@@ -10,8 +10,9 @@ use std::time::{Duration, SystemTime};
 
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
-use sconce_core::receipt::{KeyParts, Receipt};
+use sconce_core::key::KeyParts;
 use sconce_core::store::GcLimits;
+use sconce_core::store::Receipt;
 use sconce_core::{CellId, Coordinates, Device, Digest, Store};
 use serde_json::json;
 

@@ -108,3 +108,8 @@ impl fmt::Display for CellId {
         Ok(())
     }
 }
+
+/// Whether `text` can name a stage, an output or an axis: letters, digits, `-` and `_`.
+pub(crate) fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_')
+}

@@ -1,32 +1,34 @@
-//! The pipeline engine: spec → plan → key → store → execute → receipt.
+//! The pipeline engine.
 //!
-//! A [pipeline](spec) is one TOML file of stages. Each stage has a [kind](stage::Kind): one Rust
+//! A pipeline is one TOML file of stages. Each stage has a [kind](stage::Kind): one Rust
 //! type that implements [`Stage`]. The engine expands matrices into cells, computes each cell's
 //! key from its parameters and the content of its inputs, and runs what the store does not hold.
 //!
+//! [text] → [plan] → [key] → [stage] → [store] → [run] → [executor]
+//!
 //! This crate knows no tensors.
 
-pub mod artifact;
 pub mod canonical;
 pub mod cell;
-pub mod context;
 pub mod digest;
 pub mod error;
-pub mod execute;
-pub mod input;
+pub mod executor;
+pub mod key;
 pub mod kinds;
 pub mod plan;
 pub mod random;
-pub mod receipt;
-pub mod spec;
+pub mod run;
 pub mod stage;
 pub mod store;
+pub mod text;
 
-pub use artifact::{Anything, Artifact, Files, Folder, Member};
 pub use cell::{CellId, Coordinates};
-pub use context::{Context, Device, Gathered, Reporter, Update};
 pub use digest::Digest;
 pub use error::{Error, Result};
-pub use input::{Input, Inputs, NamedInputs};
+pub use plan::{LoadOptions, load};
+pub use stage::artifact::{Anything, Artifact, Files, Folder, Member};
+pub use stage::context::{Context, Device, Gathered, Reporter, Update};
+pub use stage::input::{Input, Inputs, NamedInputs};
+pub use stage::kinds::Kinds;
 pub use stage::{AnyStage, Kind, Output, Resources, Slot, Stage, Threads};
 pub use store::Store;

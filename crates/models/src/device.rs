@@ -7,8 +7,8 @@ use sconce_core::{Error, Result};
 ///
 /// # Errors
 /// When there is no such device, or the program was built without support for it.
-pub fn device(device: sconce_core::context::Device) -> Result<candle_core::Device> {
-    use sconce_core::context::Device;
+pub fn device(device: sconce_core::Device) -> Result<candle_core::Device> {
+    use sconce_core::Device;
     let opened = match device {
         Device::Cpu => Ok(candle_core::Device::Cpu),
         Device::Cuda(id) => candle_core::Device::new_cuda(id),

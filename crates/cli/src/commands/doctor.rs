@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use sconce_core::execute::{machine_memory, machine_threads};
+use sconce_core::executor::{machine_memory, machine_threads};
 
 use crate::arguments::{DoctorArguments, Global};
 use crate::configuration::candidates;

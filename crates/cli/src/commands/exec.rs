@@ -5,7 +5,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use sconce_core::execute::{Request, serve};
+use sconce_core::executor::serve;
+use sconce_core::run::Request;
 
 use crate::arguments::{ExecArguments, Global};
 use crate::failure::{FAILED, Failure};

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
 
-use sconce_core::execute::snapshots;
 use sconce_core::plan::{Plan, Reason, State, assess};
+use sconce_core::run::snapshots;
 use sconce_core::{Digest, Error};
 use serde_json::{Value, json};
 

@@ -3,8 +3,9 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use sconce_core::execute::{Interrupt, Options, Processes, Summary, execute};
+use sconce_core::executor::Processes;
 use sconce_core::plan::Plan;
+use sconce_core::run::{Interrupt, Options, Summary, execute};
 
 use crate::arguments::{Global, ResourceArguments, RunArguments, TalkArguments};
 use crate::failure::{FAILED, Failure, INTERRUPTED};

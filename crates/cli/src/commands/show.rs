@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use sconce_core::execute::shown_at;
 use sconce_core::plan::State;
-use sconce_core::receipt::Receipt;
+use sconce_core::run::shown_at;
+use sconce_core::store::Receipt;
 use serde_json::json;
 
 use super::plan::assess_plan;

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use sconce_core::plan::{Plan, Reason, State, explain};
-use sconce_core::receipt::Receipt;
+use sconce_core::store::Receipt;
 use sconce_core::{Digest, Store};
 
 use super::plan::{Assessed, assess_plan};

@@ -2,7 +2,7 @@
 
 use std::io::{BufWriter, Stdout, Write};
 
-use sconce_core::execute::{Event, Interrupt};
+use sconce_core::run::{Event, Interrupt};
 
 use crate::failure::Failure;
 

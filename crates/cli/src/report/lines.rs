@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use sconce_core::execute::{Event, Summary};
 use sconce_core::plan::Plan;
+use sconce_core::run::{Event, Summary};
 
 use super::tally::Tally;
 use crate::arguments::TalkArguments;

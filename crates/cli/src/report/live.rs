@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
-use sconce_core::execute::Event;
 use sconce_core::plan::Plan;
+use sconce_core::run::Event;
 
 use super::lines::reason;
 

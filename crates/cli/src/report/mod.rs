@@ -9,8 +9,8 @@ use std::cell::RefCell;
 use std::io::{IsTerminal, Write};
 use std::time::Instant;
 
-use sconce_core::execute::{Event, Options};
 use sconce_core::plan::Plan;
+use sconce_core::run::{Event, Options};
 
 use crate::arguments::TalkArguments;
 use crate::failure::Failure;

@@ -1,7 +1,14 @@
 //! From a pipeline to cells, and from cells to what has to run.
 
+mod assess;
+pub(crate) mod edge;
+mod expand;
+mod load;
+pub(crate) mod parameters;
 mod select;
-mod state;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,9 +16,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-pub use state::{Assessment, Reason, State, assess, assess_cell, explain, output_digest};
+pub use assess::{Assessment, Reason, State, assess, assess_cell, explain, output_digest};
+pub use load::{LoadOptions, load};
 
-use crate::receipt::{InputPart, KeyParts};
+use crate::key::{InputPart, KeyParts};
 use crate::{AnyStage, CellId, Digest, Error, Kind, Output, Resources, Result};
 
 /// A pipeline, expanded into cells. Upstream cells stand before those that read them.

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::Plan;
-use crate::spec::{Edge, Select, closest};
+use crate::plan::edge::{Edge, Select};
+use crate::text::closest;
 use crate::{Error, Result};
 
 /// How many cells an error names.

@@ -24,7 +24,7 @@ use crate::{embedded, place};
 #[derive(Debug, Clone)]
 pub struct Request<'a> {
     /// Digest of the content: of the file's bytes, or of the tree of files
-    /// ([`sconce_core::artifact::tree_digest`]).
+    /// ([`sconce_core::stage::tree_digest`]).
     pub digest: Pin,
     /// The sources, tried in order.
     pub sources: &'a [Source],

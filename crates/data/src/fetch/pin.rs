@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 /// under which a single file was published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pin {
-    /// `blake3:…`, of a file's bytes or of a tree ([`sconce_core::artifact::tree_digest`]).
+    /// `blake3:…`, of a file's bytes or of a tree ([`sconce_core::stage::tree_digest`]).
     Blake3(Digest),
     /// `sha256:…`, of a file's bytes.
     Sha256([u8; 32]),

@@ -2,8 +2,8 @@
 
 use image::RgbImage;
 use schemars::JsonSchema;
+use sconce_core::Gathered;
 use sconce_core::cell::Plain;
-use sconce_core::context::Gathered;
 use sconce_core::{Context, Error, Input, Inputs, Output, Resources, Result, Stage};
 use sconce_data::{Features, Figure, ImageSet, Table};
 use serde::{Deserialize, Serialize};

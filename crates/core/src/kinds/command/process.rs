@@ -205,7 +205,7 @@ fn ask_to_end(child: &mut Child) {
 #[cfg(unix)]
 fn describe(status: ExitStatus) -> Option<String> {
     use std::os::unix::process::ExitStatusExt;
-    status.signal().map(crate::execute::signal_name)
+    status.signal().map(crate::executor::signal_name)
 }
 
 #[cfg(not(unix))]

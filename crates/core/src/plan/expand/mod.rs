@@ -1,0 +1,170 @@
+//! Stages become cells: edges are resolved and type-checked, axes flow downstream.
+
+mod join;
+mod order;
+mod output;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::edge::Edge;
+use super::parameters;
+use crate::cell::is_name;
+use crate::plan::{Cell, Plan};
+use crate::stage::kinds::Shape;
+use crate::text::diagnostic::Diagnostic;
+use crate::text::document::{self, Node, Table};
+use crate::text::pipeline::{Pipeline, StageTable};
+use crate::text::source::Span;
+use crate::{AnyStage, Coordinates, Slot};
+
+/// A stage with its matrix worked out, not yet joined with what flows in.
+struct Expanded<'a> {
+    table: StageTable<'a>,
+    /// One for each combination of the stage's own axes; empty where something is wrong.
+    combinations: Vec<Combination>,
+    /// Edges of combinations that did not parse: their stages are looked up all the same.
+    unparsed: Vec<SlotEdge>,
+}
+
+/// One combination of a stage's own axes.
+struct Combination {
+    coordinates: Coordinates,
+    seed: u64,
+    stage: Arc<dyn AnyStage>,
+    parameters: Value,
+    edges: Vec<SlotEdge>,
+}
+
+/// One edge as written.
+struct SlotEdge {
+    slot: Slot,
+    /// The slot, or `slot.name`.
+    path: String,
+    text: String,
+    edge: Edge,
+    span: Span,
+}
+
+/// Expands a pipeline; what is wrong goes to `errors`.
+pub(crate) fn expand(
+    pipeline: Pipeline<'_>,
+    folder: PathBuf,
+    stem: String,
+    errors: &mut Vec<Diagnostic>,
+) -> Option<Plan> {
+    let (name, span) = match pipeline.name {
+        Some((name, span)) => (name, Some(span)),
+        None => (stem, None),
+    };
+    if !is_name(&name) {
+        let message = match span {
+            Some(_) => "`name`: expected letters, digits, `-` and `_`".to_owned(),
+            None => format!("add a `name`: the file's own (`{name}`) cannot be a folder's"),
+        };
+        errors.push(Diagnostic::new(message, span));
+    }
+    let stages: Vec<_> =
+        pipeline.stages.into_iter().map(|table| combinations(table, errors)).collect();
+    let names: Vec<String> = stages.iter().map(|stage| stage.table.name.clone()).collect();
+    let order = order::order(&stages, &names, errors)?;
+    let mut cells: Vec<Cell> = Vec::new();
+    let mut by_stage: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for index in order {
+        let stage = &stages[index];
+        let Some(shape) = &stage.table.shape else {
+            continue;
+        };
+        let first = cells.len();
+        for combination in &stage.combinations {
+            join::join(stage, shape, combination, &mut cells, &by_stage, &stages, errors);
+        }
+        by_stage.insert(&names[index], (first..cells.len()).collect());
+    }
+    Some(Plan { pipeline: name, description: pipeline.description, folder, stages: names, cells })
+}
+
+/// Parses a stage once for each combination of its own axes.
+fn combinations<'a>(table: StageTable<'a>, errors: &mut Vec<Diagnostic>) -> Expanded<'a> {
+    let (mut combinations, mut unparsed) = (Vec::new(), Vec::new());
+    let Some(shape) = table.shape.clone() else {
+        return Expanded { table, combinations, unparsed };
+    };
+    let mut choices: Vec<Vec<usize>> = vec![Vec::new()];
+    for axis in &table.axes {
+        let longer = |choice: Vec<usize>| {
+            (0..axis.values.len()).map(move |value| [choice.as_slice(), &[value]].concat())
+        };
+        choices = choices.into_iter().flat_map(longer).collect();
+    }
+    for choice in choices {
+        let chosen: Vec<(&str, &(Value, Node<'a>))> = table
+            .axes
+            .iter()
+            .zip(&choice)
+            .map(|(axis, &value)| (axis.name.as_str(), &axis.values[value]))
+            .collect();
+        let seed = chosen.iter().find(|(axis, _)| *axis == "seed");
+        let seed =
+            seed.map_or(table.seed, |(_, (_, node))| crate::text::pipeline::seed(node, errors));
+        let nodes: Vec<_> = chosen.iter().map(|(axis, (_, node))| (*axis, node)).collect();
+        let Some((stage, written)) = parameters::parse(&table, &shape, &nodes, errors) else {
+            let json = |node| document::to_json(node, &mut Vec::new());
+            let raw = table.parameters.iter();
+            let raw = raw.map(|(key, node)| (key.get_ref().to_string(), json(node))).collect();
+            unparsed =
+                slot_edges(&shape, &Value::Object(raw), &table.parameters, &table.header, errors);
+            continue;
+        };
+        let values = match stage.parameters() {
+            Ok(values) => values,
+            Err(error) => {
+                let message = format!("stage `{}`: {error}", table.name);
+                errors.push(Diagnostic::new(message, table.header.clone()));
+                continue;
+            }
+        };
+        let edges = slot_edges(&shape, &values, &written, &table.header, errors);
+        let coordinates =
+            chosen.iter().map(|(axis, (value, _))| ((*axis).to_owned(), value.clone())).collect();
+        combinations.push(Combination {
+            coordinates,
+            seed,
+            stage: Arc::from(stage),
+            parameters: values,
+            edges,
+        });
+    }
+    Expanded { table, combinations, unparsed }
+}
+
+/// The edges in the slots of `values`, each with the place where it is written.
+fn slot_edges(
+    shape: &Shape,
+    values: &Value,
+    written: &Table<'_>,
+    header: &Span,
+    errors: &mut Vec<Diagnostic>,
+) -> Vec<SlotEdge> {
+    let mut edges = Vec::new();
+    for slot in &shape.slots {
+        let value = values.get(&slot.key).unwrap_or(&Value::Null);
+        let node = written.get(slot.key.as_str());
+        for (path, text, span) in parameters::edges(&slot.key, value, node, header) {
+            match Edge::parse(&text) {
+                Ok(edge) => edges.push(SlotEdge { slot: slot.clone(), path, text, edge, span }),
+                Err(expected) => {
+                    let message = format!("`{path}`: {expected}, found `{text}`");
+                    let diagnostic = Diagnostic::new(message, span);
+                    if !errors.contains(&diagnostic) {
+                        errors.push(diagnostic);
+                    }
+                }
+            }
+        }
+    }
+    edges
+}

@@ -1,0 +1,61 @@
+//! From a pipeline file to a [`Plan`], or to all that is wrong with the file.
+
+use std::path::{Path, PathBuf};
+
+use super::{Plan, expand};
+use crate::Kinds;
+use crate::text::{Diagnostic, Diagnostics, Sources, document, pipeline};
+
+/// What to load.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// The pipeline file.
+    pub path: PathBuf,
+    /// Profiles to lay over it, in order.
+    pub profiles: Vec<String>,
+    /// `path=value` settings, such as `stage.svm.c=10`; they win over profiles.
+    pub sets: Vec<String>,
+}
+
+impl LoadOptions {
+    /// The file alone.
+    pub fn file(path: impl AsRef<Path>) -> Self {
+        Self { path: path.as_ref().to_owned(), ..Self::default() }
+    }
+}
+
+/// Reads a pipeline file and expands it into cells.
+///
+/// # Errors
+/// All that is wrong with the file, each with its place.
+pub fn load(options: &LoadOptions, kinds: &Kinds) -> Result<Plan, Diagnostics> {
+    let name = options.path.display().to_string();
+    let unreadable = |message: String| {
+        Diagnostics::new(Sources::default(), vec![Diagnostic::new(message, None)])
+    };
+    let bytes = std::fs::read(&options.path)
+        .map_err(|error| unreadable(format!("{name}: cannot read the pipeline file: {error}")))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let line = error.as_bytes()[..error.utf8_error().valid_up_to()]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count()
+            + 1;
+        unreadable(format!("{name}:{line}: a pipeline file has to be UTF-8"))
+    })?;
+    let folder = match options.path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let stem = options.path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let sources = document::sources(&name, text, &options.sets)
+        .map_err(|error| Diagnostics::new(Sources::default(), vec![error]))?;
+    let mut errors = Vec::new();
+    let plan = pipeline::read(&sources, options, kinds, &mut errors).and_then(|pipeline| {
+        expand::expand(pipeline, folder, stem.unwrap_or_default(), &mut errors)
+    });
+    match plan {
+        Some(plan) if errors.is_empty() => Ok(plan),
+        _ => Err(Diagnostics::new(sources.clone(), errors)),
+    }
+}

@@ -1,0 +1,227 @@
+//! Computing one cell.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::{Mode, Request, ResolvedCell};
+use crate::Kinds;
+use crate::error::{IoResultExt, ResultExt};
+use crate::store::{KeyLock, Store};
+use crate::store::{OutputRecord, Receipt};
+use crate::{
+    AnyStage, Context, Coordinates, Digest, Error, Files, Gathered, Output, Reporter, Result,
+    Update,
+};
+
+/// What came of a cell.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// It was computed, and its receipt is in the store.
+    Ran(Box<Receipt>),
+    /// The store held its receipt by the time that its turn came.
+    Shared(Box<Receipt>),
+    /// It was computed in private: the digests of its outputs.
+    Verified(BTreeMap<String, Digest>),
+}
+
+/// Computes one cell, unless another process has done so. Safe to repeat and to kill at any point:
+/// the receipt is written last.
+///
+/// # Errors
+/// [`Error::Cancelled`] when `cancelled` was set, [`Error::Damaged`] when the content of an input
+/// is bad, and whatever the stage says; a panic of the stage is an error too.
+pub fn run_cell(
+    store: &Store,
+    kinds: &Kinds,
+    request: &Request,
+    reporter: &Arc<dyn Reporter>,
+    cancelled: &Arc<AtomicBool>,
+) -> Result<Outcome> {
+    let cell = &request.cell;
+    let key = cell.parts.key();
+    let _lock = match request.mode {
+        Mode::Verify => None,
+        Mode::Run | Mode::Force => Some(lock(store, &key, reporter.as_ref(), cancelled)?),
+    };
+    if request.mode == Mode::Run
+        && let Some(receipt) = store.receipt(&key)?
+    {
+        return Ok(Outcome::Shared(Box::new(receipt)));
+    }
+    let stage = stage(kinds, cell)?;
+    let outputs = stage.outputs();
+    let scratch = store.scratch(&key)?;
+    let output_root = scratch.path().join("out");
+    let private = scratch.path().join("scratch");
+    for folder in outputs.iter().map(|output| output_root.join(&*output.name)) {
+        std::fs::create_dir_all(&folder).at(&folder)?;
+    }
+    std::fs::create_dir_all(&private).at(&private)?;
+    let ctx = Context {
+        coordinates: cell.cell.coordinates.clone(),
+        inputs: inputs(store, cell)?,
+        outputs: outputs.clone(),
+        output_root: output_root.clone(),
+        scratch: private,
+        checkpoint: match request.mode {
+            Mode::Verify => scratch.path().join("checkpoint"),
+            Mode::Run | Mode::Force => store.checkpoint(&key),
+        },
+        mirror: cell.settings.mirror.clone(),
+        seed: cell.parts.seed.unwrap_or_default(),
+        threads: cell.settings.threads,
+        device: cell.settings.device,
+        environment: cell
+            .parts
+            .environment
+            .iter()
+            .filter_map(|(name, value)| Some((name.clone(), value.clone()?)))
+            .collect(),
+        reporter: Arc::clone(reporter),
+        cancelled: Arc::clone(cancelled),
+        metrics: Mutex::default(),
+    };
+    ctx.check_cancelled()?;
+    let (clock, started) = (Instant::now(), seconds_since_1970());
+    catch_unwind(AssertUnwindSafe(|| stage.run(&ctx)))
+        .unwrap_or_else(|panic| Err(panicked(&cell.parts.kind, panic.as_ref())))?;
+    let seconds = clock.elapsed().as_secs_f64();
+    if request.mode == Mode::Verify {
+        return digests(&outputs, &output_root).map(Outcome::Verified);
+    }
+    let metrics = ctx.metrics.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let receipt = Receipt {
+        key,
+        parts: cell.parts.clone(),
+        cell: cell.cell.clone(),
+        pipeline: cell.pipeline.clone(),
+        outputs: import(store, &outputs, &output_root)?,
+        metrics,
+        device: cell.settings.device,
+        threads: cell.settings.threads,
+        started,
+        seconds,
+        sconce: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    store.put_receipt(&receipt)?;
+    store.remove_checkpoint(&key)?;
+    Ok(Outcome::Ran(Box::new(receipt)))
+}
+
+pub(super) fn seconds_since_1970() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}
+
+/// The parsed stage, of the version that the key was made for.
+fn stage(kinds: &Kinds, cell: &ResolvedCell) -> Result<Box<dyn AnyStage>> {
+    let parts = &cell.parts;
+    let kind = kinds.get(&parts.kind).ok_or_else(|| {
+        Error::message(format!("this version of sconce has no kind `{}`", parts.kind))
+    })?;
+    if kind.version != parts.version {
+        return Err(Error::message(format!(
+            "the cell was planned for version {} of kind `{}`, and this sconce has version {}",
+            parts.version, parts.kind, kind.version
+        )));
+    }
+    kind.from_json(cell.parameters.clone()).doing(|| "reading the parameters".to_owned())
+}
+
+/// Waits for the right to compute `key`; tells so when another process has it.
+pub(super) fn lock(
+    store: &Store,
+    key: &Digest,
+    reporter: &dyn Reporter,
+    cancelled: &AtomicBool,
+) -> Result<KeyLock> {
+    if let Some(lock) = store.try_lock_key(key)? {
+        return Ok(lock);
+    }
+    let text = "waiting for another process that computes the same".to_owned();
+    reporter.report(Update::Note { text });
+    let mut pause = Duration::from_millis(1);
+    loop {
+        if cancelled.load(Ordering::Relaxed) {
+            return Err(Error::Cancelled);
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(50));
+        if let Some(lock) = store.try_lock_key(key)? {
+            return Ok(lock);
+        }
+    }
+}
+
+/// The verified content of the inputs, by slot.
+fn inputs(store: &Store, cell: &ResolvedCell) -> Result<BTreeMap<String, Vec<Gathered<Files>>>> {
+    let mut inputs = BTreeMap::new();
+    for (slot, parts) in &cell.parts.inputs {
+        let mut artifacts = Vec::with_capacity(parts.len());
+        for part in parts {
+            let artifact = store.files(&part.digest).doing(|| format!("reading input `{slot}`"))?;
+            let (stage, coordinates) = match &part.from {
+                Some(from) => (from.stage.clone(), from.coordinates.clone()),
+                None => (String::new(), Coordinates::none()),
+            };
+            artifacts.push(Gathered { stage, coordinates, artifact });
+        }
+        inputs.insert(slot.clone(), artifacts);
+    }
+    Ok(inputs)
+}
+
+/// Takes the outputs into the store. Each has to hold a file.
+fn import(
+    store: &Store,
+    outputs: &[Output],
+    root: &Path,
+) -> Result<BTreeMap<String, OutputRecord>> {
+    let mut records = BTreeMap::new();
+    for output in outputs {
+        let imported = store
+            .import(&root.join(&*output.name))
+            .doing(|| format!("storing output `{}`", output.name))?;
+        if imported.files == 0 {
+            return Err(nothing_written(output));
+        }
+        let record = OutputRecord {
+            artifact: output.artifact.to_string(),
+            digest: imported.digest,
+            size: imported.size,
+            files: imported.files,
+            volatile: output.volatile,
+        };
+        records.insert(output.name.to_string(), record);
+    }
+    Ok(records)
+}
+
+fn digests(outputs: &[Output], root: &Path) -> Result<BTreeMap<String, Digest>> {
+    let digest = |output: &Output| {
+        let files = Files::from_folder(&root.join(&*output.name))?;
+        if files.is_empty() {
+            return Err(nothing_written(output));
+        }
+        Ok((output.name.to_string(), files.digest()))
+    };
+    outputs.iter().map(digest).collect()
+}
+
+fn nothing_written(output: &Output) -> Error {
+    Error::message(format!("the stage wrote nothing to its output `{}`", output.name))
+}
+
+fn panicked(kind: &str, panic: &(dyn Any + Send)) -> Error {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message");
+    Error::message(format!("kind `{kind}` panicked, which is a bug: {text}"))
+}

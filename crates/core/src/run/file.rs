@@ -1,0 +1,72 @@
+//! Local files and folders: their content is their result, and the engine itself takes it in.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use super::cell::{lock, seconds_since_1970};
+use super::{Outcome, Request};
+use crate::error::ResultExt;
+use crate::plan::Plan;
+use crate::stage::context::Silent;
+use crate::store::Receipt;
+use crate::store::{Snapshot, Store};
+use crate::{Error, Output, Result};
+
+/// The content of every local path of the plan, by cell. One that cannot be read fails its cell
+/// alone.
+pub fn snapshots(plan: &Plan, store: &Store) -> BTreeMap<usize, Result<Snapshot>> {
+    let local = |index| Some((index, local_path(plan, index)?));
+    (0..plan.cells.len())
+        .filter_map(local)
+        .map(|(index, path)| (index, snapshot(store, &path)))
+        .collect()
+}
+
+pub(super) fn local_path(plan: &Plan, index: usize) -> Option<PathBuf> {
+    Some(plan.folder.join(plan.cells[index].stage.local_path()?))
+}
+
+pub(super) fn snapshot(store: &Store, path: &std::path::Path) -> Result<Snapshot> {
+    let snapshot = store.snapshot(path)?;
+    if snapshot.members.is_empty() {
+        return Err(Error::message(format!("{}: the folder holds no file", path.display())));
+    }
+    Ok(snapshot)
+}
+
+/// Takes the content of a snapshot into the store and writes the receipt.
+pub(super) fn run(
+    store: &Store,
+    request: &Request,
+    output: &Output,
+    path: &std::path::Path,
+    snapshot: &Snapshot,
+) -> Result<Outcome> {
+    let cell = &request.cell;
+    let key = cell.parts.key();
+    let _lock = lock(store, &key, &Silent, &AtomicBool::new(false))?;
+    if let Some(receipt) = store.receipt(&key)? {
+        return Ok(Outcome::Shared(Box::new(receipt)));
+    }
+    let (clock, started) = (Instant::now(), seconds_since_1970());
+    let imported =
+        store.import_snapshot(path, snapshot).doing(|| format!("storing {}", path.display()))?;
+    let record = imported.record(output.artifact.as_ref(), output.volatile);
+    let receipt = Receipt {
+        key,
+        parts: cell.parts.clone(),
+        cell: cell.cell.clone(),
+        pipeline: cell.pipeline.clone(),
+        outputs: BTreeMap::from([(output.name.to_string(), record)]),
+        metrics: BTreeMap::new(),
+        device: cell.settings.device,
+        threads: cell.settings.threads,
+        started,
+        seconds: clock.elapsed().as_secs_f64(),
+        sconce: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    store.put_receipt(&receipt)?;
+    Ok(Outcome::Ran(Box::new(receipt)))
+}

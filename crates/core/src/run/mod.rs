@@ -1,0 +1,33 @@
+//! Running a plan: what the store does not hold is computed, upstream first.
+//!
+//! [`execute`] walks the cells. One whose inputs are known has a key; if the store holds the key's
+//! receipt the cell is a hit, otherwise an [executor](crate::executor) computes it.
+//! [`run_cell`] is what every executor does, and it can be repeated: it takes the key's lock,
+//! looks for the receipt again, and only then works.
+//!
+//! Nothing here prints: what happens is told as [`Event`]s.
+
+mod cell;
+mod event;
+mod export;
+mod failure;
+mod file;
+mod interrupt;
+mod options;
+mod resolved;
+mod schedule;
+mod settle;
+mod walk;
+
+pub use cell::{Outcome, run_cell};
+pub use event::{Difference, Event, Summary};
+pub use export::shown_at;
+pub use failure::Failure;
+pub use file::snapshots;
+pub use interrupt::Interrupt;
+pub use options::Options;
+pub use resolved::{Mode, Request, ResolvedCell, Settings};
+pub use schedule::execute;
+
+#[cfg(test)]
+mod tests;

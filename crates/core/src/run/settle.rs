@@ -1,0 +1,247 @@
+//! What follows from the end of a cell: results, failures, damage, and the summary.
+
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use super::export::export;
+use super::walk::{Cell, How, Task, Walk};
+use super::{Difference, Event, Failure, Outcome, Summary};
+use crate::store::Receipt;
+use crate::{Digest, Error, Result};
+
+/// A cell runs again at most so often because of damaged content.
+const ATTEMPTS: usize = 3;
+
+/// So much of a failed cell's log is told.
+const TAIL_LINES: usize = 12;
+const TAIL_BYTES: u64 = 8 << 10;
+
+impl Walk<'_> {
+    /// The store holds the cell's result.
+    pub(super) fn hit(&mut self, index: usize, receipt: Box<Receipt>) {
+        (self.events)(Event::CellHit { cell: self.id(index), key: receipt.key });
+        self.have(index, receipt, How::Hit);
+    }
+
+    /// A running cell has come to its end.
+    pub(super) fn done(&mut self, index: usize, result: Result<Outcome, Failure>) {
+        let task = match std::mem::replace(&mut self.cells[index], Cell::Lost) {
+            Cell::Running(task) => *task,
+            other => {
+                self.cells[index] = other;
+                return;
+            }
+        };
+        self.tell_damage(index);
+        match result {
+            Ok(Outcome::Ran(receipt)) => self.finished(index, receipt, false),
+            Ok(Outcome::Shared(receipt)) => self.finished(index, receipt, true),
+            Ok(Outcome::Verified(digests)) => self.compare(index, task, &digests),
+            Err(Failure::Cancelled) => {
+                (self.events)(Event::CellCancelled { cell: self.id(index) });
+            }
+            Err(Failure::Damaged { .. }) if task.known.is_none() && self.rebuild(index) => {}
+            Err(failure) => {
+                let log = self.store.log_path(&self.plan.pipeline, &self.plan.cells[index].id);
+                match task.known {
+                    // What reads it can still be verified.
+                    Some(receipt) => {
+                        self.tell_failure(index, &failure, Some(&log));
+                        self.have(index, receipt, How::Failed);
+                    }
+                    None => self.fail(index, &failure, Some(&log)),
+                }
+            }
+        }
+        self.look_at_pending();
+    }
+
+    fn finished(&mut self, index: usize, receipt: Box<Receipt>, shared: bool) {
+        (self.events)(Event::CellFinished {
+            cell: self.id(index),
+            key: receipt.key,
+            seconds: receipt.seconds,
+            metrics: receipt.metrics.clone(),
+            shared,
+        });
+        self.have(index, receipt, if shared { How::Hit } else { How::Ran });
+    }
+
+    /// The cell has its result: it is shown, and what reads it is looked at.
+    fn have(&mut self, index: usize, receipt: Box<Receipt>, how: How) {
+        self.how[index] = Some(how);
+        self.keys.insert(self.id(index).to_string(), receipt.key);
+        let shown = if self.options.verify {
+            Ok(())
+        } else {
+            export(self.plan, self.store, self.options, index, &receipt)
+        };
+        self.cells[index] = Cell::Done(receipt);
+        if let Err(error) = shown {
+            self.tell_damage(index);
+            if matches!(error.root(), Error::Damaged { .. }) && self.again(index) {
+                return;
+            }
+            let (cell, error) = (self.id(index), error.to_string());
+            (self.events)(Event::ExportFailed { cell, error });
+        }
+        self.pending.extend(&self.downstream[index]);
+    }
+
+    /// Looks at a cell anew whose own result turned out to be damaged.
+    fn again(&mut self, index: usize) -> bool {
+        self.attempts[index] += 1;
+        if self.attempts[index] > ATTEMPTS {
+            return false;
+        }
+        self.cells[index] = Cell::Waiting;
+        self.pending.insert(index);
+        true
+    }
+
+    /// An input of the cell is damaged: what yields it runs again, then the cell. False when that
+    /// was done too often, or when nothing is missing.
+    fn rebuild(&mut self, index: usize) -> bool {
+        self.attempts[index] += 1;
+        if self.attempts[index] > ATTEMPTS {
+            return false;
+        }
+        let mut lost = Vec::new();
+        for &one in &self.upstream[index] {
+            if let Cell::Done(receipt) = &self.cells[one]
+                && !matches!(self.store.receipt(&receipt.key), Ok(Some(_)))
+            {
+                lost.push(one);
+            }
+        }
+        self.tell_damage(index);
+        for &one in &lost {
+            self.cells[one] = Cell::Waiting;
+            self.attempts[one] += 1;
+        }
+        self.cells[index] = Cell::Waiting;
+        self.pending.extend(lost);
+        self.pending.insert(index);
+        true
+    }
+
+    fn compare(
+        &mut self,
+        index: usize,
+        task: Task,
+        again: &std::collections::BTreeMap<String, Digest>,
+    ) {
+        let Some(receipt) = task.known else { return };
+        let (volatile, fixed): (Vec<_>, Vec<_>) =
+            receipt.outputs.iter().partition(|(_, output)| output.volatile);
+        let outputs: Vec<_> = fixed
+            .into_iter()
+            .filter(|(name, output)| again.get(*name) != Some(&output.digest))
+            .map(|(name, output)| Difference {
+                output: name.clone(),
+                stored: output.digest,
+                again: again.get(name).copied(),
+            })
+            .collect();
+        let cell = self.id(index);
+        let how = if outputs.is_empty() {
+            let volatile = volatile.into_iter().map(|(name, _)| name.clone()).collect();
+            (self.events)(Event::CellVerified { cell, volatile });
+            How::Verified
+        } else {
+            (self.events)(Event::CellDiffers { cell, outputs });
+            How::Differs
+        };
+        self.have(index, receipt, how);
+    }
+
+    /// The cell failed: what reads it is skipped.
+    pub(super) fn fail(&mut self, index: usize, failure: &Failure, log: Option<&Path>) {
+        self.tell_failure(index, failure, log);
+        self.how[index] = Some(How::Failed);
+        self.cells[index] = Cell::Lost;
+        let failed = self.id(index);
+        for reader in self.readers(index) {
+            let (cell, failed) = (self.id(reader), failed.clone());
+            (self.events)(Event::CellSkipped { cell, failed });
+            self.how[reader] = Some(How::Skipped);
+            self.cells[reader] = Cell::Lost;
+        }
+    }
+
+    fn tell_failure(&self, index: usize, failure: &Failure, log: Option<&Path>) {
+        let log_tail = log.map_or_else(Vec::new, tail);
+        (self.events)(Event::CellFailed {
+            cell: self.id(index),
+            error: failure.to_string(),
+            log: log.filter(|_| !log_tail.is_empty()).map(PathBuf::from),
+            log_tail,
+        });
+    }
+
+    /// The cell cannot be verified, and so cannot what reads it.
+    pub(super) fn absent(&mut self, index: usize) {
+        let mut lost = vec![index];
+        lost.extend(self.readers(index));
+        for one in lost {
+            (self.events)(Event::CellAbsent { cell: self.id(one) });
+            self.how[one] = Some(How::Absent);
+            self.cells[one] = Cell::Lost;
+        }
+    }
+
+    /// The waiting cells that need this one, in the plan's order.
+    fn readers(&self, index: usize) -> Vec<usize> {
+        let mut found = std::collections::BTreeSet::new();
+        let mut next = vec![index];
+        while let Some(one) = next.pop() {
+            for &reader in &self.downstream[one] {
+                if matches!(self.cells[reader], Cell::Waiting) && found.insert(reader) {
+                    next.push(reader);
+                }
+            }
+        }
+        found.into_iter().collect()
+    }
+
+    /// Notes the keys for the reasons of later runs, and sums up.
+    pub(super) fn finish(self, cancelled: bool) -> Result<Summary> {
+        if !self.options.verify {
+            self.store.set_last(&self.plan.pipeline, &self.keys)?;
+        }
+        let count = |how| self.how.iter().filter(|&&one| one == Some(how)).count();
+        let names = |how| {
+            let named = self.how.iter().enumerate().filter(|&(_, &one)| one == Some(how));
+            named.map(|(index, _)| self.plan.cells[index].id.to_string()).collect()
+        };
+        Ok(Summary {
+            hits: count(How::Hit),
+            ran: count(How::Ran),
+            failed: names(How::Failed),
+            skipped: count(How::Skipped),
+            verified: count(How::Verified),
+            differing: names(How::Differs),
+            absent: count(How::Absent),
+            cancelled,
+            seconds: 0.0,
+        })
+    }
+}
+
+/// The last lines of a log.
+fn tail(log: &Path) -> Vec<String> {
+    let read = || {
+        let mut file = std::fs::File::open(log)?;
+        let length = file.metadata()?.len();
+        let start = length.saturating_sub(TAIL_BYTES);
+        file.seek(SeekFrom::Start(start))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok::<_, std::io::Error>((bytes, start > 0))
+    };
+    let Ok((bytes, cut)) = read() else { return Vec::new() };
+    let text = String::from_utf8_lossy(&bytes);
+    let mut lines: Vec<_> = text.lines().skip(usize::from(cut)).map(str::to_owned).collect();
+    lines.drain(..lines.len().saturating_sub(TAIL_LINES));
+    lines
+}

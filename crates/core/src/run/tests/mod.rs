@@ -1,0 +1,120 @@
+//! The executor with an in-process runner and kinds that are easy to watch.
+
+mod kinds;
+mod walks;
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+use super::{Event, Options, Summary, execute};
+use crate::Store;
+use crate::executor::InProcess;
+use crate::plan::Plan;
+use crate::{Kinds, LoadOptions, load};
+
+/// A pipeline file with a store beside it.
+struct Bench {
+    folder: tempfile::TempDir,
+    kinds: Kinds,
+}
+
+/// What a run told.
+struct Told {
+    events: Vec<Event>,
+    summary: Summary,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let kinds = Kinds::new([kinds::KINDS, crate::kinds::KINDS]);
+        Self { folder: tempfile::tempdir().unwrap(), kinds }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn store(&self) -> Store {
+        Store::open(&self.path("store")).unwrap()
+    }
+
+    fn plan(&self, text: &str) -> Plan {
+        let path = self.path("p.toml");
+        // Two runs at once may write it: neither must see the other's half.
+        let mut file = tempfile::NamedTempFile::new_in(self.folder.path()).unwrap();
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+        file.persist(&path).unwrap();
+        load(&LoadOptions::file(&path), &self.kinds).unwrap_or_else(|errors| panic!("{errors}"))
+    }
+
+    fn options(&self) -> Options {
+        Options {
+            threads: 4,
+            memory: 8 << 30,
+            artifacts: Some(self.path("artifacts")),
+            ..Options::default()
+        }
+    }
+
+    fn run(&self, text: &str) -> Told {
+        self.run_with(text, &self.options())
+    }
+
+    fn run_with(&self, text: &str, options: &Options) -> Told {
+        let store = self.store();
+        let plan = self.plan(text);
+        let runner = InProcess::new(store.clone(), self.kinds.clone());
+        let events = RefCell::new(Vec::new());
+        let summary =
+            execute(&plan, &store, &runner, options, &|event| events.borrow_mut().push(event));
+        Told { events: events.into_inner(), summary: summary.unwrap() }
+    }
+
+    fn shown(&self, path: &str) -> String {
+        let path = self.path("artifacts").join("p").join(path);
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// Flips a byte in the blob of a file that is shown, as a bad disk would.
+    fn flip(&self, shown: &str) {
+        let digest = crate::Digest::of(self.shown(shown).as_bytes()).hex();
+        flip(&self.path("store/blobs").join(&digest[..2]).join(&digest));
+    }
+}
+
+fn flip(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes[0] ^= 1;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    std::fs::write(path, bytes).unwrap();
+}
+
+impl Told {
+    /// Names of the cells that were computed, in the order of their ends.
+    fn ran(&self) -> Vec<String> {
+        let finished = |event: &Event| match event {
+            Event::CellFinished { cell, shared: false, .. } => Some(cell.to_string()),
+            _ => None,
+        };
+        self.events.iter().filter_map(finished).collect()
+    }
+
+    fn failures(&self) -> Vec<String> {
+        let failed = |event: &Event| match event {
+            Event::CellFailed { cell, error, .. } => Some(format!("{cell}: {error}")),
+            _ => None,
+        };
+        self.events.iter().filter_map(failed).collect()
+    }
+
+    fn reasons(&self, name: &str) -> Vec<String> {
+        let started = |event: &Event| match event {
+            Event::CellStarted { cell, reasons, .. } if cell.to_string() == name => {
+                Some(reasons.clone())
+            }
+            _ => None,
+        };
+        self.events.iter().find_map(started).unwrap_or_default()
+    }
+}

@@ -1,0 +1,349 @@
+use super::{Bench, kinds};
+use crate::run::{Event, Interrupt, Options};
+
+const CHAIN: &str = r#"
+    [stage.a]
+    kind = "sum"
+    plus = 21
+    [stage.b]
+    kind = "rough"
+    of = "a"
+    [stage.c]
+    kind = "sum"
+    of = "b"
+    plus = 1
+"#;
+
+#[test]
+fn what_is_there_does_not_run_again() {
+    let bench = Bench::new();
+    let first = bench.run(CHAIN);
+    assert_eq!(first.ran(), ["a", "b", "c"]);
+    assert_eq!(bench.shown("c/number"), "21\n");
+    assert!(first.summary.is_success());
+    let second = bench.run(CHAIN);
+    assert_eq!((second.summary.hits, second.summary.ran), (3, 0));
+    // The view is put back when it is missing, without running anything.
+    std::fs::remove_dir_all(bench.path("artifacts")).unwrap();
+    assert_eq!(bench.run(CHAIN).summary.ran, 0);
+    assert_eq!(bench.shown("a/number"), "21\n");
+}
+
+#[test]
+fn a_change_stops_where_it_makes_no_difference_and_going_back_is_a_hit() {
+    let bench = Bench::new();
+    bench.run(CHAIN);
+    let near = CHAIN.replace("21", "22");
+    let told = bench.run(&near);
+    assert_eq!(told.ran(), ["a", "b"]);
+    assert_eq!(told.reasons("a"), ["parameter `plus` changed: 21 → 22"]);
+    assert!(told.reasons("b")[0].starts_with("input `of"), "{:?}", told.reasons("b"));
+    let far = CHAIN.replace("21", "35");
+    assert_eq!(bench.run(&far).ran(), ["a", "b", "c"]);
+    assert_eq!(bench.shown("c/number"), "31\n");
+    assert_eq!(bench.run(CHAIN).summary.ran, 0);
+    assert_eq!(bench.shown("c/number"), "21\n");
+}
+
+#[test]
+fn a_failure_stops_what_needs_it_and_nothing_else() {
+    let bench = Bench::new();
+    for (way, error) in [
+        ("error", "bad: as asked for"),
+        ("panic", "bad: kind `odd` panicked, which is a bug: as asked for"),
+        ("nothing", "bad: the stage wrote nothing to its output `number`"),
+    ] {
+        let text = format!(
+            r#"
+            [stage.bad]
+            kind = "odd"
+            way = "{way}"
+            [stage.after]
+            kind = "sum"
+            of = "bad.number"
+            [stage.last]
+            kind = "sum"
+            of = ["after", "fine"]
+            [stage.fine]
+            kind = "sum"
+            plus = 3
+            [stage.finer]
+            kind = "sum"
+            of = "fine"
+            "#
+        );
+        let told = bench.run(&text);
+        assert_eq!(told.failures(), [error]);
+        assert_eq!(told.summary.failed, ["bad"]);
+        assert_eq!(told.summary.skipped, 2);
+        assert!(!told.summary.is_success());
+        assert_eq!(bench.shown("finer/number"), "3\n");
+    }
+}
+
+#[test]
+fn only_what_is_wanted_runs() {
+    let bench = Bench::new();
+    let wanted = |stage: &str| Options { wanted: vec![stage.to_owned()], ..bench.options() };
+    assert_eq!(bench.run_with(CHAIN, &wanted("b")).ran(), ["a", "b"]);
+    assert_eq!(bench.run_with(CHAIN, &wanted("c")).ran(), ["c"]);
+}
+
+#[test]
+fn matrices_run_cell_by_cell_and_are_gathered() {
+    let bench = Bench::new();
+    let text = r#"
+        [stage.a]
+        kind = "sum"
+        matrix.plus = [1, 2, 3]
+        [stage.b]
+        kind = "sum"
+        of = "a"
+        plus = 10
+        [stage.all]
+        kind = "sum"
+        of = "b[*]"
+    "#;
+    assert_eq!(bench.run(text).summary.ran, 7);
+    assert_eq!(bench.shown("all/number"), "36\n");
+    assert_eq!(bench.shown("b/plus=2/number"), "12\n");
+    let told = bench.run(&text.replace("[1, 2, 3]", "[1, 2, 4]"));
+    assert_eq!(told.ran(), ["a[plus=4]", "b[plus=4]", "all"]);
+}
+
+#[test]
+fn damaged_content_is_found_said_and_rebuilt() {
+    let bench = Bench::new();
+    bench.run(CHAIN);
+    // Read by `b`, because `c` changes nothing above it.
+    bench.flip("a/number");
+    let told = bench.run(&CHAIN.replace("plus = 1\n", "plus = 2\n"));
+    assert!(told.events.iter().any(|event| matches!(event, Event::Damage { .. })));
+    assert_eq!(told.ran(), ["a", "c"]);
+    assert_eq!(told.reasons("a"), ["its stored content is gone or damaged"]);
+    assert_eq!(bench.shown("c/number"), "22\n");
+    assert!(told.summary.is_success());
+    assert_eq!(bench.run(CHAIN).summary.ran, 0);
+}
+
+#[test]
+fn damage_that_only_a_reader_sees_sends_it_back_to_the_producer() {
+    let bench = Bench::new();
+    bench.run(CHAIN);
+    let digest = crate::Digest::of(b"21\n").hex();
+    let blob = bench.path("store/blobs").join(&digest[..2]).join(&digest);
+    let times = std::fs::metadata(&blob).unwrap().modified().unwrap();
+    super::flip(&blob);
+    // Bits that rot on the disk leave the times as they were.
+    std::fs::File::open(&blob).unwrap().set_modified(times).unwrap();
+    let more = format!("{CHAIN}\n[stage.d]\nkind = \"sum\"\nof = \"a\"\nplus = 5\n");
+    let told = bench.run(&more);
+    assert!(told.summary.is_success(), "{:?}", told.failures());
+    assert_eq!(told.ran(), ["a", "d"]);
+    assert_eq!(bench.shown("d/number"), "26\n");
+    assert!(told.events.iter().any(|event| matches!(event, Event::Damage { .. })));
+}
+
+#[test]
+fn two_runs_at_once_share_the_work() {
+    let bench = Bench::new();
+    let text = r#"
+        [stage.a]
+        kind = "patient"
+        matrix.milliseconds = [40, 41, 42, 43]
+        [stage.b]
+        kind = "sum"
+        of = "a[*]"
+    "#;
+    bench.plan(text);
+    let (one, two) = std::thread::scope(|scope| {
+        let one = scope.spawn(|| bench.run(text));
+        let two = bench.run(text);
+        (one.join().unwrap(), two)
+    });
+    assert!(one.summary.is_success() && two.summary.is_success());
+    assert_eq!(one.summary.ran + two.summary.ran, 5, "{:?} {:?}", one.ran(), two.ran());
+    assert_eq!(bench.shown("b/number"), "4\n");
+}
+
+#[test]
+fn cells_of_one_key_in_one_run_are_computed_once() {
+    let bench = Bench::new();
+    let told = bench.run(
+        "[stage.a]\nkind = \"patient\"\nmilliseconds = 30\n\
+         [stage.b]\nkind = \"patient\"\nmilliseconds = 30\n",
+    );
+    assert_eq!((told.summary.ran, told.summary.hits), (1, 1));
+}
+
+#[test]
+fn a_run_that_is_asked_to_stop_leaves_whole_results() {
+    let bench = Bench::new();
+    let text = "[stage.a]\nkind = \"sum\"\n[stage.b]\nkind = \"patient\"\nmilliseconds = 60000\n\
+                [stage.c]\nkind = \"sum\"\nof = \"b\"\n";
+    let interrupt = Interrupt::default();
+    let options = Options { interrupt: interrupt.clone(), ..bench.options() };
+    std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        interrupt.ask();
+    });
+    let told = bench.run_with(text, &options);
+    assert!(told.summary.cancelled && !told.summary.is_success());
+    assert!(told.failures().is_empty());
+    assert_eq!(told.ran(), ["a"]);
+    assert_eq!(bench.run_with("[stage.a]\nkind = \"sum\"\n", &bench.options()).summary.hits, 1);
+}
+
+#[test]
+fn verifying_compares_bits_and_passes_over_what_is_volatile() {
+    let bench = Bench::new();
+    let text = |way: &str| {
+        format!(
+            "[stage.a]\nkind = \"odd\"\nway = \"{way}\"\n[stage.b]\nkind = \"sum\"\nof = \"a.number\"\n"
+        )
+    };
+    let verify = Options { verify: true, ..bench.options() };
+    let absent = bench.run_with(&text("good"), &verify);
+    assert_eq!((absent.summary.absent, absent.summary.ran), (2, 0));
+    bench.run(&text("good"));
+    let good = bench.run_with(&text("good"), &verify);
+    assert_eq!(good.summary.verified, 2);
+    assert!(good.summary.is_success());
+    bench.run(&text("random"));
+    let bad = bench.run_with(&text("random"), &verify);
+    assert_eq!((bad.summary.differing, bad.summary.verified), (vec!["a".to_owned()], 1));
+    // The store still has what it had.
+    assert_eq!(bench.run(&text("random")).summary.hits, 2);
+}
+
+#[test]
+fn what_is_forced_runs_and_its_readers_only_if_it_gives_something_else() {
+    let bench = Bench::new();
+    bench.run(CHAIN);
+    let options = Options { force: vec!["a".to_owned()], ..bench.options() };
+    let told = bench.run_with(CHAIN, &options);
+    assert_eq!(told.ran(), ["a"]);
+    assert_eq!(told.summary.hits, 2);
+}
+
+#[test]
+fn cells_share_the_threads() {
+    let bench = Bench::new();
+    let text = r#"
+        [stage.small]
+        kind = "crowd"
+        threads = 1
+        matrix.number = [1, 2, 3, 4, 5, 6]
+        [stage.large]
+        kind = "crowd"
+        threads = 3
+        matrix.number = [7, 8]
+        [stage.huge]
+        kind = "crowd"
+        threads = 64
+        number = 9
+    "#;
+    assert_eq!(bench.run(text).summary.ran, 9);
+    assert!((2..=4).contains(&kinds::most()), "{}", kinds::most());
+}
+
+#[test]
+fn files_are_taken_in_by_content() {
+    let bench = Bench::new();
+    std::fs::create_dir(bench.path("data")).unwrap();
+    std::fs::write(bench.path("data/number"), "5").unwrap();
+    let text = "[stage.data]\nkind = \"file\"\npath = \"data\"\n\
+                [stage.sum]\nkind = \"sum\"\nof = \"data\"\n";
+    assert_eq!(bench.run(text).ran(), ["data", "sum"]);
+    // Touched, moved and renamed: nothing to do.
+    std::fs::write(bench.path("data/number"), "5").unwrap();
+    std::fs::rename(bench.path("data"), bench.path("moved")).unwrap();
+    let moved = text.replace("path = \"data\"", "path = \"moved\"");
+    assert_eq!(bench.run(&moved).summary.ran, 0);
+    std::fs::write(bench.path("moved/number"), "6").unwrap();
+    let told = bench.run(&moved);
+    assert_eq!(told.ran(), ["data", "sum"]);
+    assert!(told.reasons("data")[0].starts_with("content changed"));
+    assert_eq!(bench.shown("sum/number"), "6\n");
+    // The user's own files are not shown again.
+    assert!(!bench.path("artifacts/p/data").exists());
+
+    // What the store lost is taken in again when it is needed.
+    let digest = crate::Digest::of(b"6").hex();
+    let blob = bench.path("store/blobs").join(&digest[..2]).join(&digest);
+    std::fs::remove_file(blob).unwrap();
+    let told = bench.run(&format!("{moved}plus = 1\n"));
+    assert_eq!(told.ran(), ["data", "sum"], "{:?}", told.failures());
+    assert_eq!(bench.shown("sum/number"), "7\n");
+
+    std::fs::remove_dir_all(bench.path("moved")).unwrap();
+    let told = bench.run(&moved);
+    assert!(told.failures()[0].contains("moved"), "{:?}", told.failures());
+    assert_eq!(told.summary.skipped, 1);
+}
+
+#[test]
+fn cells_are_named_as_on_edges() {
+    let bench = Bench::new();
+    let text = r#"
+        [stage.a]
+        kind = "sum"
+        matrix.plus = [1, 2, 3]
+        [stage.b]
+        kind = "odd"
+        of = "a"
+        matrix.way = ["one", "two"]
+    "#;
+    let wanted = |name: &str| Options { wanted: vec![name.to_owned()], ..bench.options() };
+    assert_eq!(
+        bench.run_with(text, &wanted("b[plus=3,way=two]")).ran(),
+        ["a[plus=3]", "b[plus=3,way=two]"]
+    );
+    assert_eq!(bench.run_with(text, &wanted("b[way=two]")).ran().len(), 4);
+    let force = vec!["b[ way = two, plus = 1.0 ]".to_owned()];
+    let forced = Options { force, ..wanted("b[way=two]") };
+    assert_eq!(bench.run_with(text, &forced).ran(), ["b[plus=1,way=two]"]);
+    let verified = bench.run_with(text, &Options { verify: true, ..wanted("b[plus=3,way=*]") });
+    assert_eq!((verified.summary.verified, verified.summary.absent), (1, 1));
+}
+
+#[test]
+fn names_that_mean_no_cell_are_refused() {
+    let bench = Bench::new();
+    let text = r#"
+        [stage.numbers]
+        kind = "sum"
+        matrix.plus = [1, 2]
+        [stage.total-of-ones]
+        kind = "sum"
+        [stage.total-of-twos]
+        kind = "sum"
+    "#;
+    let (store, plan) = (bench.store(), bench.plan(text));
+    let runner = crate::executor::InProcess::new(store.clone(), bench.kinds.clone());
+    let said = |name: &str| {
+        let options = Options { wanted: vec![name.to_owned()], ..bench.options() };
+        let told = crate::run::execute(&plan, &store, &runner, &options, &|_| {});
+        told.unwrap_err().to_string()
+    };
+    assert_eq!(said("nubmers"), "pipeline `p` has no stage `nubmers`; did you mean `numbers`?");
+    assert_eq!(
+        said("nubmers[plus=1]"),
+        "pipeline `p` has no stage `nubmers`; did you mean `numbers`?"
+    );
+    assert_eq!(
+        said("x"),
+        "pipeline `p` has no stage `x`; there are: `numbers`, `total-of-ones`, `total-of-twos`"
+    );
+    assert_eq!(said("num"), "pipeline `p` has no stage `num`; did you mean `numbers`?");
+    let several = "did you mean one of `total-of-ones`, `total-of-twos`?";
+    assert_eq!(said("total"), format!("pipeline `p` has no stage `total`; {several}"));
+    for name in ["numbers[plus=3]", "numbers[minus=1]"] {
+        let there = "there are: `numbers[plus=1]`, `numbers[plus=2]`";
+        assert_eq!(said(name), format!("stage `numbers` has no cell `{name}`; {there}"));
+    }
+    for name in ["numbers[plus]", "numbers.sum", "numbers["] {
+        let such = "expected `numbers` or some of its cells, such as `numbers[plus=2]`";
+        assert_eq!(said(name), format!("`{name}`: {such}"));
+    }
+}

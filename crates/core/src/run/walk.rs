@@ -1,0 +1,300 @@
+//! The states of the cells during a run, and how they change.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use super::{Event, Mode, Options, Request, ResolvedCell, Settings, file};
+use crate::executor::Told;
+use crate::key::KeyParts;
+use crate::plan::{Plan, Reason, State, assess_cell, output_digest};
+use crate::store::Receipt;
+use crate::store::{Snapshot, Store};
+use crate::{CellId, Digest, Error, Result, Update};
+
+/// What is to run.
+#[derive(Debug, Clone)]
+pub(super) struct Task {
+    pub(super) key: Digest,
+    pub(super) request: Request,
+    /// The path and the content of a local file or folder.
+    pub(super) local: Option<(PathBuf, Snapshot)>,
+    /// What the store holds of it, when that is to be verified.
+    pub(super) known: Option<Box<Receipt>>,
+    reasons: Vec<String>,
+}
+
+pub(super) enum Cell {
+    /// Not asked for.
+    Unwanted,
+    /// Something that it reads has no result yet.
+    Waiting,
+    /// It can run.
+    Queued(Box<Task>),
+    /// It runs.
+    Running(Box<Task>),
+    /// It has its result.
+    Done(Box<Receipt>),
+    /// It has no result and will not get one.
+    Lost,
+}
+
+/// How a cell came to its result, or to none.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum How {
+    Hit,
+    Ran,
+    Failed,
+    Skipped,
+    Verified,
+    Differs,
+    Absent,
+}
+
+pub(super) struct Walk<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) store: &'a Store,
+    pub(super) options: &'a Options,
+    pub(super) events: &'a dyn Fn(Event),
+    pub(super) cells: Vec<Cell>,
+    pub(super) how: Vec<Option<How>>,
+    pub(super) upstream: Vec<Vec<usize>>,
+    pub(super) downstream: Vec<Vec<usize>>,
+    /// Length of the longest chain of cells that read this one.
+    height: Vec<usize>,
+    /// Cells that were asked for, not those that they need.
+    named: BTreeSet<usize>,
+    /// Cells that run although the store holds their results.
+    forced: BTreeSet<usize>,
+    /// How often a cell ran again because of damage, or because it was asked for.
+    pub(super) attempts: Vec<usize>,
+    queue: BTreeSet<(Reverse<usize>, usize)>,
+    last: BTreeMap<String, Digest>,
+    /// Cells to look at: something that they read has changed its state.
+    pub(super) pending: BTreeSet<usize>,
+    /// The keys of the cells that have their results.
+    pub(super) keys: BTreeMap<String, Digest>,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(
+        plan: &'a Plan,
+        store: &'a Store,
+        options: &'a Options,
+        events: &'a dyn Fn(Event),
+    ) -> Result<Self> {
+        let count = plan.cells.len();
+        let upstream: Vec<_> = (0..count).map(|index| plan.upstream(index)).collect();
+        let mut downstream = vec![Vec::new(); count];
+        for (index, upstream) in upstream.iter().enumerate() {
+            for &one in upstream {
+                downstream[one].push(index);
+            }
+        }
+        let mut height = vec![0; count];
+        for index in (0..count).rev() {
+            for &one in &upstream[index] {
+                height[one] = height[one].max(height[index] + 1);
+            }
+        }
+        let mut cells: Vec<_> = (0..count).map(|_| Cell::Unwanted).collect();
+        let named = plan.named(&options.wanted)?;
+        for index in plan.wanted(&named) {
+            cells[index] = Cell::Waiting;
+        }
+        let forced = match options.force.is_empty() {
+            true => BTreeSet::new(),
+            false => plan.named(&options.force)?,
+        };
+        Ok(Self {
+            plan,
+            store,
+            options,
+            events,
+            cells,
+            how: vec![None; count],
+            upstream,
+            downstream,
+            height,
+            named,
+            forced,
+            attempts: vec![0; count],
+            queue: BTreeSet::new(),
+            last: store.last(&plan.pipeline)?,
+            pending: BTreeSet::new(),
+            keys: BTreeMap::new(),
+        })
+    }
+
+    /// How many cells are wanted.
+    pub(super) fn wanted(&self) -> usize {
+        self.cells.iter().filter(|cell| !matches!(cell, Cell::Unwanted)).count()
+    }
+
+    pub(super) fn has_queued(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// The queued cells, the most urgent first.
+    pub(super) fn queued(&self) -> impl Iterator<Item = usize> {
+        self.queue.iter().map(|(_, index)| *index)
+    }
+
+    pub(super) fn task(&self, index: usize) -> Option<&Task> {
+        match &self.cells[index] {
+            Cell::Queued(task) | Cell::Running(task) => Some(task),
+            _ => None,
+        }
+    }
+
+    /// Looks at every cell whose inputs are known, upstream first.
+    pub(super) fn look_at_all(&mut self) {
+        self.pending.extend(0..self.cells.len());
+        self.look_at_pending();
+    }
+
+    /// Looks at the pending cells whose inputs are known, and at those that this makes ready.
+    pub(super) fn look_at_pending(&mut self) {
+        while let Some(index) = self.pending.pop_first() {
+            self.look_if_ready(index);
+        }
+    }
+
+    fn look_if_ready(&mut self, index: usize) {
+        let done = |&one: &usize| matches!(self.cells[one], Cell::Done(_));
+        let ready =
+            matches!(self.cells[index], Cell::Waiting) && self.upstream[index].iter().all(done);
+        if ready && let Err(error) = self.look(index) {
+            self.fail(index, &error.into(), None);
+        }
+    }
+
+    /// Finds the key of a cell whose inputs are known: a hit, or a task for the queue.
+    fn look(&mut self, index: usize) -> Result<()> {
+        let local = match file::local_path(self.plan, index) {
+            Some(path) => {
+                let snapshot = file::snapshot(self.store, &path)?;
+                Some((path, snapshot))
+            }
+            None => None,
+        };
+        let digest = |source: &crate::plan::Source| match &self.cells[source.cell] {
+            Cell::Done(receipt) => output_digest(receipt, source),
+            _ => Err(Error::message("an input has no result")),
+        };
+        let content = local.as_ref().map(|(_, snapshot)| snapshot.digest);
+        let parts = self.plan.key_parts(index, digest, content)?;
+        let state = match self.known_local(index, &parts)? {
+            Some(receipt) => State::Hit(receipt),
+            None => assess_cell(self.plan, index, &parts, self.store, &self.last)?,
+        };
+        self.tell_damage(index);
+        let forced = self.forced.contains(&index) && self.attempts[index] == 0;
+        match state {
+            State::Hit(receipt) if self.verifies(index) && local.is_none() => {
+                self.queue(index, parts, Mode::Verify, Vec::new());
+                self.set_task(index, |task| task.known = Some(receipt));
+            }
+            State::Hit(_) if forced && local.is_none() => {
+                self.attempts[index] += 1;
+                self.queue(index, parts, Mode::Force, vec!["it was asked for".to_owned()]);
+            }
+            State::Hit(receipt) => self.hit(index, receipt),
+            State::Run { .. } if self.options.verify => self.absent(index),
+            State::Run { reasons, .. } => {
+                let reasons = reasons.iter().map(Reason::to_string).collect();
+                self.queue(index, parts, Mode::Run, reasons);
+                self.set_task(index, |task| task.local = local);
+            }
+            State::Depends(_) => return Err(Error::message("an input has no result")),
+        }
+        Ok(())
+    }
+
+    /// The recorded result of a local path that was taken in before. Whether the store still has
+    /// all of it is not looked at, which for a large folder would take as long as the look at the
+    /// folder itself: should a reader miss something, it is taken in again from the path.
+    fn known_local(&self, index: usize, parts: &KeyParts) -> Result<Option<Box<Receipt>>> {
+        if parts.content.is_none() || self.attempts[index] > 0 {
+            return Ok(None);
+        }
+        Ok(self.store.recorded(&parts.key())?.map(Box::new))
+    }
+
+    /// Whether the cell itself was asked to be verified, and not just one that needs it.
+    fn verifies(&self, index: usize) -> bool {
+        self.options.verify && self.named.contains(&index)
+    }
+
+    fn set_task(&mut self, index: usize, set: impl FnOnce(&mut Task)) {
+        if let Cell::Queued(task) = &mut self.cells[index] {
+            set(task);
+        }
+    }
+
+    fn queue(&mut self, index: usize, parts: KeyParts, mode: Mode, reasons: Vec<String>) {
+        let cell = &self.plan.cells[index];
+        let resolved = ResolvedCell {
+            pipeline: self.plan.pipeline.clone(),
+            cell: cell.id.clone(),
+            parameters: cell.parameters.clone(),
+            parts,
+            settings: Settings::default(),
+        };
+        let task = Task {
+            key: resolved.parts.key(),
+            request: Request { mode, cell: resolved },
+            local: None,
+            known: None,
+            reasons,
+        };
+        self.cells[index] = Cell::Queued(Box::new(task));
+        self.queue.insert((Reverse(self.height[index]), index));
+    }
+
+    /// Marks a queued cell as running: what is to be done, and where its log goes.
+    pub(super) fn start(&mut self, index: usize, settings: &Settings) -> Option<(Task, PathBuf)> {
+        let Cell::Queued(mut task) = std::mem::replace(&mut self.cells[index], Cell::Lost) else {
+            return None;
+        };
+        self.queue.remove(&(Reverse(self.height[index]), index));
+        task.request.cell.settings = settings.clone();
+        let id = &self.plan.cells[index].id;
+        let log = self.store.log_path(&self.plan.pipeline, id);
+        (self.events)(Event::CellStarted {
+            cell: id.clone(),
+            key: task.key,
+            reasons: task.reasons.clone(),
+            threads: settings.threads,
+            device: settings.device,
+            log: log.clone(),
+        });
+        let started = (*task).clone();
+        self.cells[index] = Cell::Running(task);
+        Some((started, log))
+    }
+
+    pub(super) fn told(&self, index: usize, told: Told) {
+        let cell = self.id(index);
+        (self.events)(match told {
+            Told::Damage(text) => Event::Damage { cell, text },
+            Told::Update(Update::Progress { done, total, unit }) => {
+                Event::CellProgress { cell, done, total, unit }
+            }
+            Told::Update(Update::Note { text }) => Event::CellNote { cell, text },
+            Told::Update(Update::Metric { name, value }) => Event::CellMetric { cell, name, value },
+        });
+    }
+
+    pub(super) fn id(&self, index: usize) -> CellId {
+        self.plan.cells[index].id.clone()
+    }
+
+    /// Tells what the store found bad on behalf of a cell.
+    pub(super) fn tell_damage(&self, index: usize) {
+        for damage in self.store.take_damage() {
+            let (cell, text) = (self.id(index), damage.to_string());
+            (self.events)(Event::Damage { cell, text });
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Bringing content in: files become blobs, a folder becomes a tree.
+
+use std::collections::BTreeSet;
+use std::fs::{File, Metadata};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use super::blobs::{Look, set_mark};
+use super::walk::{self, Stat};
+use super::{Store, durable, hash, manifest, parallel};
+use crate::error::IoResultExt;
+use crate::store::OutputRecord;
+use crate::{Digest, Error, Member, Result};
+
+/// From so many blobs on, one wait for the whole file system, with all that other programs have
+/// not written yet, is quicker than one for each file (about 0.25 to 1 ms).
+const MANY: usize = if cfg!(test) { 50 } else { 1024 };
+
+/// A tree that is in the store now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Imported {
+    /// Digest of the tree.
+    pub digest: Digest,
+    /// Sum of the files' sizes in bytes.
+    pub size: u64,
+    /// Number of files.
+    pub files: usize,
+}
+
+impl Imported {
+    /// The line of the receipt for an output of this artifact type.
+    pub fn record(&self, artifact: impl Into<String>, volatile: bool) -> OutputRecord {
+        OutputRecord {
+            artifact: artifact.into(),
+            digest: self.digest,
+            size: self.size,
+            files: self.files,
+            volatile,
+        }
+    }
+}
+
+/// A file with verified bytes that becomes a blob.
+pub(super) struct Staged {
+    pub(super) digest: Digest,
+    pub(super) path: PathBuf,
+}
+
+impl Store {
+    /// Brings the files below `folder` in. Files that the process owns, on the store's file
+    /// system and under one name only, are moved; others are copied. Blobs that are there stay.
+    /// Empty folders and permissions are not kept.
+    ///
+    /// # Errors
+    /// Symbolic links, devices and names that are not UTF-8 are refused, with their path.
+    pub fn import(&self, folder: &Path) -> Result<Imported> {
+        let files = walk::walk(folder, |_, _| false)?.files;
+        let stage = |(name, _): &(String, Stat)| self.stage(&folder.join(name));
+        let staged: Result<Vec<_>> =
+            parallel::map(parallel::FILES, &files, stage).into_iter().collect();
+        let mut members = Vec::with_capacity(files.len());
+        let mut fresh = Vec::new();
+        for ((name, _), (member, staged)) in files.into_iter().zip(staged?) {
+            members.push((name, member));
+            fresh.extend(staged);
+        }
+        self.publish(fresh)?;
+        self.put_tree(&members)
+    }
+
+    /// Writes the manifest of a tree whose blobs are there.
+    pub(super) fn put_tree(&self, members: &[(String, Member)]) -> Result<Imported> {
+        let text = manifest::encode(members.iter().map(|(name, member)| (name, member)));
+        let digest = Digest::of(&text);
+        let size = text.len() as u64;
+        if !self.holds(&Member { digest, size })? {
+            let path = self.temporary()?;
+            std::fs::write(&path, &text).at(&path)?;
+            self.publish(vec![Staged { digest, path }])?;
+        }
+        Ok(Imported {
+            digest,
+            size: members.iter().map(|(_, member)| member.size).sum(),
+            files: members.len(),
+        })
+    }
+
+    /// Hashes a file of an output, and makes it ready to be moved in unless its blob is there.
+    fn stage(&self, path: &Path) -> Result<(Member, Option<Staged>)> {
+        let file = File::open(path).at(path)?;
+        let before = file.metadata().at(path)?;
+        let (digest, size) = hash::of_file(&file).at(path)?;
+        let after = file.metadata().at(path)?;
+        if Stat::of(&before) != Stat::of(&after) || after.len() != size {
+            return Err(changed(path));
+        }
+        let member = Member { digest, size };
+        if self.holds(&member)? {
+            return Ok((member, None));
+        }
+        let staged = if self.can_move(&after) && seal(&file, &digest).is_ok() {
+            path.to_owned()
+        } else {
+            self.copy_in(path, &digest)?
+        };
+        let path = staged;
+        Ok((member, Some(Staged { digest, path })))
+    }
+
+    /// Copies a file to a temporary place of the store, by reflink where there is one.
+    ///
+    /// # Errors
+    /// The bytes do not have `digest` (any more).
+    pub(super) fn copy_in(&self, from: &Path, digest: &Digest) -> Result<PathBuf> {
+        let to = self.temporary()?;
+        let found = if self.reflink(from, &to) {
+            hash::of_path(&to).at(&to)?.0
+        } else {
+            let source = File::open(from).at(from)?;
+            let mut target = File::create(&to).at(&to)?;
+            hash::copy(&source, &mut target).at(from)?.0
+        };
+        if found != *digest {
+            let _ = std::fs::remove_file(&to);
+            return Err(changed(from));
+        }
+        Ok(to)
+    }
+
+    /// Tries a copy that shares the blocks. After a failure it is not tried again.
+    pub(super) fn reflink(&self, from: &Path, to: &Path) -> bool {
+        if self.inner.no_reflink.load(Ordering::Relaxed) {
+            return false;
+        }
+        let done = reflink_copy::reflink(from, to).is_ok();
+        if !done {
+            self.inner.no_reflink.store(true, Ordering::Relaxed);
+        }
+        done
+    }
+
+    /// Gives staged files their names: synced, read-only, marked, renamed, folders synced.
+    pub(super) fn publish(&self, mut staged: Vec<Staged>) -> Result<()> {
+        staged.sort_unstable_by_key(|one| one.digest);
+        staged.dedup_by_key(|one| one.digest);
+        let many = staged.len() >= MANY;
+        let prepare = |one: &Staged| -> Result<()> {
+            let file = File::open(&one.path).at(&one.path)?;
+            seal(&file, &one.digest).at(&one.path)?;
+            if many { Ok(()) } else { file.sync_all().at(&one.path) }
+        };
+        all(parallel::map(parallel::FILES, &staged, prepare))?;
+        if many && !self.sync_file_system() {
+            let sync =
+                |one: &Staged| File::open(&one.path).and_then(|file| file.sync_all()).at(&one.path);
+            all(parallel::map(parallel::FILES, &staged, sync))?;
+        }
+        let mut folders = BTreeSet::new();
+        for one in &staged {
+            let to = self.blob(&one.digest);
+            let moved = durable::rename(&one.path, &to);
+            // Windows does not replace what another process put there and reads.
+            if let Err(error) = moved
+                && !self.is_there(&one.digest, &to)
+            {
+                return Err(error);
+            }
+            folders.extend(to.parent().map(Path::to_owned));
+        }
+        if many && self.sync_file_system() {
+            return Ok(());
+        }
+        let folders: Vec<_> = folders.into_iter().collect();
+        let sync = |folder: &PathBuf| durable::sync_folder(folder);
+        all(parallel::map(parallel::FILES, &folders, sync))
+    }
+
+    /// Waits until all of the store's file system is on the disk; false where the system cannot
+    /// do that.
+    fn sync_file_system(&self) -> bool {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        return rustix::fs::syncfs(&self.inner.lock).is_ok();
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        return false;
+    }
+
+    fn is_there(&self, digest: &Digest, path: &Path) -> bool {
+        let size = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        matches!(self.look(digest, size), Ok(Look::Unchanged))
+    }
+
+    /// Whether a file can become a blob by a mere rename: it has no other name by which someone
+    /// could write to it, and is on the store's file system.
+    fn can_move(&self, file: &Metadata) -> bool {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let store = self.inner.lock.metadata();
+            file.nlink() == 1 && store.is_ok_and(|store| store.dev() == file.dev())
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = file;
+            false
+        }
+    }
+}
+
+/// The first error, if there is one.
+fn all(results: Vec<Result<()>>) -> Result<()> {
+    results.into_iter().collect()
+}
+
+/// Makes a file read-only and marks it as verified.
+fn seal(file: &File, digest: &Digest) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        file.set_permissions(std::fs::Permissions::from_mode(0o444))?;
+    }
+    set_mark(file, digest)
+}
+
+pub(super) fn changed(path: &Path) -> Error {
+    Error::message(format!("{}: changed while it was read", path.display()))
+}

@@ -1,0 +1,258 @@
+//! A store on a file system.
+//!
+//! Plain files under one folder (`.sconce/` by default):
+//!
+//! | place | what |
+//! |---|---|
+//! | `format` | the store's format; a newer one is refused |
+//! | `blobs/ab/<hex>` | bytes of files and of tree manifests, read-only |
+//! | `receipts/ab/<key>.json` | one receipt a key, with a checksum |
+//! | `checkpoints/<key>/` | what a long cell keeps for its next start |
+//! | `last/<pipeline>.json` | the last key of each cell, for reasons |
+//! | `stat-index/`, `views/` | caches: digests of local files by stat; what was exported where |
+//! | `locks/`, `scratch/` | OS locks, private folders of living processes |
+//! | `logs/`, `quarantine/` | logs of cells; damaged content that was moved out of the way |
+//!
+//! **Crash safety.** A file gets its final name by rename, after its bytes are on the disk; a
+//! receipt comes after everything that it names. Processes may be killed at any point and may
+//! commit the same content at once.
+//!
+//! **Trust.** [`Store::files`] hashes every byte before it hands content out. [`Store::receipt`]
+//! hashes manifests and checks the files by their stat: a blob's modification time carries a mark
+//! that is derived from its digest (the sub-second part), so that any later write shows, without
+//! an index that processes would have to share. A blob whose mark or size is off is hashed; if it
+//! is good it gets its mark back, otherwise it goes to the quarantine. A store copied without
+//! times is therefore right but slow the first time, and a file system that drops microseconds
+//! costs a hash each time. Bits that rot on the disk keep their stat: `files` and
+//! [`Store::check`] find those.
+
+mod blobs;
+mod commit;
+mod damage;
+mod durable;
+mod export;
+mod gc;
+pub(crate) mod hash;
+mod last;
+mod locks;
+mod manifest;
+mod materialise;
+mod parallel;
+mod receipts;
+mod scratch;
+mod snapshot;
+mod stat_index;
+mod usage;
+mod walk;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crate::error::IoResultExt;
+use crate::{CellId, Digest, Error, Result};
+
+pub use commit::Imported;
+pub use damage::Damage;
+pub use gc::{GcLimits, GcReport};
+pub use locks::KeyLock;
+pub use scratch::Scratch;
+pub use snapshot::{Changes, Snapshot};
+pub use usage::{CheckReport, Count, Usage};
+
+/// The format that this version writes, and the newest that it reads.
+const FORMAT: u32 = 1;
+
+/// A store. Clones share it; it can be used from many threads and processes.
+///
+/// While it is open it holds a shared lock on the store, so that [`Store::gc`] of another process
+/// keeps out.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    root: PathBuf,
+    /// Shared while open; exclusive during `gc`.
+    lock: File,
+    /// The folder `blobs`, for short paths.
+    #[cfg(unix)]
+    blobs: File,
+    damage: Mutex<Vec<Damage>>,
+    /// Scratch folders and key locks of this process that are alive.
+    busy: Arc<AtomicUsize>,
+    /// Folder of temporary files, made when first needed.
+    private: Mutex<Option<Scratch>>,
+    temporary: AtomicU64,
+    /// Whether a reflink failed: the file system has none.
+    no_reflink: AtomicBool,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Store({})", self.inner.root.display())
+    }
+}
+
+impl Store {
+    /// Opens the store at `root`, makes what is missing, and removes scratch folders of processes
+    /// that died. Waits while a `gc` is at work.
+    ///
+    /// # Errors
+    /// The store has a newer format, or the folder cannot be made or written.
+    pub fn open(root: &Path) -> Result<Self> {
+        let root = std::path::absolute(root).at(root)?;
+        let format = root.join("format");
+        match std::fs::read_to_string(&format) {
+            Ok(text) => check_format(&format, &text)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => create(&root)?,
+            Err(error) => return Err(Error::io(format, error)),
+        }
+        let lock = locks::open(&root.join("locks/store"))?;
+        lock.lock_shared().at(root.join("locks/store"))?;
+        scratch::remove_stale(&root.join("scratch"), true);
+        Ok(Self {
+            inner: Arc::new(Inner {
+                #[cfg(unix)]
+                blobs: File::open(root.join("blobs")).at(root.join("blobs"))?,
+                root,
+                lock,
+                damage: Mutex::default(),
+                busy: Arc::default(),
+                private: Mutex::default(),
+                temporary: AtomicU64::new(0),
+                no_reflink: AtomicBool::new(false),
+            }),
+        })
+    }
+
+    /// The store's folder, absolute.
+    pub fn root(&self) -> &Path {
+        &self.inner.root
+    }
+
+    /// Where a cell with this key keeps what an interrupted run can go on from. It may not exist.
+    pub fn checkpoint(&self, key: &Digest) -> PathBuf {
+        self.root().join("checkpoints").join(key.hex())
+    }
+
+    /// Removes the checkpoint of `key`, if there is one.
+    pub fn remove_checkpoint(&self, key: &Digest) -> Result<()> {
+        let folder = self.checkpoint(key);
+        scratch::remove_tree(&folder).at(folder)
+    }
+
+    /// The log of a cell's last run. Its folder exists afterwards.
+    pub fn log_path(&self, pipeline: &str, cell: &CellId) -> PathBuf {
+        let folder = self.root().join("logs").join(file_name(pipeline));
+        // Opening the log tells what is wrong when this fails.
+        let _ = std::fs::create_dir_all(&folder);
+        folder.join(format!("{}.log", cell.file_name()))
+    }
+
+    fn blob(&self, digest: &Digest) -> PathBuf {
+        self.two_level("blobs", &digest.hex())
+    }
+
+    fn receipt_path(&self, key: &Digest) -> PathBuf {
+        let mut path = self.two_level("receipts", &key.hex());
+        path.as_mut_os_string().push(".json");
+        path
+    }
+
+    fn two_level(&self, folder: &str, hex: &str) -> PathBuf {
+        let mut path = PathBuf::with_capacity(self.root().as_os_str().len() + 90);
+        path.push(self.root());
+        path.push(folder);
+        path.push(&hex[..2]);
+        path.push(hex);
+        path
+    }
+
+    /// A fresh name for a temporary file on the store's file system. The file is gone with the
+    /// process, or with the next one.
+    fn temporary(&self) -> Result<PathBuf> {
+        let mut private = damage::relock(&self.inner.private);
+        let folder = match private.as_ref() {
+            Some(scratch) => scratch,
+            None => private.insert(scratch::create(&self.root().join("scratch"), "tmp", None)?),
+        };
+        let number = self.inner.temporary.fetch_add(1, Ordering::Relaxed);
+        Ok(folder.path().join(number.to_string()))
+    }
+}
+
+fn check_format(path: &Path, text: &str) -> Result<()> {
+    match text.trim().parse::<u32>() {
+        Ok(format) if format <= FORMAT => Ok(()),
+        Ok(format) => Err(Error::message(format!(
+            "{}: the store has format {format}, and this version of sconce reads formats up to \
+             {FORMAT}: use a newer sconce, or another store (SCONCE_STORE)",
+            path.display()
+        ))),
+        Err(_) => Err(Error::message(format!(
+            "{}: expected the number of the store's format, found `{}`",
+            path.display(),
+            text.trim().chars().take(40).collect::<String>()
+        ))),
+    }
+}
+
+fn create(root: &Path) -> Result<()> {
+    for folder in [
+        "blobs",
+        "receipts",
+        "checkpoints",
+        "last",
+        "stat-index",
+        "views",
+        "locks",
+        "scratch",
+        "logs",
+        "quarantine",
+    ] {
+        let folder = root.join(folder);
+        std::fs::create_dir_all(&folder).at(&folder)?;
+    }
+    // Two processes may be here at once: each writes its own file and renames it.
+    let temporary = root.join(format!("format.{}", std::process::id()));
+    durable::write_new(&temporary, format!("{FORMAT}\n").as_bytes())?;
+    let format = root.join("format");
+    match std::fs::rename(&temporary, &format) {
+        // Another thread of this process was here, or a process of the same number elsewhere.
+        Err(_) if format.is_file() => {}
+        other => other.at(&format)?,
+    }
+    durable::sync_folder(root)
+}
+
+/// A text as one file name: unusual characters replaced, with a short digest where that happened.
+fn file_name(text: &str) -> String {
+    CellId {
+        stage: if text.is_empty() || text.starts_with('.') {
+            format!("_{text}~")
+        } else {
+            text.to_owned()
+        },
+        coordinates: crate::Coordinates::none(),
+    }
+    .file_name()
+}
+
+/// The whole file, with the open file for more questions; none when there is no such file.
+fn read_file(path: &Path, bytes: &mut Vec<u8>) -> Result<Option<File>> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io(path, error)),
+    };
+    bytes.clear();
+    file.read_to_end(bytes).at(path)?;
+    Ok(Some(file))
+}
+
+#[cfg(test)]
+mod tests;

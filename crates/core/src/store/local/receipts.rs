@@ -1,0 +1,133 @@
+//! Receipts: what is recorded of finished cells.
+//!
+//! A file is one line of JSON, `{"checksum":"…","receipt":{…}}`; the checksum is the BLAKE3 of
+//! the receipt's text.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use super::{Store, manifest, read_file};
+use crate::store::Receipt;
+use crate::{Digest, Error, Result};
+
+const BEFORE_SUM: &[u8] = br#"{"checksum":""#;
+const AFTER_SUM: &[u8] = br#"","receipt":"#;
+const END: &[u8] = b"}\n";
+
+/// A receipt that was used is marked so at most this often, for `gc` by age.
+const TOUCH: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Store {
+    /// The receipt of `key`, if there is one and all its outputs are in the store.
+    ///
+    /// Manifests are hashed, files are checked by their stat and hashed where that is off. What
+    /// is bad goes to the quarantine, and the answer is none; [`Store::take_damage`] tells it.
+    pub fn receipt(&self, key: &Digest) -> Result<Option<Receipt>> {
+        let Some(receipt) = self.read_receipt(key, true)? else {
+            return Ok(None);
+        };
+        let mut text = Vec::new();
+        let mut whole = true;
+        for output in receipt.outputs.values() {
+            whole &= match self.read_manifest(&output.digest, &mut text) {
+                Err(Error::Damaged { .. }) => false,
+                Err(error) => return Err(error),
+                Ok(()) => match manifest::entries(&text) {
+                    Some(members) => self.holds_all(&members)?,
+                    None => false,
+                },
+            };
+        }
+        Ok(whole.then_some(receipt))
+    }
+
+    /// The receipt of `key` as it was recorded, whether or not its outputs are still there: for
+    /// reasons and for showing. One that cannot be read is quarantined.
+    pub fn recorded(&self, key: &Digest) -> Result<Option<Receipt>> {
+        self.read_receipt(key, false)
+    }
+
+    /// Reads a receipt; `used` tells whether that counts as a use.
+    pub(super) fn read_receipt(&self, key: &Digest, used: bool) -> Result<Option<Receipt>> {
+        let path = self.receipt_path(key);
+        let mut bytes = Vec::with_capacity(4096);
+        let Some(file) = read_file(&path, &mut bytes)? else {
+            return Ok(None);
+        };
+        let receipt = match decode(&bytes) {
+            Ok(receipt) if receipt.key == *key => receipt,
+            Ok(_) => {
+                self.quarantine(key, &path, "the receipt is another key's")?;
+                return Ok(None);
+            }
+            Err(reason) => {
+                self.quarantine(key, &path, &reason)?;
+                return Ok(None);
+            }
+        };
+        let time = file.metadata().and_then(|metadata| metadata.modified());
+        let age = time.ok().and_then(|time| time.elapsed().ok());
+        if used && age.is_some_and(|age| age > TOUCH) {
+            // Not possible in a store of another user; then its owner's runs count.
+            let _ = file.set_modified(SystemTime::now());
+        }
+        Ok(Some(receipt))
+    }
+
+    /// Records a finished cell. Its outputs have been imported before.
+    pub fn put_receipt(&self, receipt: &Receipt) -> Result<()> {
+        self.write(&self.receipt_path(&receipt.key), &encode(receipt)?)
+    }
+
+    /// The keys of all receipts, sorted.
+    pub fn keys(&self) -> Result<Vec<Digest>> {
+        let mut keys = Vec::new();
+        self.each_named("receipts", |name, _| {
+            keys.extend(name.strip_suffix(".json").and_then(parse_hex));
+        })?;
+        keys.sort_unstable();
+        Ok(keys)
+    }
+
+    /// Calls `found` with the names and places in the folders of `blobs` or `receipts`.
+    pub(super) fn each_named(
+        &self,
+        folder: &str,
+        mut found: impl FnMut(&str, &Path),
+    ) -> Result<()> {
+        let root = self.root().join(folder);
+        for outer in super::walk::names(&root)? {
+            let path = root.join(&outer);
+            for name in super::walk::names(&path)? {
+                found(&name, &path.join(&name));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The digest with these 64 hexadecimal digits.
+pub(super) fn parse_hex(hex: &str) -> Option<Digest> {
+    let hash = blake3::Hash::from_hex(hex).ok()?;
+    Some(Digest::from_bytes(*hash.as_bytes()))
+}
+
+fn encode(receipt: &Receipt) -> Result<Vec<u8>> {
+    let json = serde_json::to_vec(receipt)?;
+    let sum = Digest::of(&json).hex();
+    Ok([BEFORE_SUM, sum.as_bytes(), AFTER_SUM, &json, END].concat())
+}
+
+fn decode(bytes: &[u8]) -> Result<Receipt, String> {
+    let parts = || {
+        let rest = bytes.strip_prefix(BEFORE_SUM)?;
+        let (sum, rest) = rest.split_at_checked(64)?;
+        let json = rest.strip_prefix(AFTER_SUM)?.strip_suffix(END)?;
+        Some((sum, json))
+    };
+    let (sum, json) = parts().ok_or("the receipt is cut short or was written over")?;
+    if Digest::of(json).hex().as_bytes() != sum {
+        return Err("the receipt does not have its checksum".to_owned());
+    }
+    serde_json::from_slice(json).map_err(|error| format!("the receipt cannot be read: {error}"))
+}
