@@ -1,7 +1,6 @@
 //! The registry: the kinds of all crates.
 
-use sconce_core::Kind;
-use sconce_core::Kinds;
+use sconce_core::{Kind, Kinds};
 
 /// The slices of the crates, the engine's own first.
 const SLICES: &[&[Kind]] = &[
@@ -18,7 +17,7 @@ const SLICES: &[&[Kind]] = &[
     sconce_figures::stages::KINDS,
 ];
 
-/// All kinds that pipeline files can name.
-pub(crate) fn registry() -> Kinds {
-    Kinds::new(SLICES.iter().copied())
+/// All kinds that pipeline files can name: these, and those that the program adds.
+pub(crate) fn registry(own: &[Kind]) -> Kinds {
+    Kinds::new(SLICES.iter().copied().chain([own]))
 }

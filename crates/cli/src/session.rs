@@ -1,4 +1,4 @@
-//! What most commands begin with: configuration, store, pipeline.
+//! What most commands begin with: kinds, configuration, store, pipeline.
 
 use std::collections::BTreeSet;
 
@@ -9,40 +9,44 @@ use sconce_core::{Kinds, LoadOptions, load};
 use crate::arguments::{Global, PipelineArguments, ResourceArguments};
 use crate::configuration::Configuration;
 use crate::failure::Failure;
-use crate::kinds;
 
-/// Configuration, kinds and the open store.
+/// What every command is given.
+pub(crate) struct Call<'a> {
+    pub(crate) global: &'a Global,
+    pub(crate) kinds: &'a Kinds,
+}
+
+/// Configuration and the open store.
 pub(crate) struct Session {
     pub(crate) configuration: Configuration,
-    pub(crate) kinds: Kinds,
     pub(crate) store: Store,
 }
 
 impl Session {
-    pub(crate) fn open(global: &Global) -> Result<Self, Failure> {
-        let configuration = Configuration::load(global)?;
+    pub(crate) fn open(call: &Call<'_>) -> Result<Self, Failure> {
+        let configuration = Configuration::load(call.global)?;
         let store = Store::open(&configuration.store)?;
-        Ok(Self { configuration, kinds: kinds::registry(), store })
+        Ok(Self { configuration, store })
     }
 }
 
 /// Reads a pipeline file. The store is not needed for that, and a wrong file makes none.
-pub(crate) fn load_plan(arguments: &PipelineArguments, kinds: &Kinds) -> Result<Plan, Failure> {
+pub(crate) fn load_plan(call: &Call<'_>, arguments: &PipelineArguments) -> Result<Plan, Failure> {
     let options = LoadOptions {
         path: arguments.file.clone(),
         profiles: arguments.profiles.clone(),
         sets: arguments.sets.clone(),
     };
-    load(&options, kinds).map_err(|diagnostics| Failure::Pipeline(Box::new(diagnostics)))
+    load(&options, call.kinds).map_err(|diagnostics| Failure::Pipeline(Box::new(diagnostics)))
 }
 
 /// The plan and the session.
 pub(crate) fn open_with_plan(
-    global: &Global,
+    call: &Call<'_>,
     arguments: &PipelineArguments,
 ) -> Result<(Session, Plan), Failure> {
-    let plan = load_plan(arguments, &kinds::registry())?;
-    Ok((Session::open(global)?, plan))
+    let plan = load_plan(call, arguments)?;
+    Ok((Session::open(call)?, plan))
 }
 
 /// The cells that any of `names` means; all cells without any name.

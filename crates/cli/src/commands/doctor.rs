@@ -6,25 +6,25 @@ use std::process::ExitCode;
 
 use sconce_core::executor::{machine_memory, machine_threads};
 
-use crate::arguments::{DoctorArguments, Global};
+use crate::arguments::DoctorArguments;
 use crate::configuration::candidates;
 use crate::failure::{FAILED, Failure};
-use crate::session::Session;
+use crate::session::{Call, Session};
 use crate::size::size;
 use crate::style::{BAD, BOLD, DIM, GOOD, paint};
 
 /// Package clients that sources of kind `fetch` go through.
 const CLIENTS: [&str; 2] = ["npm", "pip"];
 
-pub(crate) fn doctor(global: &Global, arguments: &DoctorArguments) -> Result<ExitCode, Failure> {
-    let session = Session::open(global)?;
+pub(crate) fn doctor(call: &Call<'_>, arguments: &DoctorArguments) -> Result<ExitCode, Failure> {
+    let session = Session::open(call)?;
     let configuration = &session.configuration;
     let mut out = anstream::stdout().lock();
     let mut line = |title: &str, text: String| -> Result<(), Failure> {
         writeln!(out, "{} {text}", paint(BOLD, format_args!("{title:<14}")))?;
         Ok(())
     };
-    line("sconce", format!("{}, {}", env!("CARGO_PKG_VERSION"), kinds(&session)))?;
+    line("sconce", format!("{}, {}", env!("CARGO_PKG_VERSION"), kinds(call)))?;
     line("system", format!("{} on {}", std::env::consts::OS, std::env::consts::ARCH))?;
     line("threads", machine_threads().to_string())?;
     line("memory", machine_memory().map_or("unknown".to_owned(), size))?;
@@ -77,8 +77,8 @@ pub(crate) fn doctor(global: &Global, arguments: &DoctorArguments) -> Result<Exi
     Ok(ExitCode::from(FAILED))
 }
 
-fn kinds(session: &Session) -> String {
-    format!("{} kinds", session.kinds.names().count())
+fn kinds(call: &Call<'_>) -> String {
+    format!("{} kinds", call.kinds.names().count())
 }
 
 fn simd() -> String {

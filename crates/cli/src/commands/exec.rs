@@ -8,11 +8,11 @@ use std::process::ExitCode;
 use sconce_core::executor::serve;
 use sconce_core::run::Request;
 
-use crate::arguments::{ExecArguments, Global};
+use crate::arguments::ExecArguments;
 use crate::failure::{FAILED, Failure};
-use crate::session::Session;
+use crate::session::{Call, Session};
 
-pub(crate) fn exec(global: &Global, arguments: &ExecArguments) -> Result<ExitCode, Failure> {
+pub(crate) fn exec(call: &Call<'_>, arguments: &ExecArguments) -> Result<ExitCode, Failure> {
     let supervised = arguments.cell == Path::new("-");
     let (text, control) = if supervised {
         let mut control = BufReader::new(std::io::stdin());
@@ -28,8 +28,8 @@ pub(crate) fn exec(global: &Global, arguments: &ExecArguments) -> Result<ExitCod
         Failure::usage(format!("{}: not a resolved cell: {error}", arguments.cell.display()))
     })?;
     let out = if supervised { protocol_output()? } else { Box::new(std::io::stdout()) };
-    let session = Session::open(global)?;
-    let good = serve(&session.store, &session.kinds, &request, control, out);
+    let session = Session::open(call)?;
+    let good = serve(&session.store, &call.kinds, &request, control, out);
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
 

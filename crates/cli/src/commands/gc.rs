@@ -5,14 +5,14 @@ use std::process::ExitCode;
 
 use sconce_core::store::{Count, GcLimits};
 
-use crate::arguments::{GcArguments, Global};
+use crate::arguments::GcArguments;
 use crate::failure::Failure;
-use crate::session::Session;
+use crate::session::{Call, Session};
 use crate::size::size;
 use crate::style::{GOOD, WARN, status};
 
-pub(crate) fn gc(global: &Global, arguments: &GcArguments) -> Result<ExitCode, Failure> {
-    let session = Session::open(global)?;
+pub(crate) fn gc(call: &Call<'_>, arguments: &GcArguments) -> Result<ExitCode, Failure> {
+    let session = Session::open(call)?;
     let limits = GcLimits {
         max_age: arguments.max_age,
         max_size: arguments.max_size,

@@ -9,11 +9,11 @@ use sconce_core::plan::Plan;
 
 use crate::arguments::{GraphArguments, GraphFormat};
 use crate::failure::Failure;
-use crate::session::load_plan;
+use crate::session::{Call, load_plan};
 use crate::style::{BOLD, DIM, paint};
 
-pub(crate) fn graph(arguments: &GraphArguments) -> Result<ExitCode, Failure> {
-    let plan = load_plan(&arguments.pipeline, &crate::kinds::registry())?;
+pub(crate) fn graph(call: &Call<'_>, arguments: &GraphArguments) -> Result<ExitCode, Failure> {
+    let plan = load_plan(call, &arguments.pipeline)?;
     let stages = stages(&plan);
     let text = match arguments.format {
         GraphFormat::Text => tree(&plan, &stages),

@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use crate::arguments::KindsArguments;
 use crate::failure::Failure;
-use crate::kinds::registry;
+use crate::session::Call;
 use crate::style::{BOLD, DIM, paint};
 
-pub(crate) fn kinds(arguments: &KindsArguments) -> Result<ExitCode, Failure> {
-    let kinds = registry();
+pub(crate) fn kinds(call: &Call<'_>, arguments: &KindsArguments) -> Result<ExitCode, Failure> {
+    let kinds = call.kinds;
     let mut out = anstream::stdout().lock();
     let Some(name) = &arguments.kind else {
         let width = kinds.names().map(str::len).max().unwrap_or(0);

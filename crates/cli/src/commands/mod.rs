@@ -14,23 +14,26 @@ mod why;
 
 use std::process::ExitCode;
 
+use sconce_core::Kinds;
+
 use crate::arguments::{Arguments, Command};
 use crate::failure::Failure;
+use crate::session::Call;
 
 /// Runs the command.
-pub(crate) fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
-    let global = &arguments.global;
+pub(crate) fn dispatch(arguments: &Arguments, kinds: &Kinds) -> Result<ExitCode, Failure> {
+    let call = &Call { global: &arguments.global, kinds };
     match &arguments.command {
-        Command::Run(arguments) => run::run(global, arguments),
-        Command::Plan(arguments) => plan::plan(global, arguments),
-        Command::Why(arguments) => why::why(global, arguments),
-        Command::Graph(arguments) => graph::graph(arguments),
-        Command::Show(arguments) => show::show(global, arguments),
-        Command::Kinds(arguments) => kinds::kinds(arguments),
-        Command::Schema => schema::schema(),
-        Command::Verify(arguments) => verify::verify(global, arguments),
-        Command::Gc(arguments) => gc::gc(global, arguments),
-        Command::Doctor(arguments) => doctor::doctor(global, arguments),
-        Command::Exec(arguments) => exec::exec(global, arguments),
+        Command::Run(arguments) => run::run(call, arguments),
+        Command::Plan(arguments) => plan::plan(call, arguments),
+        Command::Why(arguments) => why::why(call, arguments),
+        Command::Graph(arguments) => graph::graph(call, arguments),
+        Command::Show(arguments) => show::show(call, arguments),
+        Command::Kinds(arguments) => kinds::kinds(call, arguments),
+        Command::Schema => schema::schema(call),
+        Command::Verify(arguments) => verify::verify(call, arguments),
+        Command::Gc(arguments) => gc::gc(call, arguments),
+        Command::Doctor(arguments) => doctor::doctor(call, arguments),
+        Command::Exec(arguments) => exec::exec(call, arguments),
     }
 }

@@ -9,9 +9,9 @@ use sconce_core::run::snapshots;
 use sconce_core::{Digest, Error};
 use serde_json::{Value, json};
 
-use crate::arguments::{Global, PlanArguments};
+use crate::arguments::PlanArguments;
 use crate::failure::{FAILED, Failure};
-use crate::session::{Session, named, open_with_plan};
+use crate::session::{Call, Session, named, open_with_plan};
 use crate::style::{BAD, BUSY, DIM, GOOD, WARN, paint, status};
 
 /// The states of all cells.
@@ -39,8 +39,8 @@ pub(super) fn assess_plan(session: &Session, plan: &Plan) -> Result<Assessed, Fa
     Ok(Assessed { states, unreadable })
 }
 
-pub(crate) fn plan(global: &Global, arguments: &PlanArguments) -> Result<ExitCode, Failure> {
-    let (session, plan) = open_with_plan(global, &arguments.pipeline)?;
+pub(crate) fn plan(call: &Call<'_>, arguments: &PlanArguments) -> Result<ExitCode, Failure> {
+    let (session, plan) = open_with_plan(call, &arguments.pipeline)?;
     let named = named(&plan, &arguments.stages)?;
     let assessed = assess_plan(&session, &plan)?;
     let wanted = plan.wanted(&named);

@@ -7,13 +7,13 @@ use sconce_core::executor::Processes;
 use sconce_core::plan::Plan;
 use sconce_core::run::{Interrupt, Options, Summary, execute};
 
-use crate::arguments::{Global, ResourceArguments, RunArguments, TalkArguments};
+use crate::arguments::{ResourceArguments, RunArguments, TalkArguments};
 use crate::failure::{FAILED, Failure, INTERRUPTED};
 use crate::report::Report;
-use crate::session::{Session, devices, named, open_with_plan};
+use crate::session::{Call, Session, devices, named, open_with_plan};
 
-pub(crate) fn run(global: &Global, arguments: &RunArguments) -> Result<ExitCode, Failure> {
-    let (session, plan) = open_with_plan(global, &arguments.pipeline)?;
+pub(crate) fn run(call: &Call<'_>, arguments: &RunArguments) -> Result<ExitCode, Failure> {
+    let (session, plan) = open_with_plan(call, &arguments.pipeline)?;
     let mut options = options(&session, &arguments.resources)?;
     options.wanted.clone_from(&arguments.stages);
     options.force = forced(&plan, &arguments.stages, &arguments.force);

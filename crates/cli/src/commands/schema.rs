@@ -6,23 +6,23 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use sconce_core::Kind;
 use sconce_core::stage::properties;
+use sconce_core::{Kind, Kinds};
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
-use crate::kinds::registry;
+use crate::session::Call;
 
-pub(crate) fn schema() -> Result<ExitCode, Failure> {
+pub(crate) fn schema(call: &Call<'_>) -> Result<ExitCode, Failure> {
     let mut out = std::io::stdout().lock();
-    let text = serde_json::to_string_pretty(&pipeline())?;
+    let text = serde_json::to_string_pretty(&pipeline(call.kinds))?;
     writeln!(out, "{text}")?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// The schema of the whole file.
-fn pipeline() -> Value {
-    let kinds: Vec<_> = registry().iter().map(stage).collect();
+fn pipeline(kinds: &Kinds) -> Value {
+    let kinds: Vec<_> = kinds.iter().map(stage).collect();
     let seed = json!({
         "description": "All randomness follows from it.",
         "anyOf": [

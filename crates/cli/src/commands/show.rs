@@ -12,14 +12,14 @@ use serde_json::json;
 
 use super::plan::assess_plan;
 use super::why::flat;
-use crate::arguments::{Global, ShowArguments};
+use crate::arguments::ShowArguments;
 use crate::failure::Failure;
-use crate::session::{cells, open_with_plan};
+use crate::session::{Call, cells, open_with_plan};
 use crate::size::size;
 use crate::style::{BOLD, DIM, GOOD, WARN, count, number, paint, seconds};
 
-pub(crate) fn show(global: &Global, arguments: &ShowArguments) -> Result<ExitCode, Failure> {
-    let (session, plan) = open_with_plan(global, &arguments.pipeline)?;
+pub(crate) fn show(call: &Call<'_>, arguments: &ShowArguments) -> Result<ExitCode, Failure> {
+    let (session, plan) = open_with_plan(call, &arguments.pipeline)?;
     let named = cells(&plan, &arguments.stage)?;
     let assessed = assess_plan(&session, &plan)?;
     let last = session.store.last(&plan.pipeline)?;

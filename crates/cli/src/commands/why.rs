@@ -10,13 +10,13 @@ use sconce_core::{Digest, Store};
 
 use super::plan::{Assessed, assess_plan};
 use super::show::age;
-use crate::arguments::{Global, WhyArguments};
+use crate::arguments::WhyArguments;
 use crate::failure::Failure;
-use crate::session::{cells, open_with_plan};
+use crate::session::{Call, cells, open_with_plan};
 use crate::style::{BOLD, BUSY, DIM, GOOD, WARN, paint, seconds};
 
-pub(crate) fn why(global: &Global, arguments: &WhyArguments) -> Result<ExitCode, Failure> {
-    let (session, plan) = open_with_plan(global, &arguments.pipeline)?;
+pub(crate) fn why(call: &Call<'_>, arguments: &WhyArguments) -> Result<ExitCode, Failure> {
+    let (session, plan) = open_with_plan(call, &arguments.pipeline)?;
     let named = cells(&plan, &arguments.stage)?;
     let assessed = assess_plan(&session, &plan)?;
     let mut story = Story {

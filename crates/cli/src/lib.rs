@@ -1,0 +1,76 @@
+//! The `sconce` command as a library: arguments, the registry of kinds, and what people see.
+//!
+//! The shipped program is [`main`] without further kinds. A program of one's own is as short and
+//! has the whole command line, worker processes included, with its own kinds beside the shipped
+//! ones:
+//!
+//! ```no_run
+//! # const KINDS: &[sconce_core::Kind] = &[];
+//! fn main() -> std::process::ExitCode {
+//!     sconce::main(KINDS)
+//! }
+//! ```
+//!
+//! `examples/own-kind` is a whole one.
+
+mod arguments;
+mod commands;
+mod configuration;
+mod diagnostics;
+mod failure;
+mod kinds;
+mod report;
+mod session;
+mod size;
+mod style;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use sconce_core::Kind;
+/// The allocator of the shipped program: training frees and asks for the same large blocks again
+/// and again. A program that trains asks for it with
+///
+/// ```
+/// #[global_allocator]
+/// static MEMORY: sconce::Allocator = sconce::Allocator::new();
+/// ```
+#[cfg(feature = "chapters")]
+pub use sconce_ops::memory::Reusing as Allocator;
+
+use arguments::Arguments;
+use failure::Failure;
+
+/// The whole program: reads the command line, does what it asks for, and says what went wrong.
+/// `kinds` are joined to those that Sconce brings along.
+///
+/// Worker processes are this very program again, called as `PROGRAM exec -`, so call this first in
+/// `main` and print nothing before it.
+pub fn main(kinds: &[Kind]) -> ExitCode {
+    #[cfg(feature = "chapters")]
+    if is_alone() {
+        // SAFETY: no other thread runs.
+        unsafe {
+            sconce_ops::threads::let_candle_sleep();
+        }
+    }
+    let arguments = Arguments::parse();
+    match commands::dispatch(&arguments, &kinds::registry(kinds)) {
+        Ok(code) => code,
+        // The reader, such as `head`, has seen enough.
+        Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            diagnostics::print(&failure);
+            failure.exit_code()
+        }
+    }
+}
+
+/// Whether the program runs on one thread, as it does when [`main`] is called first. Where the
+/// system does not tell, it is taken for granted.
+#[cfg(feature = "chapters")]
+fn is_alone() -> bool {
+    std::fs::read_dir("/proc/self/task").map_or(true, |threads| threads.count() == 1)
+}
