@@ -4,8 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-
-use crate::size::{parse_duration, parse_size};
+use sconce_core::{ByteSize, quantity};
 
 const AFTER: &str = "\
 Examples:
@@ -122,8 +121,8 @@ pub(crate) struct ResourceArguments {
     #[arg(long, value_name = "N", help_heading = "Resources")]
     pub(crate) threads: Option<usize>,
     /// Memory that cells share, such as `16GiB` [default: that of the machine]
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Resources")]
-    pub(crate) memory: Option<u64>,
+    #[arg(long, value_name = "SIZE", help_heading = "Resources")]
+    pub(crate) memory: Option<ByteSize>,
     /// Where to compute: `cpu`, `cuda`, `cuda:1`, `metal`; several for several GPUs [default: cpu]
     #[arg(long, value_name = "DEVICE", value_delimiter = ',', help_heading = "Resources")]
     pub(crate) device: Vec<String>,
@@ -237,11 +236,11 @@ pub(crate) struct VerifyArguments {
 #[derive(Debug, Args)]
 pub(crate) struct GcArguments {
     /// Remove results that were not used for so long, such as `30d`
-    #[arg(long, value_name = "AGE", value_parser = parse_duration)]
+    #[arg(long, value_name = "AGE", value_parser = quantity::duration)]
     pub(crate) max_age: Option<Duration>,
     /// Remove the least recently used results until the store has at most this size
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    pub(crate) max_size: Option<u64>,
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) max_size: Option<ByteSize>,
     /// Only tell what would go
     #[arg(long)]
     pub(crate) dry_run: bool,

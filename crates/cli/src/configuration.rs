@@ -7,11 +7,11 @@
 
 use std::path::{Path, PathBuf};
 
+use sconce_core::ByteSize;
 use serde::Deserialize;
 
 use crate::arguments::Global;
 use crate::failure::Failure;
-use crate::size::parse_size;
 
 /// What a configuration file can hold.
 #[derive(Debug, Default, Deserialize)]
@@ -23,7 +23,7 @@ struct FileSettings {
     device: Option<OneOrMore>,
     jobs: Option<usize>,
     threads: Option<usize>,
-    memory: Option<String>,
+    memory: Option<ByteSize>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -48,8 +48,8 @@ pub(crate) struct Configuration {
     pub(crate) jobs: Option<usize>,
     /// Threads.
     pub(crate) threads: Option<usize>,
-    /// Bytes of memory.
-    pub(crate) memory: Option<u64>,
+    /// Memory.
+    pub(crate) memory: Option<ByteSize>,
     /// The files that were read.
     pub(crate) files: Vec<PathBuf>,
 }
@@ -77,13 +77,7 @@ impl Configuration {
             }
             settings.jobs = settings.jobs.or(file.jobs);
             settings.threads = settings.threads.or(file.threads);
-            if let (None, Some(memory)) = (settings.memory, file.memory) {
-                let size = parse_size(&memory);
-                let size = size.map_err(|error| {
-                    Failure::usage(format!("{}: memory: {error}", path.display()))
-                })?;
-                settings.memory = Some(size);
-            }
+            settings.memory = settings.memory.or(file.memory);
             settings.files.push(path);
         }
         settings.store = store.unwrap_or_else(|| PathBuf::from(".sconce"));

@@ -21,7 +21,6 @@ mod failure;
 mod kinds;
 mod report;
 mod session;
-mod size;
 mod style;
 
 use std::process::ExitCode;

@@ -4,13 +4,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use sconce_core::ByteSize;
 use sconce_core::executor::{machine_memory, machine_threads};
 
 use crate::arguments::DoctorArguments;
 use crate::configuration::candidates;
 use crate::failure::{FAILED, Failure};
 use crate::session::{Call, Session};
-use crate::size::size;
 use crate::style::{BAD, BOLD, DIM, GOOD, paint};
 
 /// Package clients that sources of kind `fetch` go through.
@@ -27,7 +27,10 @@ pub(crate) fn doctor(call: &Call<'_>, arguments: &DoctorArguments) -> Result<Exi
     line("sconce", format!("{}, {}", env!("CARGO_PKG_VERSION"), kinds(call)))?;
     line("system", format!("{} on {}", std::env::consts::OS, std::env::consts::ARCH))?;
     line("threads", machine_threads().to_string())?;
-    line("memory", machine_memory().map_or("unknown".to_owned(), size))?;
+    line(
+        "memory",
+        machine_memory().map_or("unknown".to_owned(), |bytes| ByteSize(bytes).to_string()),
+    )?;
     line("SIMD", simd())?;
     line("devices", devices())?;
     let root = session.store.root();
@@ -38,7 +41,7 @@ pub(crate) fn doctor(call: &Call<'_>, arguments: &DoctorArguments) -> Result<Exi
         "{} results, {} pieces of content, {} in all",
         usage.receipts.number,
         usage.blobs.number,
-        size(usage.size())
+        ByteSize(usage.size())
     );
     line("", text)?;
     if usage.quarantine.number > 0 {
@@ -65,7 +68,7 @@ pub(crate) fn doctor(call: &Call<'_>, arguments: &DoctorArguments) -> Result<Exi
         return Ok(ExitCode::SUCCESS);
     }
     let report = session.store.check(|_, _| {})?;
-    let checked = format!("{} in {} pieces", size(report.blobs.size), report.blobs.number);
+    let checked = format!("{} in {} pieces", ByteSize(report.blobs.size), report.blobs.number);
     if report.damage.is_empty() {
         line("check", paint(GOOD, format_args!("{checked} hashed, nothing is damaged")))?;
         return Ok(ExitCode::SUCCESS);

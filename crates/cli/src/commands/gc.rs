@@ -3,19 +3,19 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use sconce_core::ByteSize;
 use sconce_core::store::{Count, GcLimits};
 
 use crate::arguments::GcArguments;
 use crate::failure::Failure;
 use crate::session::{Call, Session};
-use crate::size::size;
 use crate::style::{GOOD, WARN, status};
 
 pub(crate) fn gc(call: &Call<'_>, arguments: &GcArguments) -> Result<ExitCode, Failure> {
     let session = Session::open(call)?;
     let limits = GcLimits {
         max_age: arguments.max_age,
-        max_size: arguments.max_size,
+        max_size: arguments.max_size.map(|size| size.0),
         dry_run: arguments.dry_run,
     };
     let keep = session.store.last_keys()?;
@@ -33,13 +33,13 @@ pub(crate) fn gc(call: &Call<'_>, arguments: &GcArguments) -> Result<ExitCode, F
     let mut any = false;
     for (what, count) in parts.iter().filter(|(_, count)| count.number > 0) {
         any = true;
-        let text = format!("{} {what}, {}", count.number, size(count.size));
+        let text = format!("{} {what}, {}", count.number, ByteSize(count.size));
         writeln!(out, "{}", status(GOOD, word, text))?;
     }
     if !any {
         writeln!(out, "{}", status(GOOD, word, "nothing"))?;
     }
-    writeln!(out, "{}", status(GOOD, "Left", size(report.left)))?;
+    writeln!(out, "{}", status(GOOD, "Left", ByteSize(report.left)))?;
     if report.over {
         let text = "the store is still larger than asked for: all the rest is in use";
         writeln!(out, "{}", status(WARN, "Warning", text))?;

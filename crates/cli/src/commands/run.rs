@@ -50,7 +50,7 @@ pub(super) fn options(
         options.threads = threads.max(1);
     }
     if let Some(memory) = resources.memory.or(configuration.memory) {
-        options.memory = memory;
+        options.memory = memory.0;
     }
     Ok(options)
 }

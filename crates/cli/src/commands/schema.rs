@@ -107,7 +107,11 @@ fn engine_keys() -> Value {
             "additionalProperties": false,
             "properties": {
                 "threads": { "anyOf": [{ "type": "integer", "minimum": 1 }, { "const": "all" }] },
-                "memory": { "type": "string", "description": "A size such as \"4GiB\"." },
+                "memory": {
+                    "type": ["integer", "string"],
+                    "minimum": 0,
+                    "description": "Bytes, or a size such as \"4GiB\"."
+                },
                 "gpu": { "type": "boolean" }
             }
         }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use sconce_core::ByteSize;
 use sconce_core::plan::State;
 use sconce_core::run::shown_at;
 use sconce_core::store::Receipt;
@@ -15,7 +16,6 @@ use super::why::flat;
 use crate::arguments::ShowArguments;
 use crate::failure::Failure;
 use crate::session::{Call, cells, open_with_plan};
-use crate::size::size;
 use crate::style::{BOLD, DIM, GOOD, WARN, count, number, paint, seconds};
 
 pub(crate) fn show(call: &Call<'_>, arguments: &ShowArguments) -> Result<ExitCode, Failure> {
@@ -102,7 +102,8 @@ fn write(out: &mut impl Write, receipt: &Receipt, shown: &Path) -> Result<(), Fa
     for (place, (name, output)) in receipt.outputs.iter().enumerate() {
         let title = if place == 0 { "outputs" } else { "" };
         let files = count(output.files, "file");
-        let (kind, bytes, digest) = (&output.artifact, size(output.size), output.digest.short());
+        let (kind, bytes, digest) =
+            (&output.artifact, ByteSize(output.size), output.digest.short());
         writeln!(out, "  {title:<10} {name}: {kind}, {files}, {bytes}, {digest}")?;
     }
     if shown.exists() {

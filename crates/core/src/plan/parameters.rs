@@ -1,5 +1,6 @@
 //! One stage's parameters, checked and parsed for one combination of its matrix.
 
+use serde::Deserialize;
 use serde_json::Value;
 use toml::Spanned;
 use toml::de::DeValue;
@@ -10,7 +11,7 @@ use crate::text::document::{self, Node, Table};
 use crate::text::pipeline::StageTable;
 use crate::text::source::Span;
 use crate::text::words;
-use crate::{AnyStage, Error};
+use crate::{AnyStage, ByteSize, Error, quantity};
 
 /// Parses the stage with `axes` put into its parameters; says all that is wrong with them.
 pub(crate) fn parse<'a>(
@@ -270,11 +271,13 @@ pub(crate) fn resources(
                 continue;
             }
             ("threads", _) => "a number of threads or \"all\"",
-            ("memory", Value::String(text)) if memory(text).is_some() => {
-                resources.memory = memory(text).unwrap_or(resources.memory);
-                continue;
-            }
-            ("memory", _) => "a size such as \"512MiB\" or \"4GiB\"",
+            ("memory", value) => match ByteSize::deserialize(value) {
+                Ok(size) => {
+                    resources.memory = size.0;
+                    continue;
+                }
+                Err(_) => quantity::SIZE,
+            },
             ("gpu", Value::Bool(gpu)) => {
                 resources.gpu = *gpu;
                 continue;
@@ -294,22 +297,4 @@ pub(crate) fn resources(
             .push(Diagnostic::new(format!("`resources.{key}`: expected {expected}"), node.span()));
     }
     resources
-}
-
-/// Bytes in a text such as `512MiB`, `4 GiB` or `2GB`.
-pub(crate) fn memory(text: &str) -> Option<u64> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let unit = match unit.trim() {
-        "B" => 1,
-        "kB" => 1_000,
-        "KiB" => 1 << 10,
-        "MB" => 1_000_000,
-        "MiB" => 1 << 20,
-        "GB" => 1_000_000_000,
-        "GiB" => 1 << 30,
-        "TiB" => 1 << 40,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(unit)
 }

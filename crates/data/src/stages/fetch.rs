@@ -1,7 +1,5 @@
-use std::borrow::Cow;
-
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use sconce_core::{Context, Error, Folder, Output, Resources, Result, Stage};
+use schemars::JsonSchema;
+use sconce_core::{ByteSize, Context, Error, Folder, Output, Resources, Result, Stage};
 use serde::{Deserialize, Serialize};
 
 use crate::fetch::{Pin, Request, Source, Surroundings, fetch};
@@ -34,13 +32,17 @@ pub struct Fetch {
     pub unpack: bool,
     /// The most that a download, and the files of an archive together, may have: bytes, or a text
     /// such as "600 MB" or "4 GiB".
-    #[serde(default)]
+    #[serde(default = "most")]
     #[schemars(extend("x-sconce-cosmetic" = true))]
     pub max_size: ByteSize,
 }
 
 fn yes() -> bool {
     true
+}
+
+fn most() -> ByteSize {
+    ByteSize(8 << 30)
 }
 
 /// Written, and so part of the key, with the name that the content will have: `sources` is
@@ -94,75 +96,5 @@ impl Stage for Fetch {
             max_size: self.max_size.0,
         };
         fetch(ctx, &request, &Surroundings::from_environment(), &ctx.output("files")?)
-    }
-}
-
-/// A number of bytes: an integer, or a text with a unit, such as "600 MB" or "4 GiB".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct ByteSize(pub u64);
-
-impl Default for ByteSize {
-    fn default() -> Self {
-        Self(8 << 30)
-    }
-}
-
-impl ByteSize {
-    fn parse(text: &str) -> Option<Self> {
-        let digits = text.trim().find(|c: char| !c.is_ascii_digit()).unwrap_or(text.trim().len());
-        let (number, unit) = text.trim().split_at(digits);
-        let unit = match unit.trim() {
-            "" | "B" => 1,
-            "kB" | "KB" => 1_000,
-            "MB" => 1_000_000,
-            "GB" => 1_000_000_000,
-            "KiB" => 1 << 10,
-            "MiB" => 1 << 20,
-            "GiB" => 1 << 30,
-            _ => return None,
-        };
-        number.parse::<u64>().ok()?.checked_mul(unit).map(Self)
-    }
-}
-
-impl<'de> Deserialize<'de> for ByteSize {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl serde::de::Visitor<'_> for Visitor {
-            type Value = ByteSize;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a number of bytes, or a text such as \"600 MB\" or \"4 GiB\"")
-            }
-
-            fn visit_u64<E>(self, bytes: u64) -> Result<ByteSize, E> {
-                Ok(ByteSize(bytes))
-            }
-
-            fn visit_i64<E: serde::de::Error>(self, bytes: i64) -> Result<ByteSize, E> {
-                let wrong = || E::invalid_value(serde::de::Unexpected::Signed(bytes), &self);
-                u64::try_from(bytes).map(ByteSize).map_err(|_| wrong())
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<ByteSize, E> {
-                let wrong = || E::invalid_value(serde::de::Unexpected::Str(text), &self);
-                ByteSize::parse(text).ok_or_else(wrong)
-            }
-        }
-        deserializer.deserialize_any(Visitor)
-    }
-}
-
-impl JsonSchema for ByteSize {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "ByteSize".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": ["integer", "string"], "minimum": 0 })
     }
 }

@@ -15,7 +15,7 @@ use sconce_core::Kind;
 
 pub use deduplicate::Deduplicate;
 pub use duplicates::Duplicates;
-pub use fetch::{ByteSize, Fetch};
+pub use fetch::Fetch;
 pub use image_folder::ImageFolder;
 pub use mnist::Mnist;
 pub use numpy_images::NumpyImages;
