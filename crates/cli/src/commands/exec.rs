@@ -29,7 +29,7 @@ pub(crate) fn exec(call: &Call<'_>, arguments: &ExecArguments) -> Result<ExitCod
     })?;
     let out = if supervised { protocol_output()? } else { Box::new(std::io::stdout()) };
     let session = Session::open(call)?;
-    let good = serve(&session.store, &call.kinds, &request, control, out);
+    let good = serve(&session.store, call.kinds, &request, control, out);
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
 
