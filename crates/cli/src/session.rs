@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sconce_core::plan::Plan;
+use sconce_core::plan::{CellIndex, Plan};
 use sconce_core::{Device, Store};
 use sconce_core::{Kinds, LoadOptions, load};
 
@@ -50,12 +50,12 @@ pub(crate) fn open_with_plan(
 }
 
 /// The cells that any of `names` means; all cells without any name.
-pub(crate) fn named(plan: &Plan, names: &[String]) -> Result<BTreeSet<usize>, Failure> {
+pub(crate) fn named(plan: &Plan, names: &[String]) -> Result<BTreeSet<CellIndex>, Failure> {
     plan.named(names).map_err(|error| Failure::usage(error.to_string()))
 }
 
 /// The cells that `name` means: those of a stage, or some of them, as `svm[c=10]`.
-pub(crate) fn cells(plan: &Plan, name: &str) -> Result<Vec<usize>, Failure> {
+pub(crate) fn cells(plan: &Plan, name: &str) -> Result<Vec<CellIndex>, Failure> {
     plan.select(name).map_err(|error| Failure::usage(error.to_string()))
 }
 

@@ -5,6 +5,10 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use petgraph::Direction::{Incoming, Outgoing};
+use petgraph::dot::{Config, Dot};
+use petgraph::graph::{DiGraph, EdgeReference, NodeIndex};
+use petgraph::visit::EdgeRef;
 use sconce_core::plan::Plan;
 
 use crate::arguments::{GraphArguments, GraphFormat};
@@ -24,14 +28,25 @@ pub(crate) fn graph(call: &Call<'_>, arguments: &GraphArguments) -> Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
-/// One stage with its edges.
+/// The stages; an edge goes from the one that yields to the one that reads.
+type Stages<'a> = DiGraph<Stage<'a>, Link>;
+
+/// One stage.
+#[derive(Debug)]
 struct Stage<'a> {
     name: &'a str,
     kind: &'a str,
     cells: usize,
     axes: Vec<&'a str>,
-    /// Slot and edge, without repetition: `(features, svm.model[*], index of the stage)`.
-    edges: Vec<(&'a str, String, usize)>,
+}
+
+/// What a stage reads of another.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Link {
+    slot: String,
+    /// As it could be written: `svm.model[*]`.
+    edge: String,
+    gathers: bool,
 }
 
 impl Stage<'_> {
@@ -44,125 +59,144 @@ impl Stage<'_> {
     }
 }
 
-fn stages(plan: &Plan) -> Vec<Stage<'_>> {
-    let places: BTreeMap<&str, usize> =
-        plan.stages.iter().enumerate().map(|(index, name)| (name.as_str(), index)).collect();
-    let of = |name: &'_ String| {
-        let cells: Vec<_> = plan.cells.iter().filter(|cell| cell.id.stage == *name).collect();
-        let first = cells.first()?;
-        let mut seen = BTreeSet::new();
-        let mut edges = Vec::new();
-        for (slot, source) in cells
-            .iter()
-            .flat_map(|cell| cell.inputs.iter())
-            .flat_map(|(slot, sources)| sources.iter().map(move |source| (slot, source)))
-        {
-            let upstream = &plan.cells[source.cell];
-            let stage = &upstream.id.stage;
+impl Link {
+    /// `features`, or `rows [*]`.
+    fn label(&self) -> String {
+        format!("{}{}", self.slot, if self.gathers { " [*]" } else { "" })
+    }
+}
+
+fn stages(plan: &Plan) -> Stages<'_> {
+    let mut stages = Stages::new();
+    let mut nodes = BTreeMap::new();
+    for name in &plan.stages {
+        let Some(first) = plan.of_stage(name).next().map(|cell| &plan[cell]) else { continue };
+        let node = stages.add_node(Stage {
+            name,
+            kind: first.kind.name,
+            cells: plan.of_stage(name).count(),
+            axes: first.id.coordinates.iter().map(|(axis, _)| axis).collect(),
+        });
+        nodes.insert(name.as_str(), node);
+    }
+    for name in &plan.stages {
+        let mut links = BTreeSet::new();
+        for (upstream, source) in plan.of_stage(name).flat_map(|cell| plan.sources(cell)) {
+            let upstream = &plan[upstream];
+            let stage = upstream.id.stage.as_str();
             let main = upstream.outputs.first().is_some_and(|first| first.name == source.output);
             let output = if main { String::new() } else { format!(".{}", source.output) };
             let gathers = source.from.as_ref().is_some_and(|from| !from.coordinates.is_empty());
             let all = if gathers { "[*]" } else { "" };
             let edge = format!("{stage}{output}{all}");
-            if seen.insert((slot, edge.clone())) {
-                edges.extend(places.get(stage.as_str()).map(|&place| (slot.as_str(), edge, place)));
-            }
+            links.insert((Link { slot: source.slot.to_string(), edge, gathers }, stage));
         }
-        Some(Stage {
-            name: &first.id.stage,
-            kind: first.kind.name,
-            cells: cells.len(),
-            axes: first.id.coordinates.iter().map(|(axis, _)| axis).collect(),
-            edges,
-        })
-    };
-    plan.stages.iter().filter_map(of).collect()
+        for (link, upstream) in links {
+            stages.add_edge(nodes[upstream], nodes[name.as_str()], link);
+        }
+    }
+    stages
+}
+
+/// What a stage reads, in the order of its slots.
+fn inputs<'s>(
+    stages: &'s Stages<'_>,
+    reader: NodeIndex,
+) -> impl DoubleEndedIterator<Item = EdgeReference<'s, Link>> {
+    let mut edges: Vec<_> = stages.edges_directed(reader, Incoming).collect();
+    edges.sort_by_key(EdgeRef::id);
+    edges.into_iter()
 }
 
 /// As `cargo tree`: what nothing reads at the top, what it needs below it.
-fn tree(plan: &Plan, stages: &[Stage<'_>]) -> String {
+fn tree(plan: &Plan, stages: &Stages<'_>) -> String {
     let mut text = paint(BOLD, &plan.pipeline);
     if !plan.description.is_empty() {
         let _ = write!(text, ": {}", plan.description);
     }
     text.push('\n');
-    let read: BTreeSet<usize> =
-        stages.iter().flat_map(|stage| stage.edges.iter().map(|(_, _, index)| *index)).collect();
-    let mut shown = BTreeSet::new();
-    for index in (0..stages.len()).filter(|index| !read.contains(index)) {
-        let stage = &stages[index];
+    let mut tree = Tree { stages, shown: BTreeSet::new(), starred: false, text };
+    for node in stages.externals(Outgoing) {
+        let stage = &stages[node];
         let _ = writeln!(
-            text,
+            tree.text,
             "\n{} {}",
             paint(BOLD, stage.name),
             paint(DIM, format_args!("({})", stage.what()))
         );
-        below(stages, index, "", &mut shown, &mut text);
+        tree.below(node, "");
     }
-    if shown.contains(&usize::MAX) {
-        text.push_str(&paint(DIM, "\n(*) its inputs are shown above\n"));
+    if tree.starred {
+        tree.text.push_str(&paint(DIM, "\n(*) its inputs are shown above\n"));
     }
-    text
+    tree.text
 }
 
-fn below(
-    stages: &[Stage<'_>],
-    index: usize,
-    indent: &str,
-    shown: &mut BTreeSet<usize>,
-    text: &mut String,
-) {
-    let count = stages[index].edges.len();
-    for (position, (slot, edge, upstream)) in stages[index].edges.iter().enumerate() {
-        let last = position + 1 == count;
-        let branch = if last { "└── " } else { "├── " };
-        let stage = &stages[*upstream];
-        let again = !stage.edges.is_empty() && shown.contains(upstream);
-        let star = if again { " (*)" } else { "" };
-        let name = if slot == edge { String::new() } else { format!("{slot} ← ") };
-        let what = paint(DIM, format_args!("({}){star}", stage.what()));
-        let _ = writeln!(text, "{indent}{branch}{name}{} {what}", paint(BOLD, edge));
-        if again {
-            // Marks that the legend is needed.
-            shown.insert(usize::MAX);
-        } else {
-            shown.insert(*upstream);
-            let indent = format!("{indent}{}", if last { "    " } else { "│   " });
-            below(stages, *upstream, &indent, shown, text);
+struct Tree<'a> {
+    stages: &'a Stages<'a>,
+    /// Stages that stand in the tree already, with what they read.
+    shown: BTreeSet<NodeIndex>,
+    /// Whether one of them came again.
+    starred: bool,
+    text: String,
+}
+
+impl Tree<'_> {
+    fn below(&mut self, node: NodeIndex, indent: &str) {
+        let mut edges = inputs(self.stages, node).peekable();
+        while let Some(edge) = edges.next() {
+            let last = edges.peek().is_none();
+            let branch = if last { "└── " } else { "├── " };
+            let (upstream, link) = (edge.source(), edge.weight());
+            let stage = &self.stages[upstream];
+            let reads = self.stages.neighbors_directed(upstream, Incoming).next().is_some();
+            let again = reads && self.shown.contains(&upstream);
+            let star = if again { " (*)" } else { "" };
+            let name =
+                if link.slot == link.edge { String::new() } else { format!("{} ← ", link.slot) };
+            let what = paint(DIM, format_args!("({}){star}", stage.what()));
+            let _ = writeln!(
+                self.text,
+                "{indent}{branch}{name}{} {what}",
+                paint(BOLD, link.edge.as_str())
+            );
+            if again {
+                self.starred = true;
+            } else {
+                self.shown.insert(upstream);
+                let indent = format!("{indent}{}", if last { "    " } else { "│   " });
+                self.below(upstream, &indent);
+            }
         }
     }
 }
 
-fn mermaid(stages: &[Stage<'_>]) -> String {
+fn mermaid(stages: &Stages<'_>) -> String {
     let mut text = "flowchart LR\n".to_owned();
-    for (index, stage) in stages.iter().enumerate() {
-        let what = stage.what();
-        let _ = writeln!(text, "    s{index}[\"<b>{}</b><br/>{what}\"]", stage.name);
+    for node in stages.node_indices() {
+        let (stage, index) = (&stages[node], node.index());
+        let _ = writeln!(text, "    s{index}[\"<b>{}</b><br/>{}\"]", stage.name, stage.what());
     }
-    for (index, stage) in stages.iter().enumerate() {
-        for (slot, edge, upstream) in &stage.edges {
-            let all = if edge.ends_with("[*]") { " [*]" } else { "" };
-            let _ = writeln!(text, "    s{upstream} -->|\"{slot}{all}\"| s{index}");
-        }
+    for edge in stages.edge_references() {
+        let (from, to) = (edge.source().index(), edge.target().index());
+        let _ = writeln!(text, "    s{from} -->|\"{}\"| s{to}", edge.weight().label());
     }
     text
 }
 
-fn dot(plan: &Plan, stages: &[Stage<'_>]) -> String {
-    let mut text = format!("digraph \"{}\" {{\n    rankdir=LR;\n", plan.pipeline);
-    text.push_str("    node [shape=box, style=rounded, fontname=\"sans-serif\"];\n");
-    text.push_str("    edge [fontname=\"sans-serif\", fontsize=10];\n");
-    for stage in stages {
-        let what = stage.what();
-        let _ = writeln!(text, "    \"{0}\" [label=\"{0}\\n{what}\"];", stage.name);
-    }
-    for stage in stages {
-        for (slot, edge, upstream) in &stage.edges {
-            let all = if edge.ends_with("[*]") { " [*]" } else { "" };
-            let from = stages[*upstream].name;
-            let _ = writeln!(text, "    \"{from}\" -> \"{}\" [label=\"{slot}{all}\"];", stage.name);
-        }
-    }
-    text.push_str("}\n");
-    text
+fn dot(plan: &Plan, stages: &Stages<'_>) -> String {
+    let edge = |_: &Stages<'_>, edge: EdgeReference<'_, Link>| {
+        format!("label = {:?}", edge.weight().label())
+    };
+    let node = |_: &Stages<'_>, (_, stage): (NodeIndex, &Stage<'_>)| {
+        format!("label = {:?}", format!("{}\n{}", stage.name, stage.what()))
+    };
+    let content = [Config::GraphContentOnly, Config::NodeNoLabel, Config::EdgeNoLabel];
+    let content = Dot::with_attr_getters(stages, &content, &edge, &node);
+    format!(
+        "digraph \"{}\" {{\n    rankdir=LR;\n    \
+         node [shape=box, style=rounded, fontname=\"sans-serif\"];\n    \
+         edge [fontname=\"sans-serif\", fontsize=10];\n{content:?}}}\n",
+        plan.pipeline
+    )
 }

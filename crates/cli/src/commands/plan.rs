@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
 
-use sconce_core::plan::{Plan, Reason, State, assess};
+use sconce_core::plan::{CellIndex, PerCell, Plan, Reason, State, assess};
 use sconce_core::run::snapshots;
 use sconce_core::{Digest, Error};
 use serde_json::{Value, json};
@@ -16,14 +16,14 @@ use crate::style::{BAD, BUSY, DIM, GOOD, WARN, paint, status};
 
 /// The states of all cells.
 pub(super) struct Assessed {
-    pub(super) states: Vec<State>,
+    pub(super) states: PerCell<State>,
     /// Local files that cannot be read, by cell.
-    pub(super) unreadable: BTreeMap<usize, Error>,
+    pub(super) unreadable: BTreeMap<CellIndex, Error>,
 }
 
 /// Finds the states of all cells; reads local files, runs nothing.
 pub(super) fn assess_plan(session: &Session, plan: &Plan) -> Result<Assessed, Failure> {
-    let mut contents: BTreeMap<usize, Digest> = BTreeMap::new();
+    let mut contents: BTreeMap<CellIndex, Digest> = BTreeMap::new();
     let mut unreadable = BTreeMap::new();
     for (index, snapshot) in snapshots(plan, &session.store) {
         match snapshot {
@@ -35,7 +35,7 @@ pub(super) fn assess_plan(session: &Session, plan: &Plan) -> Result<Assessed, Fa
             }
         }
     }
-    let states = assess(plan, &session.store, &contents)?.states;
+    let states = assess(plan, &session.store, &contents)?;
     Ok(Assessed { states, unreadable })
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn plan(call: &Call<'_>, arguments: &PlanArguments) -> Result<ExitCod
     let (session, plan) = open_with_plan(call, &arguments.pipeline)?;
     let named = named(&plan, &arguments.stages)?;
     let assessed = assess_plan(&session, &plan)?;
-    let wanted = plan.wanted(&named);
+    let wanted = plan.with_upstream(named);
     if arguments.json {
         let cells: Vec<_> = wanted.iter().map(|&index| as_json(&plan, &assessed, index)).collect();
         let text = json!({ "pipeline": plan.pipeline, "cells": cells });
@@ -55,13 +55,13 @@ pub(crate) fn plan(call: &Call<'_>, arguments: &PlanArguments) -> Result<ExitCod
     Ok(if broken { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
 }
 
-fn write(plan: &Plan, assessed: &Assessed, wanted: &[usize]) -> Result<(), Failure> {
+fn write(plan: &Plan, assessed: &Assessed, wanted: &[CellIndex]) -> Result<(), Failure> {
     let mut out = anstream::stdout().lock();
-    let width = wanted.iter().map(|&index| plan.cells[index].id.to_string().chars().count());
+    let width = wanted.iter().map(|&index| plan[index].id.to_string().chars().count());
     let width = width.max().unwrap_or(0).min(48);
     let (mut hits, mut runs, mut depends) = (0, 0, 0);
     for &index in wanted {
-        let id = plan.cells[index].id.to_string();
+        let id = plan[index].id.to_string();
         let (style, word, why) = match (&assessed.unreadable.get(&index), &assessed.states[index]) {
             (Some(error), _) => (BAD, "error", error.to_string()),
             (None, State::Hit(_)) => {
@@ -74,7 +74,7 @@ fn write(plan: &Plan, assessed: &Assessed, wanted: &[usize]) -> Result<(), Failu
             }
             (None, State::Depends(upstream)) => {
                 depends += 1;
-                (WARN, "depends", on(upstream))
+                (WARN, "depends", on(plan, upstream))
             }
         };
         let text = if why.is_empty() { id } else { format!("{id:<width$}  {}", paint(DIM, why)) };
@@ -96,17 +96,18 @@ pub(super) fn join(reasons: &[Reason]) -> String {
     parts.join("; ")
 }
 
-fn on(upstream: &[sconce_core::CellId]) -> String {
+fn on(plan: &Plan, upstream: &[CellIndex]) -> String {
     const MOST: usize = 3;
-    let mut parts: Vec<_> = upstream.iter().take(MOST).map(ToString::to_string).collect();
+    let mut parts: Vec<_> =
+        upstream.iter().take(MOST).map(|&cell| plan[cell].id.to_string()).collect();
     if upstream.len() > MOST {
         parts.push(format!("{} more", upstream.len() - MOST));
     }
     format!("on the output of {}", parts.join(", "))
 }
 
-fn as_json(plan: &Plan, assessed: &Assessed, index: usize) -> Value {
-    let id = &plan.cells[index].id;
+fn as_json(plan: &Plan, assessed: &Assessed, index: CellIndex) -> Value {
+    let id = &plan[index].id;
     let mut cell = json!({ "cell": id.to_string(), "stage": id.stage });
     let more = match (assessed.unreadable.get(&index), &assessed.states[index]) {
         (Some(error), _) => json!({ "state": "error", "error": error.to_string() }),
@@ -116,7 +117,7 @@ fn as_json(plan: &Plan, assessed: &Assessed, index: usize) -> Value {
             json!({ "state": "run", "key": key, "reasons": reasons })
         }
         (None, State::Depends(upstream)) => {
-            let upstream: Vec<_> = upstream.iter().map(ToString::to_string).collect();
+            let upstream: Vec<_> = upstream.iter().map(|&cell| plan[cell].id.to_string()).collect();
             json!({ "state": "depends", "on": upstream })
         }
     };

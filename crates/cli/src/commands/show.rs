@@ -25,7 +25,7 @@ pub(crate) fn show(call: &Call<'_>, arguments: &ShowArguments) -> Result<ExitCod
     let last = session.store.last(&plan.pipeline)?;
     let mut found = Vec::new();
     for index in named {
-        let id = &plan.cells[index].id;
+        let id = &plan[index].id;
         let (receipt, fresh) = match &assessed.states[index] {
             State::Hit(receipt) => (Some((**receipt).clone()), true),
             _ => match last.get(&id.to_string()) {

@@ -1,10 +1,10 @@
 //! `sconce why`: the whole story of a stage, down to the root causes upstream.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::process::ExitCode;
 
-use sconce_core::plan::{Plan, Reason, State, explain};
+use sconce_core::plan::{CellIndex, Plan, Reason, Source, State, explain};
 use sconce_core::store::Receipt;
 use sconce_core::{Digest, Store};
 
@@ -47,7 +47,7 @@ struct Story<'a> {
     /// All receipts of the store, once one of them is looked for.
     receipts: Option<Vec<Receipt>>,
     /// Cells whose story was told.
-    told: BTreeSet<usize>,
+    told: BTreeSet<CellIndex>,
     lines: Vec<String>,
 }
 
@@ -56,9 +56,9 @@ impl Story<'_> {
         self.lines.push(format!("{:width$}{text}", "", width = depth * 2));
     }
 
-    fn tell(&mut self, index: usize, depth: usize) -> Result<(), Failure> {
+    fn tell(&mut self, index: CellIndex, depth: usize) -> Result<(), Failure> {
         let assessed = self.assessed;
-        let id = paint(BOLD, &self.plan.cells[index].id);
+        let id = paint(BOLD, &self.plan[index].id);
         if !self.told.insert(index) {
             self.line(depth, format_args!("{id}: see above"));
             return Ok(());
@@ -79,11 +79,8 @@ impl Story<'_> {
             State::Depends(upstream) => {
                 let word = paint(WARN, "may run");
                 self.line(depth, format_args!("{id} {word}: that is decided by what these yield"));
-                for id in upstream {
-                    let upstream = self.plan.cells.iter().position(|cell| cell.id == *id);
-                    if let Some(upstream) = upstream {
-                        self.tell(upstream, depth + 1)?;
-                    }
+                for &upstream in upstream {
+                    self.tell(upstream, depth + 1)?;
                 }
                 Ok(())
             }
@@ -91,8 +88,8 @@ impl Story<'_> {
     }
 
     /// What a result is made of.
-    fn hit(&mut self, index: usize, receipt: &Receipt, depth: usize) -> Result<(), Failure> {
-        let id = paint(BOLD, &self.plan.cells[index].id);
+    fn hit(&mut self, index: CellIndex, receipt: &Receipt, depth: usize) -> Result<(), Failure> {
+        let id = paint(BOLD, &self.plan[index].id);
         self.line(
             depth,
             format_args!("{id} is {}: the store has its result", paint(GOOD, "fresh")),
@@ -103,7 +100,7 @@ impl Story<'_> {
             depth + 1,
             format_args!("computed {} in {took} on {device}", age(receipt.started)),
         );
-        let own = self.plan.cells[index].id == receipt.cell;
+        let own = self.plan[index].id == receipt.cell;
         if !own || self.plan.pipeline != receipt.pipeline {
             let (cell, pipeline) = (&receipt.cell, &receipt.pipeline);
             self.line(depth + 1, format_args!("by cell {cell} of pipeline {pipeline}"));
@@ -127,29 +124,29 @@ impl Story<'_> {
         if let Some(content) = parts.content {
             self.line(depth + 2, format_args!("content {}", content.short()));
         }
-        for (slot, sources) in &self.plan.cells[index].inputs {
-            for (position, source) in sources.iter().enumerate() {
-                let digest = parts.inputs.get(slot).and_then(|parts| parts.get(position));
-                let digest = digest.map_or_else(String::new, |part| part.digest.short());
-                let from = &self.plan.cells[source.cell].id;
-                let text = format_args!("{slot} = {digest} from {from}.{}", source.output);
-                self.line(depth + 2, text);
-            }
+        let mut inputs: BTreeMap<&str, _> =
+            parts.inputs.iter().map(|(slot, parts)| (slot.as_str(), parts.iter())).collect();
+        for (upstream, source) in self.plan.sources(index) {
+            let part = inputs.get_mut(&*source.slot).and_then(Iterator::next);
+            let digest = part.map_or_else(String::new, |part| part.digest.short());
+            let (slot, from) = (&source.slot, &self.plan[upstream].id);
+            let text = format_args!("{slot} = {digest} from {from}.{}", source.output);
+            self.line(depth + 2, text);
         }
         Ok(())
     }
 
     /// One reason; for a changed input also why its producer gave something else.
-    fn reason(&mut self, index: usize, reason: &Reason, depth: usize) -> Result<(), Failure> {
+    fn reason(&mut self, index: CellIndex, reason: &Reason, depth: usize) -> Result<(), Failure> {
         self.line(depth, reason);
         let Reason::Input { slot, old: Some(old), new: Some(new) } = reason else { return Ok(()) };
         let Some(producer) = self.producer(index, slot, new) else { return Ok(()) };
-        let id = self.plan.cells[producer].id.clone();
+        let id = self.plan[producer].id.clone();
         if !self.told.insert(producer) {
             self.line(depth + 1, format_args!("{id}: see above"));
             return Ok(());
         }
-        if let Some(path) = self.plan.cells[producer].stage.local_path() {
+        if let Some(path) = self.plan[producer].stage.local_path() {
             let text = format!("the local content of {id} changed: {}", path.display());
             self.line(depth + 1, text);
             for line in self.changes(producer, old)? {
@@ -177,26 +174,22 @@ impl Story<'_> {
     }
 
     /// The cell that yields `digest` to a slot.
-    fn producer(&self, index: usize, slot: &str, digest: &Digest) -> Option<usize> {
+    fn producer(&self, index: CellIndex, slot: &str, digest: &Digest) -> Option<CellIndex> {
         // Reasons name gathered inputs as `slot: cell`.
         let slot = slot.split(": ").next().unwrap_or(slot);
-        let sources = &self.plan.cells[index].inputs;
-        let sources = sources
-            .iter()
-            .filter(|(name, _)| {
-                *name == slot || slot.strip_prefix(*name).is_some_and(|rest| rest.starts_with('.'))
-            })
-            .flat_map(|(_, sources)| sources);
-        sources
-            .filter(|source| match &self.assessed.states[source.cell] {
-                State::Hit(receipt) => {
-                    receipt.outputs.get(&source.output).is_some_and(|o| o.digest == *digest)
-                }
-                // A local file whose content was not taken in yet.
-                _ => self.plan.cells[source.cell].stage.local_path().is_some(),
-            })
-            .map(|source| source.cell)
-            .next()
+        let takes = |source: &Source| {
+            let rest = slot.strip_prefix(&*source.slot);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let gives = |upstream: CellIndex, source: &Source| match &self.assessed.states[upstream] {
+            State::Hit(receipt) => {
+                receipt.outputs.get(&*source.output).is_some_and(|o| o.digest == *digest)
+            }
+            // A local file whose content was not taken in yet.
+            _ => self.plan[upstream].stage.local_path().is_some(),
+        };
+        let mut sources = self.plan.sources(index).into_iter();
+        sources.find(|&(cell, source)| takes(source) && gives(cell, source)).map(|(cell, _)| cell)
     }
 
     /// The result of a cell that gave `digest` earlier; of another cell of the stage if need be.
@@ -222,9 +215,9 @@ impl Story<'_> {
     }
 
     /// Names of the files that changed in a local folder.
-    fn changes(&self, index: usize, old: &Digest) -> Result<Vec<String>, Failure> {
+    fn changes(&self, index: CellIndex, old: &Digest) -> Result<Vec<String>, Failure> {
         const MOST: usize = 5;
-        let Some(path) = self.plan.cells[index].stage.local_path() else { return Ok(Vec::new()) };
+        let Some(path) = self.plan[index].stage.local_path() else { return Ok(Vec::new()) };
         let snapshot = self.store.snapshot(&self.plan.folder.join(path))?;
         let Some(changes) = self.store.changes(old, &snapshot)? else { return Ok(Vec::new()) };
         let kinds =

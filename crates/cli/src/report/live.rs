@@ -34,7 +34,7 @@ struct Running {
 impl Live {
     pub(super) fn new(plan: &Plan) -> Self {
         const WIDEST: usize = 40;
-        let width = plan.cells.iter().map(|cell| cell.id.to_string().chars().count()).max();
+        let width = plan.cells().map(|(_, cell)| cell.id.to_string().chars().count()).max();
         let choice = anstream::AutoStream::choice(&std::io::stderr());
         Self {
             // Drawn when something is running; until then the terminal is left alone.

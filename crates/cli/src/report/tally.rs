@@ -19,11 +19,7 @@ pub(super) struct Tally {
 
 impl Tally {
     pub(super) fn new(plan: &Plan) -> Self {
-        let mut cells: BTreeMap<&str, usize> = BTreeMap::new();
-        for cell in &plan.cells {
-            *cells.entry(&cell.id.stage).or_default() += 1;
-        }
-        let of = |stage: &String| (stage.clone(), cells.get(stage.as_str()).copied().unwrap_or(0));
+        let of = |stage: &String| (stage.clone(), plan.of_stage(stage).count());
         Self { stages: plan.stages.iter().map(of).collect(), fresh: BTreeMap::new() }
     }
 

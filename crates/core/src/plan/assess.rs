@@ -5,12 +5,12 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::{Plan, Source};
+use super::{CellIndex, PerCell, Plan, Source};
 use crate::cell::Plain;
 use crate::key::KeyParts;
 use crate::store::Receipt;
 use crate::store::Store;
-use crate::{CellId, Digest, Error, Result};
+use crate::{Digest, Error, Result};
 
 /// What a run would do with a cell.
 #[derive(Debug, Clone)]
@@ -25,7 +25,7 @@ pub enum State {
         reasons: Vec<Reason>,
     },
     /// It may run: that is decided by the outputs of these cells, which run before it.
-    Depends(Vec<CellId>),
+    Depends(Vec<CellIndex>),
 }
 
 /// Why a cell runs.
@@ -137,53 +137,42 @@ impl fmt::Display for Reason {
     }
 }
 
-/// The state of every cell, in the order of the plan.
-pub struct Assessment {
-    /// The states.
-    pub states: Vec<State>,
-}
-
 /// Finds the state of every cell from the store alone. Runs nothing.
 ///
-/// `contents` gives the digest of the local path of each `file` cell, by index.
+/// `contents` gives the digest of the local path of each `file` cell.
 pub fn assess(
     plan: &Plan,
     store: &Store,
-    contents: &BTreeMap<usize, Digest>,
-) -> Result<Assessment> {
+    contents: &BTreeMap<CellIndex, Digest>,
+) -> Result<PerCell<State>> {
     let last = store.last(&plan.pipeline)?;
-    let mut states: Vec<State> = Vec::with_capacity(plan.cells.len());
-    for index in 0..plan.cells.len() {
-        let waits: Vec<_> = plan
-            .upstream(index)
-            .into_iter()
-            // What a local file yields is known before it is taken in.
-            .filter(|upstream| {
-                !matches!(states[*upstream], State::Hit(_)) && !contents.contains_key(upstream)
-            })
-            .map(|upstream| plan.cells[upstream].id.clone())
-            .collect();
-        let state = if waits.is_empty() {
-            let digest = |source: &Source| match &states[source.cell] {
+    let mut states = PerCell::new(plan, |_| State::Depends(Vec::new()));
+    for cell in plan.indices() {
+        let mut waits = plan.upstream(cell);
+        // What a local file yields is known before it is taken in.
+        waits.retain(|upstream| {
+            !matches!(states[*upstream], State::Hit(_)) && !contents.contains_key(upstream)
+        });
+        states[cell] = if waits.is_empty() {
+            let digest = |upstream: CellIndex, source: &Source| match &states[upstream] {
                 State::Hit(receipt) => output_digest(receipt, source),
                 _ => contents
-                    .get(&source.cell)
+                    .get(&upstream)
                     .copied()
                     .ok_or_else(|| Error::message("the upstream cell has no result")),
             };
-            let parts = plan.key_parts(index, digest, contents.get(&index).copied())?;
-            assess_cell(plan, index, &parts, store, &last)?
+            let parts = plan.key_parts(cell, digest, contents.get(&cell).copied())?;
+            assess_cell(plan, cell, &parts, store, &last)?
         } else {
             State::Depends(waits)
         };
-        states.push(state);
     }
-    Ok(Assessment { states })
+    Ok(states)
 }
 
 /// The digest of the output that `source` names.
 pub fn output_digest(receipt: &Receipt, source: &Source) -> Result<Digest> {
-    let output = receipt.outputs.get(&source.output).ok_or_else(|| {
+    let output = receipt.outputs.get(&*source.output).ok_or_else(|| {
         Error::message(format!(
             "the result of `{}` has no output `{}`",
             receipt.cell, source.output
@@ -195,7 +184,7 @@ pub fn output_digest(receipt: &Receipt, source: &Source) -> Result<Digest> {
 /// The state of one cell whose inputs are known: a hit, or a run with its reasons.
 pub fn assess_cell(
     plan: &Plan,
-    index: usize,
+    cell: CellIndex,
     parts: &KeyParts,
     store: &Store,
     last: &BTreeMap<String, Digest>,
@@ -204,7 +193,7 @@ pub fn assess_cell(
     if let Some(receipt) = store.receipt(&key)? {
         return Ok(State::Hit(Box::new(receipt)));
     }
-    let id = plan.cells[index].id.to_string();
+    let id = plan[cell].id.to_string();
     let reasons = match last.get(&id) {
         Some(last) if *last == key => vec![Reason::Missing],
         Some(last) => match store.recorded(last)? {

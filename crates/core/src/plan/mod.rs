@@ -3,6 +3,7 @@
 mod assess;
 pub(crate) mod edge;
 mod expand;
+mod graph;
 mod load;
 pub(crate) mod parameters;
 mod select;
@@ -10,19 +11,22 @@ mod select;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-pub use assess::{Assessment, Reason, State, assess, assess_cell, explain, output_digest};
+pub use assess::{Reason, State, assess, assess_cell, explain, output_digest};
+pub use graph::{CellGraph, CellIndex, PerCell};
 pub use load::{LoadOptions, load};
 
 use crate::key::{InputPart, KeyParts};
-use crate::{AnyStage, CellId, Digest, Error, Kind, Output, Resources, Result};
+use crate::{AnyStage, CellId, Digest, Kind, Output, Resources, Result};
 
-/// A pipeline, expanded into cells. Upstream cells stand before those that read them.
+/// A pipeline, expanded into cells.
 pub struct Plan {
     /// The pipeline's name.
     pub pipeline: String,
@@ -32,8 +36,11 @@ pub struct Plan {
     pub folder: PathBuf,
     /// Names of the stages in the order of the file.
     pub stages: Vec<String>,
-    /// The cells, upstream first.
-    pub cells: Vec<Cell>,
+    /// The cells and who reads whom. Upstream cells have smaller indices than those that read
+    /// them, and the cells of a stage follow one another.
+    pub graph: CellGraph,
+    /// Where the cells of each stage lie.
+    places: BTreeMap<String, Range<usize>>,
 }
 
 /// One cell of the plan.
@@ -49,8 +56,6 @@ pub struct Cell {
     pub parameters: Value,
     /// The parameters that are part of the key: no inputs, no cosmetic ones.
     pub key_parameters: Value,
-    /// Where the inputs come from, by slot (`slot`, or `slot.name` for named inputs).
-    pub inputs: BTreeMap<String, Vec<Source>>,
     /// The seed, for kinds whose result depends on it.
     pub seed: Option<u64>,
     /// What the cell needs, with the pipeline file's overrides.
@@ -59,54 +64,32 @@ pub struct Cell {
     pub outputs: Vec<Output>,
 }
 
-/// Where one artifact of an input comes from.
+/// An edge of the graph: one artifact that a cell reads from another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// Index of the upstream cell in [`Plan::cells`].
-    pub cell: usize,
+    /// The slot that takes it: `slot`, or `slot.name` for named inputs.
+    pub slot: Arc<str>,
     /// The output's name.
-    pub output: String,
+    pub output: Cow<'static, str>,
     /// For gathering inputs: the stage and the place along the gathered axes.
     pub from: Option<CellId>,
 }
 
 impl Plan {
-    /// Indices of the cells that `cell` reads, without repetition.
-    pub fn upstream(&self, cell: usize) -> Vec<usize> {
-        let mut upstream: Vec<_> =
-            self.cells[cell].inputs.values().flatten().map(|source| source.cell).collect();
-        upstream.sort_unstable();
-        upstream.dedup();
-        upstream
-    }
-
-    /// For every cell, the cells that read it.
-    pub fn downstream(&self) -> Vec<Vec<usize>> {
-        let mut downstream = vec![Vec::new(); self.cells.len()];
-        for cell in 0..self.cells.len() {
-            for upstream in self.upstream(cell) {
-                downstream[upstream].push(cell);
-            }
-        }
-        downstream
-    }
-
     /// What the key of `cell` is made of, given the digest of every upstream output, and the
     /// content of the local path for kind `file`.
     pub fn key_parts(
         &self,
-        cell: usize,
-        digest: impl Fn(&Source) -> Result<Digest>,
+        cell: CellIndex,
+        digest: impl Fn(CellIndex, &Source) -> Result<Digest>,
         content: Option<Digest>,
     ) -> Result<KeyParts> {
-        let cell = &self.cells[cell];
-        let mut inputs = BTreeMap::new();
-        for (slot, sources) in &cell.inputs {
-            let part = |source: &Source| {
-                Ok::<_, Error>(InputPart { digest: digest(source)?, from: source.from.clone() })
-            };
-            inputs.insert(slot.clone(), sources.iter().map(part).collect::<Result<Vec<_>>>()?);
+        let mut inputs: BTreeMap<String, Vec<InputPart>> = BTreeMap::new();
+        for (upstream, source) in self.sources(cell) {
+            let part = InputPart { digest: digest(upstream, source)?, from: source.from.clone() };
+            inputs.entry(source.slot.to_string()).or_default().push(part);
         }
+        let cell = &self[cell];
         let axes =
             if cell.kind.free_axes { cell.id.coordinates.clone() } else { Default::default() };
         let value = |name: &String| (name.clone(), std::env::var(name).ok());

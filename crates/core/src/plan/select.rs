@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Plan;
+use super::{CellIndex, Plan, graph};
 use crate::plan::edge::{Edge, Select};
 use crate::text::closest;
 use crate::{Error, Result};
@@ -11,19 +11,19 @@ use crate::{Error, Result};
 const MOST: usize = 12;
 
 impl Plan {
-    /// Indices of the cells that `name` means, in the plan's order: those of a stage, `svm` or `svm[*]`, or those of a stage
+    /// The cells that `name` means, in the plan's order: those of a stage, `svm` or `svm[*]`, or those of a stage
     /// that have these values, `svm[layer=fire9]` or `svm[layer=fire9,c=*]`, whatever the values of the other axes.
     ///
     /// # Errors
     /// A name that is no stage's, or values that no cell has; the error says what there is.
-    pub fn select(&self, name: &str) -> Result<Vec<usize>> {
-        // As it is printed; a value may hold any sign.
-        if let Some(index) = self.cells.iter().position(|cell| cell.id.to_string() == name) {
-            return Ok(vec![index]);
-        }
+    pub fn select(&self, name: &str) -> Result<Vec<CellIndex>> {
         let head = name.split(['[', '.']).next().unwrap_or(name);
-        if !self.stages.iter().any(|stage| stage == head) {
+        if !self.places.contains_key(head) {
             return Err(self.no_stage(head));
+        }
+        // As it is printed; a value may hold any sign.
+        if let Some(cell) = self.of_stage(head).find(|&cell| self[cell].id.to_string() == name) {
+            return Ok(vec![cell]);
         }
         let edge = match Edge::parse(name) {
             Ok(edge) if edge.output.is_none() => edge,
@@ -32,7 +32,7 @@ impl Plan {
                     "`{name}`: expected `{head}` or some of its cells, such as `{}`",
                     self.of_stage(head)
                         .last()
-                        .map_or(String::new(), |index| self.cells[index].id.to_string())
+                        .map_or(String::new(), |cell| self[cell].id.to_string())
                 )));
             }
         };
@@ -40,23 +40,23 @@ impl Plan {
             Select::Aligned | Select::All => &[],
             Select::Axes(axes) => axes.as_slice(),
         };
-        let has = |index: &usize| {
-            let coordinates = &self.cells[*index].id.coordinates;
+        let has = |cell: &CellIndex| {
+            let coordinates = &self[*cell].id.coordinates;
             wanted.iter().all(|(axis, _)| {
                 coordinates.iter().any(|(name, value)| name == axis && edge.takes(name, value))
             })
         };
-        let found: Vec<usize> = self.of_stage(head).filter(has).collect();
+        let found: Vec<CellIndex> = self.of_stage(head).filter(has).collect();
         if found.is_empty() { Err(self.no_cell(head, name)) } else { Ok(found) }
     }
 
-    /// Indices of the cells that any of `names` means; of all cells without any name.
+    /// The cells that any of `names` means; of all cells without any name.
     ///
     /// # Errors
     /// As [`Plan::select`].
-    pub fn named(&self, names: &[String]) -> Result<BTreeSet<usize>> {
+    pub fn named(&self, names: &[String]) -> Result<BTreeSet<CellIndex>> {
         if names.is_empty() {
-            return Ok((0..self.cells.len()).collect());
+            return Ok(self.indices().collect());
         }
         let mut named = BTreeSet::new();
         for name in names {
@@ -65,22 +65,9 @@ impl Plan {
         Ok(named)
     }
 
-    /// Indices of these cells and of those that they need, in the plan's order.
-    pub fn wanted(&self, named: &BTreeSet<usize>) -> Vec<usize> {
-        let mut wanted: Vec<bool> =
-            (0..self.cells.len()).map(|index| named.contains(&index)).collect();
-        for index in (0..self.cells.len()).rev() {
-            if wanted[index] {
-                for upstream in self.upstream(index) {
-                    wanted[upstream] = true;
-                }
-            }
-        }
-        (0..self.cells.len()).filter(|&index| wanted[index]).collect()
-    }
-
-    fn of_stage<'a>(&'a self, stage: &'a str) -> impl DoubleEndedIterator<Item = usize> + 'a {
-        (0..self.cells.len()).filter(move |&index| self.cells[index].id.stage == stage)
+    /// The cells of a stage; none when there is no such stage.
+    pub fn of_stage(&self, stage: &str) -> impl DoubleEndedIterator<Item = CellIndex> + use<> {
+        graph::indices(self.places.get(stage).cloned().unwrap_or_default())
     }
 
     fn no_stage(&self, stage: &str) -> Error {
@@ -96,8 +83,7 @@ impl Plan {
     }
 
     fn no_cell(&self, stage: &str, name: &str) -> Error {
-        let ids: Vec<String> =
-            self.of_stage(stage).map(|index| self.cells[index].id.to_string()).collect();
+        let ids: Vec<String> = self.of_stage(stage).map(|cell| self[cell].id.to_string()).collect();
         let more = match ids.len().saturating_sub(MOST) {
             0 => String::new(),
             more => format!(" and {more} more"),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Options;
-use crate::plan::Plan;
+use crate::plan::{CellIndex, Plan};
 use crate::store::Receipt;
 use crate::store::Store;
 use crate::{CellId, Result};
@@ -28,10 +28,10 @@ pub(super) fn export(
     plan: &Plan,
     store: &Store,
     options: &Options,
-    index: usize,
+    index: CellIndex,
     receipt: &Receipt,
 ) -> Result<()> {
-    let cell = &plan.cells[index];
+    let cell = &plan[index];
     let Some(artifacts) = options.artifacts.as_ref().filter(|_| cell.stage.local_path().is_none())
     else {
         return Ok(());

@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::cell::{lock, seconds_since_1970};
 use super::{Outcome, Request};
 use crate::error::ResultExt;
-use crate::plan::Plan;
+use crate::plan::{CellIndex, Plan};
 use crate::stage::context::Silent;
 use crate::store::Receipt;
 use crate::store::{Snapshot, Store};
@@ -16,16 +16,13 @@ use crate::{Error, Output, Result};
 
 /// The content of every local path of the plan, by cell. One that cannot be read fails its cell
 /// alone.
-pub fn snapshots(plan: &Plan, store: &Store) -> BTreeMap<usize, Result<Snapshot>> {
-    let local = |index| Some((index, local_path(plan, index)?));
-    (0..plan.cells.len())
-        .filter_map(local)
-        .map(|(index, path)| (index, snapshot(store, &path)))
-        .collect()
+pub fn snapshots(plan: &Plan, store: &Store) -> BTreeMap<CellIndex, Result<Snapshot>> {
+    let local = |cell| Some((cell, local_path(plan, cell)?));
+    plan.indices().filter_map(local).map(|(cell, path)| (cell, snapshot(store, &path))).collect()
 }
 
-pub(super) fn local_path(plan: &Plan, index: usize) -> Option<PathBuf> {
-    Some(plan.folder.join(plan.cells[index].stage.local_path()?))
+pub(super) fn local_path(plan: &Plan, cell: CellIndex) -> Option<PathBuf> {
+    Some(plan.folder.join(plan[cell].stage.local_path()?))
 }
 
 pub(super) fn snapshot(store: &Store, path: &std::path::Path) -> Result<Snapshot> {

@@ -10,7 +10,7 @@ use super::walk::{Task, Walk};
 use super::{Event, Failure, Options, Outcome, Settings, Summary, file};
 use crate::Result;
 use crate::executor::{Budget, Runner, Share, Told};
-use crate::plan::Plan;
+use crate::plan::{CellIndex, Plan};
 use crate::store::Store;
 
 /// How often a waiting run looks whether it was asked to stop.
@@ -18,8 +18,8 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// What the threads of the running cells tell the walk.
 enum Message {
-    Told(usize, Told),
-    Done(usize, Result<Outcome, Failure>),
+    Told(CellIndex, Told),
+    Done(CellIndex, Result<Outcome, Failure>),
 }
 
 /// Brings every wanted cell to its result. `events` is called from this thread alone.
@@ -95,8 +95,8 @@ fn run_queued<'scope, 'env>(
 fn next(
     walk: &Walk<'_>,
     budget: &mut Budget,
-    running: &[(usize, Share)],
-) -> Option<(usize, Share)> {
+    running: &[(CellIndex, Share)],
+) -> Option<(CellIndex, Share)> {
     let keys: BTreeSet<_> =
         running.iter().filter_map(|(index, _)| walk.task(*index).map(|task| task.key)).collect();
     walk.queued().find_map(|index| {
@@ -104,7 +104,7 @@ fn next(
         if walk.task(index).is_none_or(|task| keys.contains(&task.key)) {
             return None;
         }
-        let share = budget.take(&walk.plan.cells[index].resources)?;
+        let share = budget.take(&walk.plan[index].resources)?;
         Some((index, share))
     })
 }
@@ -114,7 +114,7 @@ fn start<'scope, 'env>(
     runner: &'env dyn Runner,
     scope: &'scope Scope<'scope, 'env>,
     sender: &Sender<Message>,
-    index: usize,
+    index: CellIndex,
     share: &Share,
 ) {
     let settings = Settings {
@@ -130,7 +130,7 @@ fn start<'scope, 'env>(
             // The walk listens until the last cell is done.
             let _ = sender.send(Message::Told(index, told));
         };
-        let result = match (&local, plan.cells[index].outputs.first()) {
+        let result = match (&local, plan[index].outputs.first()) {
             (Some((path, snapshot)), Some(output)) => {
                 file::run(store, &request, output, path, snapshot).map_err(Failure::from)
             }

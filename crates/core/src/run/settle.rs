@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::export::export;
 use super::walk::{Cell, How, Task, Walk};
 use super::{Difference, Event, Failure, Outcome, Summary};
+use crate::plan::CellIndex;
 use crate::store::Receipt;
 use crate::{Digest, Error, Result};
 
@@ -18,13 +19,13 @@ const TAIL_BYTES: u64 = 8 << 10;
 
 impl Walk<'_> {
     /// The store holds the cell's result.
-    pub(super) fn hit(&mut self, index: usize, receipt: Box<Receipt>) {
+    pub(super) fn hit(&mut self, index: CellIndex, receipt: Box<Receipt>) {
         (self.events)(Event::CellHit { cell: self.id(index), key: receipt.key });
         self.have(index, receipt, How::Hit);
     }
 
     /// A running cell has come to its end.
-    pub(super) fn done(&mut self, index: usize, result: Result<Outcome, Failure>) {
+    pub(super) fn done(&mut self, index: CellIndex, result: Result<Outcome, Failure>) {
         let task = match std::mem::replace(&mut self.cells[index], Cell::Lost) {
             Cell::Running(task) => *task,
             other => {
@@ -42,7 +43,7 @@ impl Walk<'_> {
             }
             Err(Failure::Damaged { .. }) if task.known.is_none() && self.rebuild(index) => {}
             Err(failure) => {
-                let log = self.store.log_path(&self.plan.pipeline, &self.plan.cells[index].id);
+                let log = self.store.log_path(&self.plan.pipeline, &self.plan[index].id);
                 match task.known {
                     // What reads it can still be verified.
                     Some(receipt) => {
@@ -56,7 +57,7 @@ impl Walk<'_> {
         self.look_at_pending();
     }
 
-    fn finished(&mut self, index: usize, receipt: Box<Receipt>, shared: bool) {
+    fn finished(&mut self, index: CellIndex, receipt: Box<Receipt>, shared: bool) {
         (self.events)(Event::CellFinished {
             cell: self.id(index),
             key: receipt.key,
@@ -68,7 +69,7 @@ impl Walk<'_> {
     }
 
     /// The cell has its result: it is shown, and what reads it is looked at.
-    fn have(&mut self, index: usize, receipt: Box<Receipt>, how: How) {
+    fn have(&mut self, index: CellIndex, receipt: Box<Receipt>, how: How) {
         self.how[index] = Some(how);
         self.keys.insert(self.id(index).to_string(), receipt.key);
         let shown = if self.options.verify {
@@ -85,11 +86,11 @@ impl Walk<'_> {
             let (cell, error) = (self.id(index), error.to_string());
             (self.events)(Event::ExportFailed { cell, error });
         }
-        self.pending.extend(&self.downstream[index]);
+        self.pending.extend(self.plan.readers(index));
     }
 
     /// Looks at a cell anew whose own result turned out to be damaged.
-    fn again(&mut self, index: usize) -> bool {
+    fn again(&mut self, index: CellIndex) -> bool {
         self.attempts[index] += 1;
         if self.attempts[index] > ATTEMPTS {
             return false;
@@ -101,13 +102,13 @@ impl Walk<'_> {
 
     /// An input of the cell is damaged: what yields it runs again, then the cell. False when that
     /// was done too often, or when nothing is missing.
-    fn rebuild(&mut self, index: usize) -> bool {
+    fn rebuild(&mut self, index: CellIndex) -> bool {
         self.attempts[index] += 1;
         if self.attempts[index] > ATTEMPTS {
             return false;
         }
         let mut lost = Vec::new();
-        for &one in &self.upstream[index] {
+        for one in self.plan.upstream(index) {
             if let Cell::Done(receipt) = &self.cells[one]
                 && !matches!(self.store.receipt(&receipt.key), Ok(Some(_)))
             {
@@ -127,7 +128,7 @@ impl Walk<'_> {
 
     fn compare(
         &mut self,
-        index: usize,
+        index: CellIndex,
         task: Task,
         again: &std::collections::BTreeMap<String, Digest>,
     ) {
@@ -156,7 +157,7 @@ impl Walk<'_> {
     }
 
     /// The cell failed: what reads it is skipped.
-    pub(super) fn fail(&mut self, index: usize, failure: &Failure, log: Option<&Path>) {
+    pub(super) fn fail(&mut self, index: CellIndex, failure: &Failure, log: Option<&Path>) {
         self.tell_failure(index, failure, log);
         self.how[index] = Some(How::Failed);
         self.cells[index] = Cell::Lost;
@@ -169,7 +170,7 @@ impl Walk<'_> {
         }
     }
 
-    fn tell_failure(&self, index: usize, failure: &Failure, log: Option<&Path>) {
+    fn tell_failure(&self, index: CellIndex, failure: &Failure, log: Option<&Path>) {
         let log_tail = log.map_or_else(Vec::new, tail);
         (self.events)(Event::CellFailed {
             cell: self.id(index),
@@ -180,7 +181,7 @@ impl Walk<'_> {
     }
 
     /// The cell cannot be verified, and so cannot what reads it.
-    pub(super) fn absent(&mut self, index: usize) {
+    pub(super) fn absent(&mut self, index: CellIndex) {
         let mut lost = vec![index];
         lost.extend(self.readers(index));
         for one in lost {
@@ -191,17 +192,8 @@ impl Walk<'_> {
     }
 
     /// The waiting cells that need this one, in the plan's order.
-    fn readers(&self, index: usize) -> Vec<usize> {
-        let mut found = std::collections::BTreeSet::new();
-        let mut next = vec![index];
-        while let Some(one) = next.pop() {
-            for &reader in &self.downstream[one] {
-                if matches!(self.cells[reader], Cell::Waiting) && found.insert(reader) {
-                    next.push(reader);
-                }
-            }
-        }
-        found.into_iter().collect()
+    fn readers(&self, index: CellIndex) -> Vec<CellIndex> {
+        self.plan.downstream(index, |one| matches!(self.cells[one], Cell::Waiting))
     }
 
     /// Notes the keys for the reasons of later runs, and sums up.
@@ -209,11 +201,9 @@ impl Walk<'_> {
         if !self.options.verify {
             self.store.set_last(&self.plan.pipeline, &self.keys)?;
         }
-        let count = |how| self.how.iter().filter(|&&one| one == Some(how)).count();
-        let names = |how| {
-            let named = self.how.iter().enumerate().filter(|&(_, &one)| one == Some(how));
-            named.map(|(index, _)| self.plan.cells[index].id.to_string()).collect()
-        };
+        let settled = |how| self.how.iter().filter(move |&(_, &one)| one == Some(how));
+        let count = |how| settled(how).count();
+        let names = |how| settled(how).map(|(cell, _)| self.plan[cell].id.to_string()).collect();
         Ok(Summary {
             hits: count(How::Hit),
             ran: count(How::Ran),

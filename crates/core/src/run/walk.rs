@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::{Event, Mode, Options, Request, ResolvedCell, Settings, file};
 use crate::executor::Told;
 use crate::key::KeyParts;
-use crate::plan::{Plan, Reason, State, assess_cell, output_digest};
+use crate::plan::{CellIndex, PerCell, Plan, Reason, Source, State, assess_cell, output_digest};
 use crate::store::Receipt;
 use crate::store::{Snapshot, Store};
 use crate::{CellId, Digest, Error, Result, Update};
@@ -56,22 +56,20 @@ pub(super) struct Walk<'a> {
     pub(super) store: &'a Store,
     pub(super) options: &'a Options,
     pub(super) events: &'a dyn Fn(Event),
-    pub(super) cells: Vec<Cell>,
-    pub(super) how: Vec<Option<How>>,
-    pub(super) upstream: Vec<Vec<usize>>,
-    pub(super) downstream: Vec<Vec<usize>>,
+    pub(super) cells: PerCell<Cell>,
+    pub(super) how: PerCell<Option<How>>,
     /// Length of the longest chain of cells that read this one.
-    height: Vec<usize>,
+    height: PerCell<usize>,
     /// Cells that were asked for, not those that they need.
-    named: BTreeSet<usize>,
+    named: BTreeSet<CellIndex>,
     /// Cells that run although the store holds their results.
-    forced: BTreeSet<usize>,
+    forced: BTreeSet<CellIndex>,
     /// How often a cell ran again because of damage, or because it was asked for.
-    pub(super) attempts: Vec<usize>,
-    queue: BTreeSet<(Reverse<usize>, usize)>,
+    pub(super) attempts: PerCell<usize>,
+    queue: BTreeSet<(Reverse<usize>, CellIndex)>,
     last: BTreeMap<String, Digest>,
     /// Cells to look at: something that they read has changed its state.
-    pub(super) pending: BTreeSet<usize>,
+    pub(super) pending: BTreeSet<CellIndex>,
     /// The keys of the cells that have their results.
     pub(super) keys: BTreeMap<String, Digest>,
 }
@@ -83,24 +81,10 @@ impl<'a> Walk<'a> {
         options: &'a Options,
         events: &'a dyn Fn(Event),
     ) -> Result<Self> {
-        let count = plan.cells.len();
-        let upstream: Vec<_> = (0..count).map(|index| plan.upstream(index)).collect();
-        let mut downstream = vec![Vec::new(); count];
-        for (index, upstream) in upstream.iter().enumerate() {
-            for &one in upstream {
-                downstream[one].push(index);
-            }
-        }
-        let mut height = vec![0; count];
-        for index in (0..count).rev() {
-            for &one in &upstream[index] {
-                height[one] = height[one].max(height[index] + 1);
-            }
-        }
-        let mut cells: Vec<_> = (0..count).map(|_| Cell::Unwanted).collect();
+        let mut cells = PerCell::new(plan, |_| Cell::Unwanted);
         let named = plan.named(&options.wanted)?;
-        for index in plan.wanted(&named) {
-            cells[index] = Cell::Waiting;
+        for cell in plan.with_upstream(named.iter().copied()) {
+            cells[cell] = Cell::Waiting;
         }
         let forced = match options.force.is_empty() {
             true => BTreeSet::new(),
@@ -112,13 +96,11 @@ impl<'a> Walk<'a> {
             options,
             events,
             cells,
-            how: vec![None; count],
-            upstream,
-            downstream,
-            height,
+            how: PerCell::filled(plan, None),
+            height: plan.heights(),
             named,
             forced,
-            attempts: vec![0; count],
+            attempts: PerCell::filled(plan, 0),
             queue: BTreeSet::new(),
             last: store.last(&plan.pipeline)?,
             pending: BTreeSet::new(),
@@ -128,7 +110,7 @@ impl<'a> Walk<'a> {
 
     /// How many cells are wanted.
     pub(super) fn wanted(&self) -> usize {
-        self.cells.iter().filter(|cell| !matches!(cell, Cell::Unwanted)).count()
+        self.cells.iter().filter(|(_, cell)| !matches!(cell, Cell::Unwanted)).count()
     }
 
     pub(super) fn has_queued(&self) -> bool {
@@ -136,11 +118,11 @@ impl<'a> Walk<'a> {
     }
 
     /// The queued cells, the most urgent first.
-    pub(super) fn queued(&self) -> impl Iterator<Item = usize> {
+    pub(super) fn queued(&self) -> impl Iterator<Item = CellIndex> {
         self.queue.iter().map(|(_, index)| *index)
     }
 
-    pub(super) fn task(&self, index: usize) -> Option<&Task> {
+    pub(super) fn task(&self, index: CellIndex) -> Option<&Task> {
         match &self.cells[index] {
             Cell::Queued(task) | Cell::Running(task) => Some(task),
             _ => None,
@@ -149,7 +131,7 @@ impl<'a> Walk<'a> {
 
     /// Looks at every cell whose inputs are known, upstream first.
     pub(super) fn look_at_all(&mut self) {
-        self.pending.extend(0..self.cells.len());
+        self.pending.extend(self.plan.indices());
         self.look_at_pending();
     }
 
@@ -160,17 +142,17 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn look_if_ready(&mut self, index: usize) {
-        let done = |&one: &usize| matches!(self.cells[one], Cell::Done(_));
-        let ready =
-            matches!(self.cells[index], Cell::Waiting) && self.upstream[index].iter().all(done);
+    fn look_if_ready(&mut self, index: CellIndex) {
+        let waits = matches!(self.cells[index], Cell::Waiting);
+        let done = |one| matches!(self.cells[one], Cell::Done(_));
+        let ready = waits && self.plan.reads(index).all(done);
         if ready && let Err(error) = self.look(index) {
             self.fail(index, &error.into(), None);
         }
     }
 
     /// Finds the key of a cell whose inputs are known: a hit, or a task for the queue.
-    fn look(&mut self, index: usize) -> Result<()> {
+    fn look(&mut self, index: CellIndex) -> Result<()> {
         let local = match file::local_path(self.plan, index) {
             Some(path) => {
                 let snapshot = file::snapshot(self.store, &path)?;
@@ -178,7 +160,7 @@ impl<'a> Walk<'a> {
             }
             None => None,
         };
-        let digest = |source: &crate::plan::Source| match &self.cells[source.cell] {
+        let digest = |upstream: CellIndex, source: &Source| match &self.cells[upstream] {
             Cell::Done(receipt) => output_digest(receipt, source),
             _ => Err(Error::message("an input has no result")),
         };
@@ -214,7 +196,7 @@ impl<'a> Walk<'a> {
     /// The recorded result of a local path that was taken in before. Whether the store still has
     /// all of it is not looked at, which for a large folder would take as long as the look at the
     /// folder itself: should a reader miss something, it is taken in again from the path.
-    fn known_local(&self, index: usize, parts: &KeyParts) -> Result<Option<Box<Receipt>>> {
+    fn known_local(&self, index: CellIndex, parts: &KeyParts) -> Result<Option<Box<Receipt>>> {
         if parts.content.is_none() || self.attempts[index] > 0 {
             return Ok(None);
         }
@@ -222,18 +204,18 @@ impl<'a> Walk<'a> {
     }
 
     /// Whether the cell itself was asked to be verified, and not just one that needs it.
-    fn verifies(&self, index: usize) -> bool {
+    fn verifies(&self, index: CellIndex) -> bool {
         self.options.verify && self.named.contains(&index)
     }
 
-    fn set_task(&mut self, index: usize, set: impl FnOnce(&mut Task)) {
+    fn set_task(&mut self, index: CellIndex, set: impl FnOnce(&mut Task)) {
         if let Cell::Queued(task) = &mut self.cells[index] {
             set(task);
         }
     }
 
-    fn queue(&mut self, index: usize, parts: KeyParts, mode: Mode, reasons: Vec<String>) {
-        let cell = &self.plan.cells[index];
+    fn queue(&mut self, index: CellIndex, parts: KeyParts, mode: Mode, reasons: Vec<String>) {
+        let cell = &self.plan[index];
         let resolved = ResolvedCell {
             pipeline: self.plan.pipeline.clone(),
             cell: cell.id.clone(),
@@ -253,13 +235,17 @@ impl<'a> Walk<'a> {
     }
 
     /// Marks a queued cell as running: what is to be done, and where its log goes.
-    pub(super) fn start(&mut self, index: usize, settings: &Settings) -> Option<(Task, PathBuf)> {
+    pub(super) fn start(
+        &mut self,
+        index: CellIndex,
+        settings: &Settings,
+    ) -> Option<(Task, PathBuf)> {
         let Cell::Queued(mut task) = std::mem::replace(&mut self.cells[index], Cell::Lost) else {
             return None;
         };
         self.queue.remove(&(Reverse(self.height[index]), index));
         task.request.cell.settings = settings.clone();
-        let id = &self.plan.cells[index].id;
+        let id = &self.plan[index].id;
         let log = self.store.log_path(&self.plan.pipeline, id);
         (self.events)(Event::CellStarted {
             cell: id.clone(),
@@ -274,7 +260,7 @@ impl<'a> Walk<'a> {
         Some((started, log))
     }
 
-    pub(super) fn told(&self, index: usize, told: Told) {
+    pub(super) fn told(&self, index: CellIndex, told: Told) {
         let cell = self.id(index);
         (self.events)(match told {
             Told::Damage(text) => Event::Damage { cell, text },
@@ -286,12 +272,12 @@ impl<'a> Walk<'a> {
         });
     }
 
-    pub(super) fn id(&self, index: usize) -> CellId {
-        self.plan.cells[index].id.clone()
+    pub(super) fn id(&self, index: CellIndex) -> CellId {
+        self.plan[index].id.clone()
     }
 
     /// Tells what the store found bad on behalf of a cell.
-    pub(super) fn tell_damage(&self, index: usize) {
+    pub(super) fn tell_damage(&self, index: CellIndex) {
         for damage in self.store.take_damage() {
             let (cell, text) = (self.id(index), damage.to_string());
             (self.events)(Event::Damage { cell, text });

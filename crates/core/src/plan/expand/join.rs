@@ -1,6 +1,7 @@
 //! Cells of a combination: what flows in, joined along axes of the same name.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -9,8 +10,9 @@ use serde_json::Value;
 use super::output::output;
 use super::{Combination, Expanded, SlotEdge};
 use crate::plan::edge::Select;
+use crate::plan::graph::indices;
 use crate::plan::parameters;
-use crate::plan::{Cell, Source};
+use crate::plan::{Cell, CellGraph, Source};
 use crate::stage::Arity;
 use crate::stage::kinds::Shape;
 use crate::text::diagnostic::Diagnostic;
@@ -21,16 +23,16 @@ pub(super) fn join(
     stage: &Expanded<'_>,
     shape: &Rc<Shape>,
     combination: &Combination,
-    cells: &mut Vec<Cell>,
-    by_stage: &BTreeMap<&str, Vec<usize>>,
-    stages: &[Expanded<'_>],
+    graph: &mut CellGraph,
+    by_stage: &BTreeMap<String, Range<usize>>,
     errors: &mut Vec<Diagnostic>,
 ) {
     let before = errors.len();
+    let upstream_of = |edge: &SlotEdge| by_stage.get(&edge.edge.stage).cloned().unwrap_or_default();
     let mut places = vec![Coordinates::none()];
     for edge in &combination.edges {
-        let upstream = by_stage.get(edge.edge.stage.as_str()).map_or(&[][..], Vec::as_slice);
-        check_selection(edge, upstream, cells, errors);
+        let upstream = upstream_of(edge);
+        check_selection(edge, upstream.clone(), graph, errors);
         if edge.slot.arity == Arity::One && edge.edge.gathers() {
             let message =
                 format!("`{}` takes one artifact; `{}` gathers several", edge.path, edge.text);
@@ -38,7 +40,7 @@ pub(super) fn join(
                 "select one with [axis=value], or leave the brackets out to go cell by cell",
             ));
         }
-        places = flow(places, edge, upstream, cells, errors);
+        places = flow(places, edge, upstream, graph, errors);
     }
     for axis in combination.coordinates.iter().map(|(axis, _)| axis) {
         if places.iter().any(|place| place.get(axis).is_some()) {
@@ -62,32 +64,43 @@ pub(super) fn join(
     let resources = parameters::resources(table, combination.stage.resources(), errors);
     let worker_parameters = parameters::with_slots(combination.parameters.clone(), shape);
     let key_parameters = parameters::key_parameters(&combination.parameters, shape);
+    let slots: Vec<Arc<str>> =
+        combination.edges.iter().map(|edge| Arc::from(edge.path.as_str())).collect();
     for place in places {
         let mut coordinates = place;
         for (axis, value) in combination.coordinates.iter() {
             coordinates.set(axis, value.clone());
         }
-        let mut inputs: BTreeMap<String, Vec<Source>> = BTreeMap::new();
-        for edge in &combination.edges {
-            let upstream = by_stage.get(edge.edge.stage.as_str()).map_or(&[][..], Vec::as_slice);
-            let sources = inputs.entry(edge.path.clone()).or_default();
-            for &cell in upstream.iter().filter(|&&cell| reads(edge, &cells[cell], &coordinates)) {
-                let Some(output) = output(edge, &cells[cell], errors) else {
+        let seeded = combination.stage.seeded();
+        let seed = seeded.then(|| random::stage_seed(combination.seed, &table.name));
+        let reader = graph.add_node(Cell {
+            id: CellId { stage: table.name.clone(), coordinates },
+            kind: shape.kind,
+            stage: Arc::clone(&combination.stage),
+            parameters: worker_parameters.clone(),
+            key_parameters: key_parameters.clone(),
+            seed,
+            resources,
+            outputs: combination.stage.outputs(),
+        });
+        for (edge, slot) in combination.edges.iter().zip(&slots) {
+            let taken: Vec<_> = indices(upstream_of(edge))
+                .filter(|&cell| reads(edge, &graph[cell], &graph[reader]))
+                .collect();
+            let none = taken.is_empty();
+            for cell in taken {
+                let Some(output) = output(edge, &graph[cell], errors) else {
                     continue;
                 };
                 let gathered = edge.slot.arity == Arity::List || edge.edge.gathers();
                 let from = gathered.then(|| CellId {
                     stage: edge.edge.stage.clone(),
-                    coordinates: cells[cell].id.coordinates.without(|axis| edge.edge.flows(axis)),
+                    coordinates: graph[cell].id.coordinates.without(|axis| edge.edge.flows(axis)),
                 });
-                sources.push(Source { cell, output, from });
+                graph.add_edge(cell, reader, Source { slot: Arc::clone(slot), output, from });
             }
-            if sources.is_empty()
-                && stages
-                    .iter()
-                    .any(|s| s.table.name == edge.edge.stage && !s.combinations.is_empty())
-                && errors.len() == before
-            {
+            // What is wrong with a stage without any cell has been said.
+            if none && !upstream_of(edge).is_empty() && errors.len() == before {
                 let message = format!(
                     "`{}`: no cell of `{}` is selected by `{}`",
                     edge.path, edge.edge.stage, edge.text
@@ -95,37 +108,24 @@ pub(super) fn join(
                 errors.push(Diagnostic::new(message, edge.span.clone()));
             }
         }
-        let seeded = combination.stage.seeded();
-        let seed = seeded.then(|| random::stage_seed(combination.seed, &table.name));
-        cells.push(Cell {
-            id: CellId { stage: table.name.clone(), coordinates },
-            kind: shape.kind,
-            stage: Arc::clone(&combination.stage),
-            parameters: worker_parameters.clone(),
-            key_parameters: key_parameters.clone(),
-            inputs,
-            seed,
-            resources,
-            outputs: combination.stage.outputs(),
-        });
     }
 }
 
 /// Axes and values that an edge selects have to be there.
 fn check_selection(
     edge: &SlotEdge,
-    upstream: &[usize],
-    cells: &[Cell],
+    upstream: Range<usize>,
+    graph: &CellGraph,
     errors: &mut Vec<Diagnostic>,
 ) {
     let Select::Axes(axes) = &edge.edge.select else {
         return;
     };
-    let Some(&first) = upstream.first() else {
+    let Some(first) = indices(upstream.clone()).next() else {
         return;
     };
     for (axis, value) in axes {
-        let known: Vec<&str> = cells[first].id.coordinates.iter().map(|(axis, _)| axis).collect();
+        let known: Vec<&str> = graph[first].id.coordinates.iter().map(|(axis, _)| axis).collect();
         if !known.contains(&axis.as_str()) {
             let message =
                 format!("`{}`: stage `{}` has no axis `{axis}`", edge.path, edge.edge.stage);
@@ -133,16 +133,12 @@ fn check_selection(
                 Diagnostic::new(message, edge.span.clone()).did_you_mean(axis, known, "axes"),
             );
         } else if let Some(value) = value {
-            let taken = |&&cell: &&usize| {
-                let coordinates = &cells[cell].id.coordinates;
-                coordinates.get(axis).is_some_and(|there| edge.edge.takes(axis, there))
+            let values = || {
+                indices(upstream.clone()).filter_map(|cell| graph[cell].id.coordinates.get(axis))
             };
-            if upstream.iter().find(taken).is_none() {
-                let mut there: Vec<String> = upstream
-                    .iter()
-                    .filter_map(|&cell| cells[cell].id.coordinates.get(axis))
-                    .map(|value| crate::cell::Plain(value).to_string())
-                    .collect();
+            if !values().any(|there| edge.edge.takes(axis, there)) {
+                let mut there: Vec<String> =
+                    values().map(|value| crate::cell::Plain(value).to_string()).collect();
                 there.dedup();
                 let message = format!("`{}`: axis `{axis}` has no value `{value}`", edge.path);
                 errors.push(Diagnostic::new(message, edge.span.clone()).did_you_mean(
@@ -159,13 +155,13 @@ fn check_selection(
 fn flow(
     places: Vec<Coordinates>,
     edge: &SlotEdge,
-    upstream: &[usize],
-    cells: &[Cell],
+    upstream: Range<usize>,
+    graph: &CellGraph,
     errors: &mut Vec<Diagnostic>,
 ) -> Vec<Coordinates> {
     let mut incoming: Vec<Coordinates> = Vec::new();
-    for &cell in upstream {
-        let coordinates = &cells[cell].id.coordinates;
+    for cell in indices(upstream) {
+        let coordinates = &graph[cell].id.coordinates;
         if coordinates.iter().all(|(axis, value)| edge.edge.takes(axis, value)) {
             let flowing = coordinates.without(|axis| !edge.edge.flows(axis));
             if !incoming.contains(&flowing) {
@@ -215,10 +211,11 @@ fn flow(
     joined
 }
 
-/// Whether the cell at `place` reads `upstream` through `edge`.
-fn reads(edge: &SlotEdge, upstream: &Cell, place: &Coordinates) -> bool {
+/// Whether `reader` reads `upstream` through `edge`.
+fn reads(edge: &SlotEdge, upstream: &Cell, reader: &Cell) -> bool {
     upstream.id.coordinates.iter().all(|(axis, value)| {
+        let own = || reader.id.coordinates.get(axis);
         edge.edge.takes(axis, value)
-            && (!edge.edge.flows(axis) || place.get(axis).is_none_or(|own| own == value))
+            && (!edge.edge.flows(axis) || own().is_none_or(|own| own == value))
     })
 }

@@ -5,6 +5,7 @@ mod order;
 mod output;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use serde_json::Value;
 use super::edge::Edge;
 use super::parameters;
 use crate::cell::is_name;
-use crate::plan::{Cell, Plan};
+use crate::plan::{CellGraph, Plan};
 use crate::stage::kinds::Shape;
 use crate::text::diagnostic::Diagnostic;
 use crate::text::document::{self, Node, Table};
@@ -71,20 +72,21 @@ pub(crate) fn expand(
         pipeline.stages.into_iter().map(|table| combinations(table, errors)).collect();
     let names: Vec<String> = stages.iter().map(|stage| stage.table.name.clone()).collect();
     let order = order::order(&stages, &names, errors)?;
-    let mut cells: Vec<Cell> = Vec::new();
-    let mut by_stage: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    let mut graph = CellGraph::new();
+    let mut places: BTreeMap<String, Range<usize>> = BTreeMap::new();
     for index in order {
         let stage = &stages[index];
         let Some(shape) = &stage.table.shape else {
             continue;
         };
-        let first = cells.len();
+        let first = graph.node_count();
         for combination in &stage.combinations {
-            join::join(stage, shape, combination, &mut cells, &by_stage, &stages, errors);
+            join::join(stage, shape, combination, &mut graph, &places, errors);
         }
-        by_stage.insert(&names[index], (first..cells.len()).collect());
+        places.insert(names[index].clone(), first..graph.node_count());
     }
-    Some(Plan { pipeline: name, description: pipeline.description, folder, stages: names, cells })
+    let description = pipeline.description;
+    Some(Plan { pipeline: name, description, folder, stages: names, graph, places })
 }
 
 /// Parses a stage once for each combination of its own axes.

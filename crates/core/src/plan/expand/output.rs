@@ -1,5 +1,7 @@
 //! Which output of a cell an edge takes.
 
+use std::borrow::Cow;
+
 use super::SlotEdge;
 use crate::plan::Cell;
 use crate::text::diagnostic::Diagnostic;
@@ -10,7 +12,7 @@ pub(super) fn output(
     edge: &SlotEdge,
     upstream: &Cell,
     errors: &mut Vec<Diagnostic>,
-) -> Option<String> {
+) -> Option<Cow<'static, str>> {
     let wanted = edge.slot.artifact.as_str();
     let fits = |output: &&Output| wanted == Anything::TYPE || output.artifact == wanted;
     let kind = upstream.kind.name;
@@ -29,7 +31,7 @@ pub(super) fn output(
                 ));
                 return None;
             }
-            Some(output) if fits(&output) => return Some(output.name.to_string()),
+            Some(output) if fits(&output) => return Some(output.name.clone()),
             Some(output) => {
                 format!("output `{name}` of stage `{stage}` is {}", a(&output.artifact))
             }
@@ -37,7 +39,7 @@ pub(super) fn output(
         None => {
             let fitting: Vec<_> = upstream.outputs.iter().filter(fits).collect();
             match fitting.as_slice() {
-                [output] => return Some(output.name.to_string()),
+                [output] => return Some(output.name.clone()),
                 [] => {
                     let all: Vec<_> = upstream
                         .outputs

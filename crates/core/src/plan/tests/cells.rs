@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::plan;
 use crate::Digest;
-use crate::plan::Plan;
+use crate::plan::{CellIndex, Plan, Source};
 
 const STUDY: &str = r#"
 name = "study"
@@ -53,17 +53,21 @@ validation = "features"
 rows = "svm[*]"
 "#;
 
+fn at(place: usize) -> CellIndex {
+    CellIndex::new(place)
+}
+
 fn names(plan: &Plan) -> Vec<String> {
-    plan.cells.iter().map(|cell| cell.id.to_string()).collect()
+    plan.cells().map(|(_, cell)| cell.id.to_string()).collect()
 }
 
 fn sources(plan: &Plan, cell: &str, slot: &str) -> Vec<String> {
-    let cell = plan.cells.iter().find(|other| other.id.to_string() == cell).unwrap();
-    let name = |source: &crate::plan::Source| {
+    let [cell] = plan.select(cell).unwrap()[..] else { panic!("{cell} is one cell") };
+    let name = |(upstream, source): (CellIndex, &Source)| {
         let from = source.from.as_ref().map(|from| format!(" as {from}")).unwrap_or_default();
-        format!("{}.{}{from}", plan.cells[source.cell].id, source.output)
+        (*source.slot == *slot).then(|| format!("{}.{}{from}", plan[upstream].id, source.output))
     };
-    cell.inputs[slot].iter().map(name).collect()
+    plan.sources(cell).into_iter().filter_map(name).collect()
 }
 
 #[test]
@@ -98,22 +102,22 @@ fn axes_flow_join_and_gather() {
 #[test]
 fn parameters_are_hashed_after_defaults_and_without_inputs() {
     let plan = plan(STUDY, &[]).unwrap();
-    assert_eq!(plan.cells[0].key_parameters, json!({ "count": 3, "sources": [] }));
-    assert_eq!(plan.cells[3].key_parameters, json!({ "c": 2.0 }));
+    assert_eq!(plan[at(0)].key_parameters, json!({ "count": 3, "sources": [] }));
+    assert_eq!(plan[at(3)].key_parameters, json!({ "c": 2.0 }));
     assert_eq!(
-        plan.cells[3].parameters,
+        plan[at(3)].parameters,
         json!({ "features": "features", "validation": "validation", "c": 2.0 })
     );
     // Only the kind that is seeded has a seed, which the stage's name and the pipeline's seed give.
-    assert!(plan.cells[0].seed.is_none());
-    assert_eq!(plan.cells[3].seed, Some(crate::random::stage_seed(7, "svm")));
-    assert_eq!(plan.cells[3].seed, plan.cells[4].seed);
+    assert!(plan[at(0)].seed.is_none());
+    assert_eq!(plan[at(3)].seed, Some(crate::random::stage_seed(7, "svm")));
+    assert_eq!(plan[at(3)].seed, plan[at(4)].seed);
 }
 
 #[test]
 fn profiles_and_settings_replace_parameters_and_axes() {
     let count =
-        |options: &[&str]| plan(STUDY, options).unwrap().cells[0].key_parameters["count"].clone();
+        |options: &[&str]| plan(STUDY, options).unwrap()[at(0)].key_parameters["count"].clone();
     assert_eq!(count(&["+big"]), json!(1000));
     assert_eq!(count(&["+big", "stage.images.count=5"]), json!(5));
     assert_eq!(count(&["+bigger"]), json!(1000), "what it extends");
@@ -123,16 +127,16 @@ fn profiles_and_settings_replace_parameters_and_axes() {
     assert_eq!(svm, ["svm[c=1]", "svm[c=10]"]);
     // A bare word is a string.
     let bare = plan(STUDY, &["+one", "stage.features.layer=fire9"]).unwrap();
-    assert_eq!(bare.cells[1].key_parameters["layer"], json!("fire9"));
+    assert_eq!(bare[at(1)].key_parameters["layer"], json!("fire9"));
     let with_variable = plan(STUDY, &["vars.c=0.5"]).unwrap();
-    assert_eq!(with_variable.cells[3].key_parameters["c"], json!(0.5));
+    assert_eq!(with_variable[at(3)].key_parameters["c"], json!(0.5));
 }
 
 #[test]
 fn keys_change_with_what_decides_the_result_and_with_nothing_else() {
     let key = |text: &str, cell: usize| {
         let plan = plan(text, &[]).unwrap();
-        plan.key_parts(cell, |_| Ok(Digest::of(b"input")), None).unwrap().key()
+        plan.key_parts(at(cell), |_, _| Ok(Digest::of(b"input")), None).unwrap().key()
     };
     let svm = 3;
     let base = key(STUDY, svm);
@@ -171,10 +175,11 @@ fn free_axes_are_part_of_the_key_and_a_seed_can_be_an_axis() {
     "#;
     let plan = plan(text, &[]).unwrap();
     assert_eq!(plan.pipeline, "p");
-    assert_eq!(plan.cells[0].key_parameters["run"], json!("$HOME"));
-    let key = |cell: usize| plan.key_parts(cell, |_| Ok(Digest::of(b"")), None).unwrap().key();
+    assert_eq!(plan[at(0)].key_parameters["run"], json!("$HOME"));
+    let key =
+        |cell: usize| plan.key_parts(at(cell), |_, _| Ok(Digest::of(b"")), None).unwrap().key();
     assert_ne!(key(0), key(1));
-    let svm: Vec<_> = plan.cells.iter().filter(|cell| cell.id.stage == "svm").collect();
+    let svm: Vec<_> = plan.of_stage("svm").map(|cell| &plan[cell]).collect();
     assert_eq!(svm[0].id.to_string(), "svm[seed=1]");
     assert_eq!(svm[0].seed, Some(crate::random::stage_seed(1, "svm")));
     assert_ne!(svm[0].seed, svm[1].seed);
