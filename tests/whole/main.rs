@@ -3,6 +3,7 @@
 
 mod bench;
 mod damage;
+mod documents;
 mod face;
 mod kills;
 mod layout;
