@@ -71,7 +71,8 @@ impl Plan {
         cell: CellIndex,
         through: impl Fn(CellIndex) -> bool,
     ) -> Vec<CellIndex> {
-        let taken = NodeFiltered::from_fn(&self.graph, through);
+        // A node that is filtered out has no neighbours, so the start is let through, too.
+        let taken = NodeFiltered::from_fn(&self.graph, |one| one == cell || through(one));
         let mut search = Dfs::new(&taken, cell);
         let mut found: Vec<_> = std::iter::from_fn(|| search.next(&taken)).collect();
         found.retain(|&one| one != cell);
