@@ -32,5 +32,5 @@ pub use stage::artifact::{Anything, Artifact, Files, Folder, Member};
 pub use stage::context::{Context, Device, Gathered, Reporter, Update};
 pub use stage::input::{Input, Inputs, NamedInputs};
 pub use stage::kinds::Kinds;
-pub use stage::{AnyStage, Kind, Output, Resources, Slot, Stage, Threads};
+pub use stage::{AnyStage, Kind, Out, Output, Resources, Slot, Stage, Threads, Yields};
 pub use store::Store;

@@ -1,7 +1,7 @@
 //! Kind `nearest-neighbours`.
 
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Output, Result, Stage};
+use sconce_core::{Context, Error, Input, Result, Stage, outputs};
 use sconce_data::{Features, Metrics};
 use serde::{Deserialize, Serialize};
 
@@ -24,11 +24,14 @@ fn test() -> String {
     "test".to_owned()
 }
 
+outputs! { NearestNeighbours:
+    /// Accuracy: the share of examples that are right.
+    METRICS: Metrics = "metrics";
+}
+
 impl Stage for NearestNeighbours {
     const KIND: &'static str = "nearest-neighbours";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] =
-        &[Output::of::<Metrics>("metrics", "accuracy: the share of examples that are right")];
 
     fn check(&self) -> Result<()> {
         if self.k == 0 {
@@ -37,7 +40,7 @@ impl Stage for NearestNeighbours {
         Ok(())
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let features = ctx.input(&self.features)?;
         let examples = features.examples();
         let places = examples.in_split(&self.split)?;
@@ -55,7 +58,7 @@ impl Stage for NearestNeighbours {
         let mut metrics = Metrics::default();
         metrics.set("accuracy", right as f64 / rows.len() as f64);
         ctx.metric("accuracy", metrics.get("accuracy")?);
-        ctx.write("metrics", &metrics)
+        ctx.write(Self::METRICS, &metrics)
     }
 }
 

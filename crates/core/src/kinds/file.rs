@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Context, Error, Folder, Output, Result, Stage};
+use crate::stage::engine::Own;
+use crate::{Context, Error, Folder, Output, Result, Stage, Yields};
 
 /// Brings a local file or folder in, by content.
 ///
@@ -28,12 +29,16 @@ fn files() -> String {
     "files".to_owned()
 }
 
+// Not by `outputs!`, since the engine and no stage writes it.
+impl Yields for File {
+    const OUTPUTS: &'static [Output] = &[Output::of::<Folder>("files", "The file or the folder.")];
+}
+
 impl Stage for File {
     const KIND: &'static str = "file";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] = &[Output::of::<Folder>("files", "the file or the folder")];
 
-    fn outputs(&self) -> Vec<Output> {
+    fn outputs(&self, _: Own) -> Vec<Output> {
         let mut output = Self::OUTPUTS[0].clone();
         output.artifact = Cow::Owned(self.artifact.clone());
         vec![output]
@@ -50,7 +55,7 @@ impl Stage for File {
         Some(&self.path)
     }
 
-    fn run(&self, _: &Context) -> Result<()> {
+    fn run(&self, _: &Context<Self>) -> Result<()> {
         // The engine takes the content in by itself; a stage sees no paths.
         Err(Error::message(
             "kind `file` is only run by the engine, on the machine that has the file",

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{Mode, Request, ResolvedCell};
 use crate::Kinds;
 use crate::error::{IoResultExt, ResultExt};
+use crate::stage::context::Job;
 use crate::store::{KeyLock, Store};
 use crate::store::{OutputRecord, Receipt};
 use crate::{
@@ -62,7 +63,7 @@ pub fn run_cell(
         std::fs::create_dir_all(&folder).at(&folder)?;
     }
     std::fs::create_dir_all(&private).at(&private)?;
-    let ctx = Context {
+    let ctx = Context::new(Job {
         coordinates: cell.cell.coordinates.clone(),
         inputs: inputs(store, cell)?,
         outputs: outputs.clone(),
@@ -85,7 +86,7 @@ pub fn run_cell(
         reporter: Arc::clone(reporter),
         cancelled: Arc::clone(cancelled),
         metrics: Mutex::default(),
-    };
+    });
     ctx.check_cancelled()?;
     let (clock, started) = (Instant::now(), seconds_since_1970());
     catch_unwind(AssertUnwindSafe(|| stage.run(&ctx)))
@@ -94,14 +95,13 @@ pub fn run_cell(
     if request.mode == Mode::Verify {
         return digests(&outputs, &output_root).map(Outcome::Verified);
     }
-    let metrics = ctx.metrics.into_inner().unwrap_or_else(PoisonError::into_inner);
     let receipt = Receipt {
         key,
         parts: cell.parts.clone(),
         cell: cell.cell.clone(),
         pipeline: cell.pipeline.clone(),
         outputs: import(store, &outputs, &output_root)?,
-        metrics,
+        metrics: ctx.into_metrics(),
         device: cell.settings.device,
         threads: cell.settings.threads,
         started,

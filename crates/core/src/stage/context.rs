@@ -2,19 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ref_cast::{RefCastCustom, ref_cast_custom};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::error::{IoResultExt, ResultExt};
 use crate::random::{self, Generator};
 use crate::{
-    Artifact, Coordinates, Error, Files, Input, Inputs, Kind, NamedInputs, Output, Result, Stage,
-    canonical,
+    Artifact, Coordinates, Error, Files, Input, Inputs, Kind, NamedInputs, Out, Output, Result,
+    Stage, Yields, canonical,
 };
 
 /// Where tensors live.
@@ -120,8 +123,8 @@ pub struct Gathered<T> {
     pub artifact: T,
 }
 
-/// What a running stage sees. It can be shared between threads.
-pub struct Context {
+/// One run of a cell: all that its [`Context`] tells.
+pub(crate) struct Job {
     pub(crate) coordinates: Coordinates,
     pub(crate) inputs: BTreeMap<String, Vec<Gathered<Files>>>,
     pub(crate) outputs: Vec<Output>,
@@ -138,7 +141,53 @@ pub struct Context {
     pub(crate) metrics: Mutex<BTreeMap<String, f64>>,
 }
 
+/// What a running stage of kind `S` sees. It can be shared between threads.
+///
+/// Code that serves several kinds takes a plain `&Context`, which a stage's own turns into by
+/// itself: it gives all but the outputs, and those are the stage's to write.
+#[derive(RefCastCustom)]
+#[repr(transparent)]
+pub struct Context<S = ()> {
+    pub(crate) job: Job,
+    #[trivial]
+    stage: PhantomData<fn() -> S>,
+}
+
+impl<S: Yields> Deref for Context<S> {
+    type Target = Context;
+
+    fn deref(&self) -> &Context {
+        Context::of_job(&self.job)
+    }
+}
+
 impl Context {
+    pub(crate) fn new(job: Job) -> Self {
+        Self { job, stage: PhantomData }
+    }
+
+    /// The same, as a stage of kind `S` sees it.
+    pub(crate) fn of<S: Yields>(&self) -> &Context<S> {
+        Context::of_job(&self.job)
+    }
+}
+
+impl<S: Yields> Context<S> {
+    /// Writes an output.
+    pub fn write<T: Artifact>(&self, output: Out<S, T>, artifact: &T) -> Result<()> {
+        artifact.save(&self.folder(output)).doing(|| format!("writing output `{}`", output.name()))
+    }
+
+    /// The folder of an output, for stages that write their files themselves. It exists.
+    pub fn folder<T: Artifact>(&self, output: Out<S, T>) -> PathBuf {
+        self.job.output_root.join(output.name())
+    }
+}
+
+impl<S> Context<S> {
+    #[ref_cast_custom]
+    fn of_job(job: &Job) -> &Self;
+
     /// A context over plain folders, for tests and for calling a stage without a store: outputs
     /// go to `folder/out/NAME`, scratch to `folder/scratch`.
     pub fn in_folder(folder: &Path, outputs: &[Output]) -> Result<Self> {
@@ -149,7 +198,7 @@ impl Context {
         }
         let scratch = folder.join("scratch");
         std::fs::create_dir_all(&scratch).at(&scratch)?;
-        Ok(Self {
+        let job = Job {
             coordinates: Coordinates::none(),
             inputs: BTreeMap::new(),
             outputs: outputs.to_vec(),
@@ -164,7 +213,8 @@ impl Context {
             reporter: Arc::new(Silent),
             cancelled: Arc::default(),
             metrics: Mutex::default(),
-        })
+        };
+        Ok(Self { job, stage: PhantomData })
     }
 
     /// Adds an artifact to a slot.
@@ -183,21 +233,21 @@ impl Context {
         artifact: Files,
     ) -> Self {
         let gathered = Gathered { stage: stage.to_owned(), coordinates, artifact };
-        self.inputs.entry(slot.to_owned()).or_default().push(gathered);
+        self.job.inputs.entry(slot.to_owned()).or_default().push(gathered);
         self
     }
 
     /// Sets the seed.
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
+        self.job.seed = seed;
         self
     }
 
     /// Sets the mirror folder.
     #[must_use]
     pub fn with_mirror(mut self, mirror: Option<PathBuf>) -> Self {
-        self.mirror = mirror;
+        self.job.mirror = mirror;
         self
     }
 
@@ -216,7 +266,7 @@ impl Context {
         let Some(slot) = inputs.edges().first() else {
             return Ok(Vec::new());
         };
-        let gathered = self.inputs.get(slot).map_or(&[][..], Vec::as_slice);
+        let gathered = self.job.inputs.get(slot).map_or(&[][..], Vec::as_slice);
         gathered
             .iter()
             .map(|from| {
@@ -244,7 +294,7 @@ impl Context {
     }
 
     fn files(&self, slot: &str) -> Result<Files> {
-        match self.inputs.get(slot).map(Vec::as_slice) {
+        match self.job.inputs.get(slot).map(Vec::as_slice) {
             Some([one]) => Ok(one.artifact.clone()),
             _ => Err(Error::Input {
                 slot: slot.to_owned(),
@@ -253,44 +303,37 @@ impl Context {
         }
     }
 
-    /// Writes an output.
-    pub fn write<T: Artifact>(&self, output: &str, artifact: &T) -> Result<()> {
-        let declared = self.outputs.iter().find(|declared| declared.name == output);
-        if let Some(declared) = declared.filter(|declared| declared.artifact != T::TYPE) {
-            return Err(Error::message(format!(
-                "output `{output}` is declared as {}, not {}",
-                declared.artifact,
-                T::TYPE
-            )));
+    /// The folder of the output of this name, for kind `command`, whose outputs the pipeline file
+    /// names.
+    pub(crate) fn output(&self, output: &str) -> Result<PathBuf> {
+        if self.job.outputs.iter().any(|declared| declared.name == output) {
+            Ok(self.job.output_root.join(output))
+        } else {
+            Err(Error::message(format!("the stage declares no output `{output}`")))
         }
-        artifact.save(&self.output(output)?).doing(|| format!("writing output `{output}`"))
     }
 
-    /// The folder of an output, for stages that write their files themselves.
-    pub fn output(&self, output: &str) -> Result<PathBuf> {
-        if self.outputs.iter().any(|declared| declared.name == output) {
-            Ok(self.output_root.join(output))
-        } else {
-            Err(Error::message(format!("the kind declares no output `{output}`")))
-        }
+    /// The metrics that were told.
+    pub(crate) fn into_metrics(self) -> BTreeMap<String, f64> {
+        self.job.metrics.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A private folder that is gone after the run.
     pub fn scratch(&self) -> &Path {
-        &self.scratch
+        &self.job.scratch
     }
 
     /// A folder that outlives an interrupted run of the same cell; it may not exist yet. Files in
     /// it are to be replaced by rename, so that a killed run leaves whole ones.
     pub fn checkpoint(&self) -> &Path {
-        &self.checkpoint
+        &self.job.checkpoint
     }
 
     /// A folder that all cells share which differ from this one only in the parameters `but` (such
     /// as the number of epochs): where a longer computation finds the end of a shorter one. It may
     /// not exist yet, and its files may go at any time; they are to be replaced by rename.
-    pub fn shared_checkpoint<S: Stage>(&self, stage: &S, but: &[&str]) -> Result<PathBuf> {
-        let kind = Kind::of::<S>();
+    pub fn shared_checkpoint<K: Stage>(&self, stage: &K, but: &[&str]) -> Result<PathBuf> {
+        let kind = Kind::of::<K>();
         let mut parameters = serde_json::to_value(stage)?;
         if let Some(parameters) = parameters.as_object_mut() {
             let slots = kind.slots().into_iter().map(|slot| slot.key);
@@ -299,7 +342,7 @@ impl Context {
             }
         }
         let mut inputs = BTreeMap::new();
-        for (slot, gathered) in &self.inputs {
+        for (slot, gathered) in &self.job.inputs {
             let from =
                 |one: &Gathered<Files>| json!([one.stage, one.coordinates, one.artifact.digest()]);
             inputs.insert(slot, gathered.iter().map(from).collect::<Vec<_>>());
@@ -309,52 +352,52 @@ impl Context {
             "shared": [kind.name, kind.version, but],
             "parameters": parameters,
             "inputs": inputs,
-            "seed": kind.seeded.then_some(self.seed),
-            "axes": kind.free_axes.then_some(&self.coordinates),
+            "seed": kind.seeded.then_some(self.job.seed),
+            "axes": kind.free_axes.then_some(&self.job.coordinates),
         }));
-        let siblings = self.checkpoint.parent().unwrap_or(&self.checkpoint);
+        let siblings = self.job.checkpoint.parent().unwrap_or(&self.job.checkpoint);
         Ok(siblings.join(digest.hex()))
     }
 
     /// The user's mirror folder, where sources may be taken from.
     pub fn mirror(&self) -> Option<&Path> {
-        self.mirror.as_deref()
+        self.job.mirror.as_deref()
     }
 
     /// The cell's place along the axes.
     pub fn coordinates(&self) -> &Coordinates {
-        &self.coordinates
+        &self.job.coordinates
     }
 
     /// Values of the environment variables that the stage declared.
     pub fn environment(&self) -> &BTreeMap<String, String> {
-        &self.environment
+        &self.job.environment
     }
 
     /// The generator for `purpose`. The kind has to be [`SEEDED`](crate::Stage::SEEDED).
     pub fn rng(&self, purpose: &str) -> Generator {
-        random::generator(self.seed, purpose)
+        random::generator(self.job.seed, purpose)
     }
 
     /// The cell's seed, for generators that are derived further down.
     pub fn seed(&self) -> u64 {
-        self.seed
+        self.job.seed
     }
 
     /// Threads that the cell may use. rayon's global pool has as many.
     pub fn threads(&self) -> usize {
-        self.threads
+        self.job.threads
     }
 
     /// Where to compute.
     pub fn device(&self) -> Device {
-        self.device
+        self.job.device
     }
 
     /// Tells how far the work is; an error when the run was asked to stop. Call it about once a
     /// batch.
     pub fn progress(&self, done: usize, total: usize, unit: &str) -> Result<()> {
-        self.reporter.report(Update::Progress {
+        self.job.reporter.report(Update::Progress {
             done: done as u64,
             total: total as u64,
             unit: unit.to_owned(),
@@ -364,15 +407,15 @@ impl Context {
 
     /// Tells what is going on.
     pub fn note(&self, text: impl Into<String>) {
-        self.reporter.report(Update::Note { text: text.into() });
+        self.job.reporter.report(Update::Note { text: text.into() });
     }
 
     /// Tells a number of interest. The last value of each name goes into the receipt.
     pub fn metric(&self, name: &str, value: f64) {
-        let mut metrics = self.metrics.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut metrics = self.job.metrics.lock().unwrap_or_else(PoisonError::into_inner);
         metrics.insert(name.to_owned(), value);
         drop(metrics);
-        self.reporter.report(Update::Metric { name: name.to_owned(), value });
+        self.job.reporter.report(Update::Metric { name: name.to_owned(), value });
     }
 
     /// An error when the run was asked to stop.
@@ -382,7 +425,7 @@ impl Context {
 
     /// Whether the run was asked to stop.
     pub fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed)
+        self.job.cancelled.load(Ordering::Relaxed)
     }
 }
 
@@ -404,12 +447,13 @@ mod tests {
         rate: f64,
     }
 
+    crate::outputs! { Grow: }
+
     impl Stage for Grow {
         const KIND: &'static str = "grow";
         const VERSION: u32 = 1;
-        const OUTPUTS: &'static [Output] = &[];
 
-        fn run(&self, _: &Context) -> Result<()> {
+        fn run(&self, _: &Context<Self>) -> Result<()> {
             Ok(())
         }
     }
@@ -422,7 +466,8 @@ mod tests {
             std::fs::create_dir_all(&input).unwrap();
             std::fs::write(input.join("a"), content).unwrap();
             let files = Files::from_folder(&input).unwrap();
-            let ctx = Context::in_folder(folder.path(), &[]).unwrap().with_input("start", files);
+            let ctx =
+                Context::<Grow>::in_folder(folder.path(), &[]).unwrap().with_input("start", files);
             let stage: Grow =
                 serde_json::from_value(json!({ "start": "s", "days": days, "rate": rate }))
                     .unwrap();

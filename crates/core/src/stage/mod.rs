@@ -4,6 +4,7 @@ pub mod artifact;
 pub mod context;
 pub mod input;
 pub(crate) mod kinds;
+pub mod output;
 
 use std::fmt;
 use std::path::Path;
@@ -14,29 +15,33 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
 
-use crate::{Artifact, Context, Error, Result};
+use crate::{Context, Error, Result};
 use input::{ARITY_KEY, COSMETIC_KEY, INPUT_KEY};
 
 pub use artifact::tree_digest;
 pub use context::{Reporter, Silent, Update};
+pub use output::{Out, Output, Yields};
 
 /// What a stage does. The struct is the kind's TOML schema, its documentation and its part of the
 /// key; `run` reads the inputs and writes the outputs through the [`Context`].
-pub trait Stage: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static {
+/// [`outputs!`](crate::outputs) declares what it yields.
+pub trait Stage:
+    Yields + Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static
+{
     /// The kind's name in pipeline files: lowercase words with hyphens.
     const KIND: &'static str;
     /// Raised whenever the same parameters and inputs give another result.
     const VERSION: u32;
-    /// What the stage yields. The first is what the stage's name alone refers to.
-    const OUTPUTS: &'static [Output];
     /// Whether the result depends on the seed.
     const SEEDED: bool = false;
     /// Whether a matrix may have axes that are no parameters (the stage reads them by
     /// [`Context::coordinates`]).
     const FREE_AXES: bool = false;
 
-    /// The outputs of this very stage, where they depend on the parameters.
-    fn outputs(&self) -> Vec<Output> {
+    /// The outputs of this very stage, where they depend on the parameters. Only the engine's own
+    /// kinds can say so: nobody else has the argument's type.
+    #[doc(hidden)]
+    fn outputs(&self, _: engine::Own) -> Vec<Output> {
         Self::OUTPUTS.to_vec()
     }
 
@@ -66,39 +71,14 @@ pub trait Stage: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'stat
     }
 
     /// Does the work.
-    fn run(&self, ctx: &Context) -> Result<()>;
+    fn run(&self, ctx: &Context<Self>) -> Result<()>;
 }
 
-/// One output of a kind.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Output {
-    /// The output's name, as in `stage.output`.
-    pub name: std::borrow::Cow<'static, str>,
-    /// The artifact's type.
-    pub artifact: std::borrow::Cow<'static, str>,
-    /// What it holds, in a line.
-    pub doc: &'static str,
-    /// Whether two runs of one key may differ here (times of day, durations): `verify` passes
-    /// over it.
-    pub volatile: bool,
-}
-
-impl Output {
-    /// An output called `name` of type `T`.
-    pub const fn of<T: Artifact>(name: &'static str, doc: &'static str) -> Self {
-        Self {
-            name: std::borrow::Cow::Borrowed(name),
-            artifact: std::borrow::Cow::Borrowed(T::TYPE),
-            doc,
-            volatile: false,
-        }
-    }
-
-    /// The same output, marked as one that two runs of one key need not give alike.
-    pub const fn volatile(mut self) -> Self {
-        self.volatile = true;
-        self
-    }
+/// What only kinds of this crate can name.
+pub(crate) mod engine {
+    /// Keeps a method of [`Stage`](super::Stage) to the engine's own kinds.
+    #[derive(Debug, Clone, Copy)]
+    pub struct Own;
 }
 
 /// How many threads a cell can use.
@@ -141,7 +121,7 @@ impl Resources {
 pub trait AnyStage: Send + Sync {
     /// All parameters after defaults, inputs among them.
     fn parameters(&self) -> Result<Value>;
-    /// See [`Stage::outputs`].
+    /// The outputs of this very stage. The first is what the stage's name alone refers to.
     fn outputs(&self) -> Vec<Output>;
     /// See [`Stage::seeded`].
     fn seeded(&self) -> bool;
@@ -162,7 +142,7 @@ impl<S: Stage> AnyStage for S {
         Ok(serde_json::to_value(self)?)
     }
     fn outputs(&self) -> Vec<Output> {
-        Stage::outputs(self)
+        Stage::outputs(self, engine::Own)
     }
     fn seeded(&self) -> bool {
         Stage::seeded(self)
@@ -180,7 +160,7 @@ impl<S: Stage> AnyStage for S {
         Stage::environment(self)
     }
     fn run(&self, ctx: &Context) -> Result<()> {
-        Stage::run(self, ctx)
+        Stage::run(self, ctx.of())
     }
 }
 
@@ -193,7 +173,7 @@ pub struct Kind {
     pub name: &'static str,
     /// See [`Stage::VERSION`].
     pub version: u32,
-    /// See [`Stage::OUTPUTS`].
+    /// See [`Yields::OUTPUTS`].
     pub outputs: &'static [Output],
     /// See [`Stage::SEEDED`].
     pub seeded: bool,
@@ -335,12 +315,15 @@ mod tests {
         1.0
     }
 
+    impl Yields for Add {
+        const OUTPUTS: &'static [Output] = &[Output::of::<Folder>("sum", "The sum.")];
+    }
+
     impl Stage for Add {
         const KIND: &'static str = "add";
         const VERSION: u32 = 1;
-        const OUTPUTS: &'static [Output] = &[Output::of::<Folder>("sum", "the sum")];
 
-        fn run(&self, _: &Context) -> Result<()> {
+        fn run(&self, _: &Context<Self>) -> Result<()> {
             Ok(())
         }
     }

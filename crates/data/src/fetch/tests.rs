@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sconce_core::{Digest, Folder, Output};
+use sconce_core::Digest;
 
 use super::*;
 
@@ -72,11 +72,9 @@ impl Place {
     /// Fetches and returns the files by name.
     fn fetch(&self, digest: Digest, sources: &[&str]) -> Result<Vec<(String, Vec<u8>)>> {
         let sources: Vec<_> = sources.iter().map(|text| Source::parse(text).unwrap()).collect();
-        let output = [Output::of::<Folder>("files", "")];
         let cell = tempfile::tempdir_in(self.folder.path()).unwrap();
-        let ctx = Context::in_folder(self.folder.path(), &output)
-            .unwrap()
-            .with_mirror(Some(self.mirror()));
+        let ctx =
+            Context::in_folder(self.folder.path(), &[]).unwrap().with_mirror(Some(self.mirror()));
         let request = Request {
             digest: digest.into(),
             sources: &sources,

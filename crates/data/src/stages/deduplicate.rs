@@ -1,5 +1,5 @@
 use schemars::JsonSchema;
-use sconce_core::{Context, Input, Output, Result, Stage};
+use sconce_core::{Context, Input, Result, Stage, outputs};
 use serde::{Deserialize, Serialize};
 
 use crate::duplicates;
@@ -30,19 +30,22 @@ pub enum Drop {
     All,
 }
 
+outputs! { Deduplicate:
+    /// The features without the copies.
+    FEATURES: Features = "features";
+}
+
 impl Stage for Deduplicate {
     const KIND: &'static str = "deduplicate";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] =
-        &[Output::of::<Features>("features", "the features without the copies")];
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let features: Features = ctx.input(&self.features)?;
         let table: Table = ctx.input(&self.duplicates)?;
         let across_splits = self.drop == Drop::AcrossSplits;
         let kept = duplicates::kept(features.examples(), &table, across_splits)?;
         ctx.metric("dropped", (features.len() - kept.len()) as f64);
         let examples = features.examples().select(&kept);
-        features.write_rows(&kept, &examples, &ctx.output("features")?)
+        features.write_rows(&kept, &examples, &ctx.folder(Self::FEATURES))
     }
 }

@@ -1,5 +1,5 @@
 use schemars::JsonSchema;
-use sconce_core::{Context, Input, Output, Resources, Result, Stage, Threads};
+use sconce_core::{Context, Input, Resources, Result, Stage, Threads, outputs};
 use serde::{Deserialize, Serialize};
 
 use crate::duplicates;
@@ -18,30 +18,30 @@ pub struct Duplicates {
     pub images: Input<ImageSet>,
 }
 
+outputs! { Duplicates:
+    /// One row for each copy: group, image, class, split.
+    TABLE: Table = "table";
+    /// Images, duplicates (copies beyond the first), and the groups of copies across_splits,
+    /// across_classes and across_splits_and_classes.
+    METRICS: Metrics = "metrics";
+}
+
 impl Stage for Duplicates {
     const KIND: &'static str = "duplicates";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] = &[
-        Output::of::<Table>("table", "one row for each copy: group, image, class, split"),
-        Output::of::<Metrics>(
-            "metrics",
-            "images, duplicates (copies beyond the first), and the groups of copies across_splits, \
-             across_classes and across_splits_and_classes",
-        ),
-    ];
 
     fn resources(&self) -> Resources {
         Resources { threads: Threads::All, memory: 128 << 20, ..Resources::default() }
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let images: ImageSet = ctx.input(&self.images)?;
         let groups = duplicates::groups(&images)?;
         let metrics = duplicates::counts(images.examples(), &groups);
         for (name, value) in &metrics.values {
             ctx.metric(name, *value);
         }
-        ctx.write("table", &duplicates::table(images.examples(), &groups)?)?;
-        ctx.write("metrics", &metrics)
+        ctx.write(Self::TABLE, &duplicates::table(images.examples(), &groups)?)?;
+        ctx.write(Self::METRICS, &metrics)
     }
 }

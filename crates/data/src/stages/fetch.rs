@@ -1,5 +1,5 @@
 use schemars::JsonSchema;
-use sconce_core::{ByteSize, Context, Error, Folder, Output, Resources, Result, Stage};
+use sconce_core::{ByteSize, Context, Error, Folder, Resources, Result, Stage, outputs};
 use serde::{Deserialize, Serialize};
 
 use crate::fetch::{Pin, Request, Source, Surroundings, fetch};
@@ -67,10 +67,14 @@ impl Fetch {
     }
 }
 
+outputs! { Fetch:
+    /// The file or files.
+    FILES: Folder = "files";
+}
+
 impl Stage for Fetch {
     const KIND: &'static str = "fetch";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] = &[Output::of::<Folder>("files", "the file or files")];
 
     fn resources(&self) -> Resources {
         Resources { memory: 64 << 20, ..Resources::default() }
@@ -87,7 +91,7 @@ impl Stage for Fetch {
         Ok(())
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let request = Request {
             digest: self.digest,
             sources: &self.sources,
@@ -95,6 +99,6 @@ impl Stage for Fetch {
             unpack: self.unpack,
             max_size: self.max_size.0,
         };
-        fetch(ctx, &request, &Surroundings::from_environment(), &ctx.output("files")?)
+        fetch(ctx, &request, &Surroundings::from_environment(), &ctx.folder(Self::FILES))
     }
 }

@@ -1,5 +1,5 @@
 use schemars::JsonSchema;
-use sconce_core::{Context, Folder, Input, Output, Resources, Result, Stage, Threads};
+use sconce_core::{Context, Folder, Input, Resources, Result, Stage, Threads, outputs};
 use serde::{Deserialize, Serialize};
 
 use crate::image::Color;
@@ -26,17 +26,20 @@ pub struct ImageFolder {
     pub splits: Option<Vec<String>>,
 }
 
+outputs! { ImageFolder:
+    /// The images, with classes and splits.
+    IMAGES: ImageSet = "images";
+}
+
 impl Stage for ImageFolder {
     const KIND: &'static str = "image-folder";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] =
-        &[Output::of::<ImageSet>("images", "the images, with classes and splits")];
 
     fn resources(&self) -> Resources {
         Resources { threads: Threads::All, ..Resources::default() }
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let Folder(files) = ctx.input(&self.files)?;
         let (images, passed_over) = image_folder::read(&files, self.color, self.splits.as_deref())?;
         if let Some(first) = passed_over.files.first() {
@@ -46,6 +49,6 @@ impl Stage for ImageFolder {
         images.check_images(|done| ctx.progress(done, images.len(), "images"))?;
         ctx.metric("images", images.len() as f64);
         ctx.metric("classes", images.examples().classes.len() as f64);
-        ctx.write("images", &images)
+        ctx.write(Self::IMAGES, &images)
     }
 }

@@ -1,5 +1,5 @@
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Folder, Inputs, Output, Resources, Result, Stage};
+use sconce_core::{Context, Error, Folder, Inputs, Resources, Result, Stage, outputs};
 use serde::{Deserialize, Serialize};
 
 use crate::idx;
@@ -31,11 +31,14 @@ pub struct Mnist {
     pub files: Inputs<Folder>,
 }
 
+outputs! { Mnist:
+    /// The digits, with classes and splits.
+    IMAGES: ImageSet = "images";
+}
+
 impl Stage for Mnist {
     const KIND: &'static str = "mnist";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] =
-        &[Output::of::<ImageSet>("images", "the digits, with classes and splits")];
 
     fn resources(&self) -> Resources {
         Resources { memory: 256 << 20, ..Resources::default() }
@@ -48,11 +51,11 @@ impl Stage for Mnist {
         Ok(())
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let files = ctx.inputs(&self.files)?;
         let files: Vec<_> = files.into_iter().map(|from| from.artifact.0).collect();
         let images = idx::mnist(&files)?;
         ctx.metric("images", images.len() as f64);
-        ctx.write("images", &images)
+        ctx.write(Self::IMAGES, &images)
     }
 }

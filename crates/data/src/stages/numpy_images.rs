@@ -1,6 +1,6 @@
 use schemars::JsonSchema;
 use sconce_core::error::ResultExt;
-use sconce_core::{Context, Folder, Input, Output, Resources, Result, Stage};
+use sconce_core::{Context, Folder, Input, Resources, Result, Stage, outputs};
 use serde::{Deserialize, Serialize};
 
 use crate::image_set::ImageSet;
@@ -35,17 +35,20 @@ fn y() -> String {
     "y".to_owned()
 }
 
+outputs! { NumpyImages:
+    /// The images, named by their place, with classes.
+    IMAGES: ImageSet = "images";
+}
+
 impl Stage for NumpyImages {
     const KIND: &'static str = "numpy-images";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] =
-        &[Output::of::<ImageSet>("images", "the images, named by their place, with classes")];
 
     fn resources(&self) -> Resources {
         Resources { memory: 256 << 20, ..Resources::default() }
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let Folder(files) = ctx.input(&self.file)?;
         let (name, path) = files.only().doing(|| "the arrays' file".to_owned())?;
         let classes = match ctx.optional(&self.class_names)? {
@@ -59,6 +62,6 @@ impl Stage for NumpyImages {
         let images = npz::images(path, &self.images, labels, classes)
             .doing(|| format!("reading `{name}`"))?;
         ctx.metric("images", images.len() as f64);
-        ctx.write("images", &images)
+        ctx.write(Self::IMAGES, &images)
     }
 }

@@ -1,5 +1,5 @@
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Output, Result, Stage};
+use sconce_core::{Context, Error, Input, Result, Stage, outputs};
 use serde::{Deserialize, Serialize};
 
 use crate::features::Features;
@@ -23,11 +23,14 @@ pub struct Resplit {
     pub repeat: u64,
 }
 
+outputs! { Resplit:
+    /// The features with splits `train` and `test`.
+    FEATURES: Features = "features";
+}
+
 impl Stage for Resplit {
     const KIND: &'static str = "resplit";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] =
-        &[Output::of::<Features>("features", "the features with splits `train` and `test`")];
     const SEEDED: bool = true;
 
     fn check(&self) -> Result<()> {
@@ -39,11 +42,11 @@ impl Stage for Resplit {
         Ok(())
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let features: Features = ctx.input(&self.features)?;
         let mut generator = ctx.rng(&format!("split {}", self.repeat));
         let (examples, places) =
             split::resplit(features.examples(), self.train, self.test, &mut generator)?;
-        features.write_rows(&places, &examples, &ctx.output("features")?)
+        features.write_rows(&places, &examples, &ctx.folder(Self::FEATURES))
     }
 }

@@ -1,6 +1,6 @@
 use schemars::JsonSchema;
 use sconce_core::error::ResultExt;
-use sconce_core::{Context, Error, Folder, Input, Output, Resources, Result, Stage};
+use sconce_core::{Context, Error, Folder, Input, Resources, Result, Stage, outputs};
 use serde::{Deserialize, Serialize};
 
 use crate::preprocess::Preprocessing;
@@ -29,11 +29,14 @@ pub struct ReadWeights {
     pub class_names: Option<Input<Folder>>,
 }
 
+outputs! { ReadWeights:
+    /// The weights and the input that they expect.
+    WEIGHTS: Weights = "weights";
+}
+
 impl Stage for ReadWeights {
     const KIND: &'static str = "weights";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] =
-        &[Output::of::<Weights>("weights", "the weights and the input that they expect")];
 
     fn resources(&self) -> Resources {
         Resources { memory: 64 << 20, ..Resources::default() }
@@ -43,7 +46,7 @@ impl Stage for ReadWeights {
         self.preprocessing.as_ref().map_or(Ok(()), Preprocessing::check)
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let Folder(files) = ctx.input(&self.file)?;
         let (name, path) = files.only().doing(|| "the weights' file".to_owned())?;
         if name.ends_with(".pth") || name.ends_with(".pt") || name.ends_with(".bin") {
@@ -66,6 +69,6 @@ impl Stage for ReadWeights {
             classes,
         )
         .doing(|| format!("`{name}`"))?;
-        ctx.write("weights", &weights)
+        ctx.write(Self::WEIGHTS, &weights)
     }
 }

@@ -1,7 +1,7 @@
 //! Kind `activation-grid`.
 
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Output, Resources, Result, Stage};
+use sconce_core::{Context, Error, Input, Resources, Result, Stage, outputs};
 use sconce_data::{Features, Figure, ImageSet};
 use serde::{Deserialize, Serialize};
 
@@ -65,10 +65,14 @@ fn maps() -> usize {
     64
 }
 
+outputs! { ActivationGrid:
+    /// The mosaics as PNG.
+    FIGURE: Figure = "figure";
+}
+
 impl Stage for ActivationGrid {
     const KIND: &'static str = "activation-grid";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] = &[Output::of::<Figure>("figure", "the mosaics as PNG")];
 
     fn resources(&self) -> Resources {
         Resources { memory: Resources::GIB, ..Resources::default() }
@@ -89,7 +93,7 @@ impl Stage for ActivationGrid {
         Ok(())
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let features = ctx.input(&self.activations)?;
         let images = ctx.input(&self.images)?;
         let ids = &features.examples().ids;
@@ -128,7 +132,7 @@ impl Stage for ActivationGrid {
             ..activation::ActivationGrid::new(Words::new(&self.title, &caption))
         };
         ctx.write(
-            "figure",
+            Self::FIGURE,
             &pictures::photograph(
                 "activations",
                 &grid.scene(&photographs)?,

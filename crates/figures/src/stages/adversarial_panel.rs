@@ -1,7 +1,7 @@
 //! Kind `adversarial-panel`.
 
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Output, Result, Stage};
+use sconce_core::{Context, Error, Input, Result, Stage, outputs};
 use sconce_data::{Figure, ImageSet, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -97,10 +97,14 @@ fn cell() -> f64 {
     168.0
 }
 
+outputs! { AdversarialPanel:
+    /// The panel as PNG.
+    FIGURE: Figure = "figure";
+}
+
 impl Stage for AdversarialPanel {
     const KIND: &'static str = "adversarial-panel";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] = &[Output::of::<Figure>("figure", "the panel as PNG")];
 
     fn check(&self) -> Result<()> {
         pictures::check_density(self.density)?;
@@ -120,7 +124,7 @@ impl Stage for AdversarialPanel {
         Ok(())
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let images = ctx.input(&self.images)?;
         let fooled = ctx.input(&self.fooled)?;
         let results = Results::of(ctx.input(&self.results)?)?;
@@ -158,7 +162,7 @@ impl Stage for AdversarialPanel {
         grid.pixelated = small;
         grid.density = self.density;
         ctx.write(
-            "figure",
+            Self::FIGURE,
             &pictures::photograph("adversarial", &grid.scene()?, self.density, &caption)?,
         )
     }

@@ -2,7 +2,7 @@
 
 use image::imageops::{self, FilterType};
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Output, Result, Stage};
+use sconce_core::{Context, Error, Input, Result, Stage, outputs};
 use sconce_data::{Figure, ImageSet};
 use serde::{Deserialize, Serialize};
 
@@ -49,11 +49,14 @@ fn last() -> u32 {
     Timing::default().last
 }
 
+outputs! { Animation:
+    /// The animation as GIF, its last frame as PNG.
+    FIGURE: Figure = "figure";
+}
+
 impl Stage for Animation {
     const KIND: &'static str = "animation";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] =
-        &[Output::of::<Figure>("figure", "the animation as GIF, its last frame as PNG")];
 
     fn check(&self) -> Result<()> {
         if self.every == 0 {
@@ -68,7 +71,7 @@ impl Stage for Animation {
         Ok(())
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let images = ctx.input(&self.frames)?;
         let count = images.len();
         let chosen = (0..count).filter(|place| place % self.every == 0 || place + 1 == count);
@@ -87,6 +90,6 @@ impl Stage for Animation {
         if let Some(last) = frames.last() {
             figure = figure.with("last.png", raster::encode_png(last)?);
         }
-        ctx.write("figure", &figure)
+        ctx.write(Self::FIGURE, &figure)
     }
 }

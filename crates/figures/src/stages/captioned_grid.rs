@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use sconce_core::cell::Plain;
-use sconce_core::{Context, Error, Gathered, Inputs, Output, Result, Stage};
+use sconce_core::{Context, Error, Gathered, Inputs, Result, Stage, outputs};
 use sconce_data::{Figure, ImageSet, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -81,10 +81,14 @@ struct Shown<'a> {
     place: usize,
 }
 
+outputs! { CaptionedGrid:
+    /// The grid as PNG.
+    FIGURE: Figure = "figure";
+}
+
 impl Stage for CaptionedGrid {
     const KIND: &'static str = "captioned-grid";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] = &[Output::of::<Figure>("figure", "the grid as PNG")];
 
     fn check(&self) -> Result<()> {
         pictures::check_density(self.density)?;
@@ -105,7 +109,7 @@ impl Stage for CaptionedGrid {
         Ok(())
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let sets = ctx.inputs(&self.images)?;
         let tables = ctx.inputs(&self.tables)?;
         let groups = groups(&tables, &sets);
@@ -137,7 +141,7 @@ impl Stage for CaptionedGrid {
             sets.iter().all(|set| set.artifact.size().is_some_and(|(w, h)| w.max(h) <= 64));
         grid.density = self.density;
         let scene = grid.scene()?;
-        ctx.write("figure", &pictures::photograph("grid", &scene, self.density, &self.caption)?)
+        ctx.write(Self::FIGURE, &pictures::photograph("grid", &scene, self.density, &self.caption)?)
     }
 }
 

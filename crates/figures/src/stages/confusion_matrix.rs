@@ -1,7 +1,7 @@
 //! Kind `confusion-matrix`.
 
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Output, Result, Stage};
+use sconce_core::{Context, Error, Input, Result, Stage, outputs};
 use sconce_data::{Figure, Metrics};
 use serde::{Deserialize, Serialize};
 
@@ -42,17 +42,20 @@ fn colors() -> ColorMap {
     ColorMap::Blues
 }
 
+outputs! { ConfusionMatrix:
+    /// The matrix as SVG and PNG.
+    FIGURE: Figure = "figure";
+}
+
 impl Stage for ConfusionMatrix {
     const KIND: &'static str = "confusion-matrix";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] =
-        &[Output::of::<Figure>("figure", "the matrix as SVG and PNG")];
 
     fn check(&self) -> Result<()> {
         pictures::check_density(self.density)
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let metrics = ctx.input(&self.metrics)?;
         let names = || metrics.arrays.keys().map(String::as_str);
         let array = metrics.arrays.get(&self.array).ok_or_else(|| {
@@ -85,7 +88,7 @@ impl Stage for ConfusionMatrix {
             confusion(Words::new(&self.title, &caption), &metrics.classes, &array.data)?;
         matrix.map = self.colors;
         ctx.write(
-            "figure",
+            Self::FIGURE,
             &pictures::drawing("confusion", &matrix.scene()?, self.density, &caption)?,
         )
     }

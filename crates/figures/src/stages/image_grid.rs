@@ -1,7 +1,7 @@
 //! Kind `image-grid`.
 
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Inputs, Output, Result, Stage};
+use sconce_core::{Context, Error, Inputs, Result, Stage, outputs};
 use sconce_data::{Figure, ImageSet};
 use serde::{Deserialize, Serialize};
 
@@ -63,10 +63,14 @@ fn yes() -> bool {
     true
 }
 
+outputs! { ImageGrid:
+    /// The grid as PNG.
+    FIGURE: Figure = "figure";
+}
+
 impl Stage for ImageGrid {
     const KIND: &'static str = "image-grid";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] = &[Output::of::<Figure>("figure", "the grid as PNG")];
 
     fn check(&self) -> Result<()> {
         pictures::check_density(self.density)?;
@@ -79,7 +83,7 @@ impl Stage for ImageGrid {
         Ok(())
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let sets = ctx.inputs(&self.images)?;
         let first = sets
             .first()
@@ -140,7 +144,7 @@ impl Stage for ImageGrid {
         grid.pixelated = small;
         grid.density = self.density;
         ctx.write(
-            "figure",
+            Self::FIGURE,
             &pictures::photograph("grid", &grid.scene()?, self.density, &self.caption)?,
         )
     }

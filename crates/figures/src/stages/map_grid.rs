@@ -4,7 +4,7 @@ use image::RgbImage;
 use schemars::JsonSchema;
 use sconce_core::Gathered;
 use sconce_core::cell::Plain;
-use sconce_core::{Context, Error, Input, Inputs, Output, Resources, Result, Stage};
+use sconce_core::{Context, Error, Input, Inputs, Resources, Result, Stage, outputs};
 use sconce_data::{Features, Figure, ImageSet, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -92,10 +92,14 @@ fn cell() -> f64 {
     112.0
 }
 
+outputs! { MapGrid:
+    /// The grid as PNG.
+    FIGURE: Figure = "figure";
+}
+
 impl Stage for MapGrid {
     const KIND: &'static str = "map-grid";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] = &[Output::of::<Figure>("figure", "the grid as PNG")];
 
     fn resources(&self) -> Resources {
         Resources { memory: Resources::GIB, ..Resources::default() }
@@ -116,7 +120,7 @@ impl Stage for MapGrid {
         Ok(())
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let sets = ctx.inputs(&self.maps)?;
         if sets.is_empty() {
             return Err(Error::parameter("maps", "expected at least one stage"));
@@ -139,7 +143,7 @@ impl Stage for MapGrid {
         grid.pixelated = small;
         grid.density = self.density;
         ctx.write(
-            "figure",
+            Self::FIGURE,
             &pictures::photograph("maps", &grid.scene()?, self.density, &self.caption)?,
         )
     }

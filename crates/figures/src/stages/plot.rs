@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Inputs, Output, Result, Stage};
+use sconce_core::{Context, Error, Inputs, Result, Stage, outputs};
 use sconce_data::{Figure, Metrics, Table};
 use serde::{Deserialize, Serialize};
 
@@ -126,10 +126,14 @@ fn height() -> f64 {
     280.0
 }
 
+outputs! { Plot:
+    /// The plot as SVG and PNG.
+    FIGURE: Figure = "figure";
+}
+
 impl Stage for Plot {
     const KIND: &'static str = "plot";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] = &[Output::of::<Figure>("figure", "the plot as SVG and PNG")];
 
     fn check(&self) -> Result<()> {
         rows::check_inputs(&self.rows, &self.tables)?;
@@ -175,7 +179,7 @@ impl Stage for Plot {
         Ok(())
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let rows = rows::read(ctx, &self.rows, &self.tables)?;
         rows.check("x", std::slice::from_ref(&self.x))?;
         rows.check("y", &self.y.0)?;
@@ -190,7 +194,7 @@ impl Stage for Plot {
             Form::Lines => self.lines(&rows.table, words)?,
             Form::Bars => self.bars(&rows.table, words)?,
         };
-        ctx.write("figure", &pictures::drawing("plot", &scene, self.density, &caption)?)
+        ctx.write(Self::FIGURE, &pictures::drawing("plot", &scene, self.density, &caption)?)
     }
 }
 

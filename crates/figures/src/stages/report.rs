@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use sconce_core::cell::Plain;
-use sconce_core::{Context, Error, Inputs, Output, Result, Stage};
+use sconce_core::{Context, Error, Inputs, Result, Stage, outputs};
 use sconce_data::Figure;
 use serde::{Deserialize, Serialize};
 
@@ -29,10 +29,14 @@ pub struct Report {
     pub density: f64,
 }
 
+outputs! { Report:
+    /// The page.
+    FIGURE: Figure = "figure";
+}
+
 impl Stage for Report {
     const KIND: &'static str = "report";
     const VERSION: u32 = 2;
-    const OUTPUTS: &'static [Output] = &[Output::of::<Figure>("figure", "the page")];
 
     fn check(&self) -> Result<()> {
         pictures::check_density(self.density)?;
@@ -42,7 +46,7 @@ impl Stage for Report {
         Ok(())
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let mut exhibits = Vec::new();
         for from in ctx.inputs(&self.figures)? {
             let figure = &from.artifact;
@@ -83,7 +87,7 @@ impl Stage for Report {
             description: self.description.clone(),
             exhibits,
         };
-        ctx.write("figure", &Figure::new(&self.title).with("report.html", report.html()))
+        ctx.write(Self::FIGURE, &Figure::new(&self.title).with("report.html", report.html()))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Kind `sample-sheet`.
 
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Output, Result, Stage};
+use sconce_core::{Context, Error, Input, Result, Stage, outputs};
 use sconce_data::{Figure, ImageSet};
 use serde::{Deserialize, Serialize};
 
@@ -52,10 +52,14 @@ fn cell() -> f64 {
     72.0
 }
 
+outputs! { SampleSheet:
+    /// The sheet as PNG.
+    FIGURE: Figure = "figure";
+}
+
 impl Stage for SampleSheet {
     const KIND: &'static str = "sample-sheet";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] = &[Output::of::<Figure>("figure", "the sheet as PNG")];
 
     fn check(&self) -> Result<()> {
         pictures::check_density(self.density)?;
@@ -70,7 +74,7 @@ impl Stage for SampleSheet {
         }
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let images = ctx.input(&self.images)?;
         let examples = images.examples();
         let chosen = match &self.split {
@@ -127,7 +131,7 @@ impl Stage for SampleSheet {
         grid.pixelated = images.size().is_some_and(|(width, height)| width.max(height) <= 64);
         grid.density = self.density;
         ctx.write(
-            "figure",
+            Self::FIGURE,
             &pictures::photograph("samples", &grid.scene()?, self.density, &caption)?,
         )
     }

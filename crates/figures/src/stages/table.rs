@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Inputs, Output, Result, Stage};
+use sconce_core::{Context, Error, Inputs, Result, Stage, outputs};
 use sconce_data::{self as data, Figure, Metrics};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -74,13 +74,16 @@ pub struct Published {
     pub rows: Vec<BTreeMap<String, Value>>,
 }
 
+outputs! { Table:
+    /// The table as Markdown, CSV, JSON, HTML, SVG and PNG.
+    FIGURE: Figure = "figure";
+    /// The gathered rows, for plots.
+    ROWS: data::Table = "rows";
+}
+
 impl Stage for Table {
     const KIND: &'static str = "table";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] = &[
-        Output::of::<Figure>("figure", "the table as Markdown, CSV, JSON, HTML, SVG and PNG"),
-        Output::of::<data::Table>("rows", "the gathered rows, for plots"),
-    ];
 
     fn check(&self) -> Result<()> {
         rows::check_inputs(&self.rows, &self.tables)?;
@@ -110,13 +113,13 @@ impl Stage for Table {
         Ok(())
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let mut rows = rows::read(ctx, &self.rows, &self.tables)?;
         rows.table.caption = self.caption.clone();
         let figure =
             if self.value.is_empty() { self.plain(&rows.table)? } else { self.pivoted(&rows)? };
-        ctx.write("figure", &figure)?;
-        ctx.write("rows", &rows.table)
+        ctx.write(Self::FIGURE, &figure)?;
+        ctx.write(Self::ROWS, &rows.table)
     }
 }
 

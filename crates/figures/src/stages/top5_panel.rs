@@ -1,7 +1,7 @@
 //! Kind `top5-panel`.
 
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Output, Result, Stage};
+use sconce_core::{Context, Error, Input, Result, Stage, outputs};
 use sconce_data::{Figure, ImageSet, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -53,10 +53,14 @@ fn six() -> usize {
     6
 }
 
+outputs! { Top5Panel:
+    /// The panel as PNG.
+    FIGURE: Figure = "figure";
+}
+
 impl Stage for Top5Panel {
     const KIND: &'static str = "top5-panel";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] = &[Output::of::<Figure>("figure", "the panel as PNG")];
 
     fn check(&self) -> Result<()> {
         pictures::check_density(self.density)?;
@@ -68,7 +72,7 @@ impl Stage for Top5Panel {
         Ok(())
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let images = ctx.input(&self.images)?;
         let preprocessed = ctx.optional(&self.preprocessed)?;
         let predictions = ctx.input(&self.predictions)?;
@@ -100,7 +104,7 @@ impl Stage for Top5Panel {
         let heads = ["original".to_owned(), "preprocessed".to_owned()];
         let heads = if preprocessed.is_some() { &heads[..] } else { &[] };
         let scene = panels::predictions(&Words::new(&self.title, &self.caption), heads, &rows)?;
-        ctx.write("figure", &pictures::photograph("top5", &scene, self.density, &self.caption)?)
+        ctx.write(Self::FIGURE, &pictures::photograph("top5", &scene, self.density, &self.caption)?)
     }
 }
 

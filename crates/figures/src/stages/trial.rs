@@ -54,7 +54,8 @@ impl Cell {
         stage.run(&ctx)?;
         let read = |output: &Output| {
             let name = output.name.to_string();
-            Ok((name.clone(), Files::from_folder(&ctx.output(&name)?)?))
+            let place = self.folder.path().join("out").join(&name);
+            Ok((name, Files::from_folder(&place)?))
         };
         kind.outputs.iter().map(read).collect()
     }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use sconce_core::{Context, Error, Result};
-use sconce_data::{Color, Examples, Image, ImageSet, Metrics};
+use sconce_data::{Color, Examples, Image, ImageSet, Metrics, Table};
 
 use super::outcome;
 use super::{Attacked, Distance, Goal, Outcome, Target, Verdict, logits_of, rounded};
@@ -137,18 +137,32 @@ pub(crate) fn judge(
     Ok((outcome, image))
 }
 
-/// Writes the outputs `fooled`, `originals`, `results`, `metrics` and `timings`.
+/// What the kinds that attack images yield.
+pub(crate) struct Report {
+    /// The changed images, as 8-bit files hold them.
+    pub(crate) fooled: ImageSet,
+    /// The same images before, as the network was given them.
+    pub(crate) originals: ImageSet,
+    /// A row an image.
+    pub(crate) results: Table,
+    /// Success and means over the images.
+    pub(crate) metrics: Metrics,
+    /// Seconds in all and for an image.
+    pub(crate) timings: Metrics,
+}
+
+/// Puts together what became of all `subjects`.
 ///
 /// # Errors
-/// When images differ in size, or the outputs cannot be written.
-pub(crate) fn write(
+/// When images differ in size, or one cannot be written to a file and read again.
+pub(crate) fn report(
     ctx: &Context,
     model: &Model,
     images: &ImageSet,
     subjects: &[Subject],
     judged: &[(Outcome, Image)],
     started: Instant,
-) -> Result<()> {
+) -> Result<Report> {
     let seconds = started.elapsed().as_secs_f64();
     let places: Vec<usize> = subjects.iter().map(|subject| subject.place).collect();
     let examples = images.examples().select(&places);
@@ -157,22 +171,23 @@ pub(crate) fn write(
         .iter()
         .map(|subject| Attacked::new(model, subject.shape, &|| Ok(())).image(&subject.levels))
         .collect::<Result<Vec<_>>>()?;
-    ctx.write("fooled", &packed(&examples, fooled)?)?;
-    ctx.write("originals", &packed(&examples, originals.iter())?)?;
-
     let outcomes: Vec<Outcome> = judged.iter().map(|(outcome, _)| outcome.clone()).collect();
-    ctx.write("results", &outcome::table(&outcomes, &|class| model.class_name(class as u32))?)?;
     let metrics = outcome::metrics(&outcomes);
     for name in ["success", "rounded_success", "l2"] {
         if let Ok(value) = metrics.get(name) {
             ctx.metric(name, value);
         }
     }
-    ctx.write("metrics", &metrics)?;
     let mut timings = Metrics::default();
     timings.set("seconds", seconds);
     timings.set("seconds_an_image", seconds / outcomes.len().max(1) as f64);
-    ctx.write("timings", &timings)
+    Ok(Report {
+        fooled: packed(&examples, fooled)?,
+        originals: packed(&examples, originals.iter())?,
+        results: outcome::table(&outcomes, &|class| model.class_name(class as u32))?,
+        metrics,
+        timings,
+    })
 }
 
 fn packed<'a>(examples: &Examples, images: impl Iterator<Item = &'a Image>) -> Result<ImageSet> {

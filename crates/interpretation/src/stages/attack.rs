@@ -1,12 +1,12 @@
 use std::time::Instant;
 
 use schemars::JsonSchema;
-use sconce_core::{Context, Input, Output, Resources, Result, Stage};
+use sconce_core::{Context, Input, Resources, Result, Stage, outputs};
 use sconce_data::{ImageSet, Metrics, Table, Weights};
 use serde::{Deserialize, Serialize};
 
 use crate::Model;
-use crate::attack::subjects::{Changed, Choice, choose, judge, write};
+use crate::attack::subjects::{Changed, Choice, choose, judge, report};
 use crate::attack::{Attacked, Method, Target};
 
 /// Changes images slightly, along a network's gradients, so that the network takes them for something else.
@@ -40,25 +40,22 @@ pub struct Attack {
     pub size: Option<usize>,
 }
 
+outputs! { Attack:
+    /// The changed images, as 8-bit files hold them.
+    FOOLED: ImageSet = "fooled";
+    /// The same images before, as the network was given them.
+    ORIGINALS: ImageSet = "originals";
+    /// A row an image: prediction before, after and after rounding, distances, steps.
+    RESULTS: Table = "results";
+    /// Success before and after rounding, mean distances and steps.
+    METRICS: Metrics = "metrics";
+    /// Seconds in all and for an image.
+    TIMINGS: Metrics = "timings", volatile;
+}
+
 impl Stage for Attack {
     const KIND: &'static str = "attack";
     const VERSION: u32 = 3;
-    const OUTPUTS: &'static [Output] = &[
-        Output::of::<ImageSet>("fooled", "the changed images, as 8-bit files hold them"),
-        Output::of::<ImageSet>(
-            "originals",
-            "the same images before, as the network was given them",
-        ),
-        Output::of::<Table>(
-            "results",
-            "a row an image: prediction before, after and after rounding, distances, steps",
-        ),
-        Output::of::<Metrics>(
-            "metrics",
-            "success before and after rounding, mean distances and steps",
-        ),
-        Output::of::<Metrics>("timings", "seconds in all and for an image").volatile(),
-    ];
     const SEEDED: bool = true;
 
     fn seeded(&self) -> bool {
@@ -75,7 +72,7 @@ impl Stage for Attack {
         self.method.check(&self.target)
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let images = ctx.input(&self.images)?;
         let weights = ctx.input(&self.weights)?;
         let model = Model::load(&weights, self.size, sconce_models::device(ctx.device())?)?;
@@ -103,6 +100,11 @@ impl Stage for Attack {
             let label = images.examples().class_of(subject.place);
             judged.push(judge(&classifier, subject, label, changed)?);
         }
-        write(ctx, &model, &images, &subjects, &judged, started)
+        let report = report(ctx, &model, &images, &subjects, &judged, started)?;
+        ctx.write(Self::FOOLED, &report.fooled)?;
+        ctx.write(Self::ORIGINALS, &report.originals)?;
+        ctx.write(Self::RESULTS, &report.results)?;
+        ctx.write(Self::METRICS, &report.metrics)?;
+        ctx.write(Self::TIMINGS, &report.timings)
     }
 }

@@ -1,5 +1,5 @@
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Output, Result, Stage};
+use sconce_core::{Context, Error, Input, Result, Stage, outputs};
 use sconce_data::{Column, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -26,13 +26,14 @@ const fn four() -> usize {
     4
 }
 
+outputs! { ChooseCases:
+    /// A row for each case: image, group (consistent or inconsistent), label, concentration.
+    CASES: Table = "cases";
+}
+
 impl Stage for ChooseCases {
     const KIND: &'static str = "choose-cases";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] = &[Output::of::<Table>(
-        "cases",
-        "a row for each case: image, group (consistent or inconsistent), label, concentration",
-    )];
 
     fn check(&self) -> Result<()> {
         match self.most {
@@ -41,7 +42,7 @@ impl Stage for ChooseCases {
         }
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let table = ctx.input(&self.table)?;
         let mut cases = Table::new(vec![
             Column::text("image"),
@@ -50,7 +51,7 @@ impl Stage for ChooseCases {
             Column::decimals("concentration", 3),
         ]);
         cases.rows = chosen(&table, self.most)?;
-        ctx.write("cases", &cases)
+        ctx.write(Self::CASES, &cases)
     }
 }
 

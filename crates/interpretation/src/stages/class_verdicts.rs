@@ -1,6 +1,6 @@
 use schemars::JsonSchema;
 use sconce_core::cell::Plain;
-use sconce_core::{Context, Error, Gathered, Input, Inputs, Output, Resources, Result, Stage};
+use sconce_core::{Context, Error, Gathered, Input, Inputs, Resources, Result, Stage, outputs};
 use sconce_data::{Column, ImageSet, Metrics, Table, Weights};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -51,21 +51,18 @@ fn rotation() -> f64 {
     Transforms::default().rotation
 }
 
+outputs! { ClassVerdicts:
+    /// A row a picture: where it is from, image, target, probability, rank, recognised, prediction,
+    /// confidence, and with transforms the share of them in which the target is likeliest.
+    VERDICTS: Table = "verdicts";
+    /// Pictures, how many are recognised (and its share), mean probability of the target, and with
+    /// transforms the mean share.
+    METRICS: Metrics = "metrics";
+}
+
 impl Stage for ClassVerdicts {
     const KIND: &'static str = "class-verdicts";
     const VERSION: u32 = 2;
-    const OUTPUTS: &'static [Output] = &[
-        Output::of::<Table>(
-            "verdicts",
-            "a row a picture: where it is from, image, target, probability, rank, recognised, prediction, confidence, and \
-             with transforms the share of them in which the target is likeliest",
-        ),
-        Output::of::<Metrics>(
-            "metrics",
-            "pictures, how many are recognised (and its share), mean probability of the target, and with transforms the \
-             mean share",
-        ),
-    ];
     const SEEDED: bool = true;
 
     fn seeded(&self) -> bool {
@@ -81,7 +78,7 @@ impl Stage for ClassVerdicts {
         self.moves().check()
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let sets = ctx.inputs(&self.images)?;
         let weights = ctx.input(&self.weights)?;
         let model = Model::load(&weights, self.size, sconce_models::device(ctx.device())?)?;
@@ -109,8 +106,8 @@ impl Stage for ClassVerdicts {
                 ctx.progress(table.rows.len(), total, "pictures")?;
             }
         }
-        ctx.write("metrics", &self.metrics(&table)?)?;
-        ctx.write("verdicts", &table)
+        ctx.write(Self::METRICS, &self.metrics(&table)?)?;
+        ctx.write(Self::VERDICTS, &table)
     }
 }
 

@@ -1,5 +1,5 @@
 use schemars::JsonSchema;
-use sconce_core::{Context, Input, Output, Result, Stage};
+use sconce_core::{Context, Input, Result, Stage, outputs};
 use sconce_data::{Column, Features, Metrics, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -24,21 +24,18 @@ pub struct CompareMaps {
     pub reference: Input<Features>,
 }
 
+outputs! { CompareMaps:
+    /// A row for each image: image, rank_correlation, absolute_rank_correlation.
+    TABLE: Table = "table";
+    /// The means, those of maps with reference maps of other images, and how many maps vanished.
+    METRICS: Metrics = "metrics";
+}
+
 impl Stage for CompareMaps {
     const KIND: &'static str = "compare-maps";
     const VERSION: u32 = 2;
-    const OUTPUTS: &'static [Output] = &[
-        Output::of::<Table>(
-            "table",
-            "a row for each image: image, rank_correlation, absolute_rank_correlation",
-        ),
-        Output::of::<Metrics>(
-            "metrics",
-            "the means, those of maps with reference maps of other images, and how many maps vanished",
-        ),
-    ];
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let maps = ctx.input(&self.maps)?;
         let reference = ctx.input(&self.reference)?;
         let size = map_size("maps", &maps)?;
@@ -68,8 +65,8 @@ impl Stage for CompareMaps {
                 metrics.set(format!("{name}_of_other_images"), mean);
             }
         }
-        ctx.write("table", &table)?;
-        ctx.write("metrics", &metrics)
+        ctx.write(Self::TABLE, &table)?;
+        ctx.write(Self::METRICS, &metrics)
     }
 }
 

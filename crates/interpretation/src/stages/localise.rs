@@ -1,5 +1,5 @@
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Output, Result, Stage};
+use sconce_core::{Context, Error, Input, Result, Stage, outputs};
 use sconce_data::{Column, Examples, Features, FeaturesWriter, ImageSet, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -38,18 +38,19 @@ const fn margin() -> f64 {
     0.1
 }
 
+outputs! { Localise:
+    /// A row for each image: image, left, top, width, height in pixels, the box's share of the area
+    /// and its pixels' share of the map's sum.
+    BOXES: Table = "boxes";
+    /// 1 where the place is, 1 × height × width for each image.
+    MASKS: Features = "masks";
+    /// Squares around the boxes, of the images' size.
+    CROPS: ImageSet = "crops";
+}
+
 impl Stage for Localise {
     const KIND: &'static str = "localise";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] = &[
-        Output::of::<Table>(
-            "boxes",
-            "a row for each image: image, left, top, width, height in pixels, the box's share of the area and its \
-             pixels' share of the map's sum",
-        ),
-        Output::of::<Features>("masks", "1 where the place is, 1 × height × width for each image"),
-        Output::of::<ImageSet>("crops", "squares around the boxes, of the images' size"),
-    ];
 
     fn check(&self) -> Result<()> {
         for (key, value, most) in [
@@ -65,7 +66,7 @@ impl Stage for Localise {
         Ok(())
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let images = ctx.input(&self.images)?;
         let maps = ctx.input(&self.maps)?;
         let (height, width) = map_size("maps", &maps)?;
@@ -75,7 +76,7 @@ impl Stage for Localise {
             Table::new([vec![Column::text("image")], numbers.to_vec(), shares.to_vec()].concat());
         let examples = images.examples();
         let mut masks =
-            FeaturesWriter::create(&ctx.output("masks")?, examples, &[1, height, width])?;
+            FeaturesWriter::create(&ctx.folder(Self::MASKS), examples, &[1, height, width])?;
         let side = width.min(height);
         let mut crops = Vec::new();
         for (place, id) in examples.ids.iter().enumerate() {
@@ -111,7 +112,7 @@ impl Stage for Localise {
         }
         masks.finish()?;
         let crops = ImageSet::packed(Examples::clone(examples), images.color(), side, side, crops)?;
-        ctx.write("crops", &crops)?;
-        ctx.write("boxes", &table)
+        ctx.write(Self::CROPS, &crops)?;
+        ctx.write(Self::BOXES, &table)
     }
 }

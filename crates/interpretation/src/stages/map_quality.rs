@@ -1,5 +1,5 @@
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Output, Resources, Result, Stage};
+use sconce_core::{Context, Error, Input, Resources, Result, Stage, outputs};
 use sconce_data::{Column, Features, ImageSet, Metrics, Table, Weights};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -69,14 +69,18 @@ const fn blur() -> f64 {
     0.0223
 }
 
+outputs! { MapQuality:
+    /// A row for each image: image, deletion, insertion.
+    TABLE: Table = "table";
+    /// The mean curves: share of the pixels, deletion, insertion.
+    CURVES: Table = "curves";
+    /// The means over all images, and their deviations.
+    METRICS: Metrics = "metrics";
+}
+
 impl Stage for MapQuality {
     const KIND: &'static str = "map-quality";
     const VERSION: u32 = 2;
-    const OUTPUTS: &'static [Output] = &[
-        Output::of::<Table>("table", "a row for each image: image, deletion, insertion"),
-        Output::of::<Table>("curves", "the mean curves: share of the pixels, deletion, insertion"),
-        Output::of::<Metrics>("metrics", "the means over all images, and their deviations"),
-    ];
 
     fn resources(&self) -> Resources {
         Resources::heavy(2 * Resources::GIB)
@@ -101,7 +105,7 @@ impl Stage for MapQuality {
         Ok(())
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let images = ctx.input(&self.images)?;
         let maps = ctx.input(&self.maps)?;
         let device = sconce_models::device(ctx.device())?;
@@ -173,8 +177,8 @@ impl Stage for MapQuality {
             let share = step as f64 / self.steps as f64;
             curves.push(vec![json!(share), json!(sum[0] / n), json!(sum[1] / n)])?;
         }
-        ctx.write("curves", &curves)?;
-        ctx.write("metrics", &metrics)?;
-        ctx.write("table", &table)
+        ctx.write(Self::CURVES, &curves)?;
+        ctx.write(Self::METRICS, &metrics)?;
+        ctx.write(Self::TABLE, &table)
     }
 }

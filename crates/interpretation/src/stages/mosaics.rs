@@ -1,5 +1,5 @@
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Output, Resources, Result, Stage};
+use sconce_core::{Context, Error, Input, Resources, Result, Stage, outputs};
 use sconce_data::{Column, Examples, ImageSet, Table, Weights};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -34,13 +34,16 @@ const fn sixteen() -> usize {
     16
 }
 
+outputs! { Mosaics:
+    /// Each mosaic four times, with the class of one quarter.
+    IMAGES: ImageSet = "images";
+    /// A row for each image: image, quarter, class, source.
+    TABLE: Table = "table";
+}
+
 impl Stage for Mosaics {
     const KIND: &'static str = "mosaics";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] = &[
-        Output::of::<ImageSet>("images", "each mosaic four times, with the class of one quarter"),
-        Output::of::<Table>("table", "a row for each image: image, quarter, class, source"),
-    ];
     const SEEDED: bool = true;
 
     fn resources(&self) -> Resources {
@@ -56,7 +59,7 @@ impl Stage for Mosaics {
         Ok(())
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let images = ctx.input(&self.images)?;
         let device = sconce_models::device(ctx.device())?;
         let model = Model::load(&ctx.input(&self.weights)?, self.size, device)?;
@@ -98,7 +101,7 @@ impl Stage for Mosaics {
             classes => classes.to_vec(),
         };
         let color = model.preprocessing().channels.color();
-        ctx.write("images", &ImageSet::packed(examples, color, size.0, size.1, samples)?)?;
-        ctx.write("table", &table)
+        ctx.write(Self::IMAGES, &ImageSet::packed(examples, color, size.0, size.1, samples)?)?;
+        ctx.write(Self::TABLE, &table)
     }
 }

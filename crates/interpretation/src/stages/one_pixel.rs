@@ -3,12 +3,12 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Output, Resources, Result, Stage};
+use sconce_core::{Context, Error, Input, Resources, Result, Stage, outputs};
 use sconce_data::{ImageSet, Metrics, Table, Weights};
 use serde::{Deserialize, Serialize};
 
 use crate::Model;
-use crate::attack::subjects::{Changed, Choice, Subject, choose, judge, write};
+use crate::attack::subjects::{Changed, Choice, Subject, choose, judge, report};
 use crate::attack::{Attacked, Change, Evolution, OnePixelAttempt, Target};
 
 /// Fools a network with one or a few pixels, found by differential evolution without gradients.
@@ -78,22 +78,22 @@ const fn all() -> f64 {
 /// Images that are attacked at the same time.
 const TOGETHER: usize = 8;
 
+outputs! { OnePixel:
+    /// The changed images, as 8-bit files hold them.
+    FOOLED: ImageSet = "fooled";
+    /// The same images before, as the network was given them.
+    ORIGINALS: ImageSet = "originals";
+    /// A row an image: prediction before and after, the pixels, generations.
+    RESULTS: Table = "results";
+    /// Success, mean distances, generations and judged images.
+    METRICS: Metrics = "metrics";
+    /// Seconds in all and for an image.
+    TIMINGS: Metrics = "timings", volatile;
+}
+
 impl Stage for OnePixel {
     const KIND: &'static str = "one-pixel";
     const VERSION: u32 = 3;
-    const OUTPUTS: &'static [Output] = &[
-        Output::of::<ImageSet>("fooled", "the changed images, as 8-bit files hold them"),
-        Output::of::<ImageSet>(
-            "originals",
-            "the same images before, as the network was given them",
-        ),
-        Output::of::<Table>(
-            "results",
-            "a row an image: prediction before and after, the pixels, generations",
-        ),
-        Output::of::<Metrics>("metrics", "success, mean distances, generations and judged images"),
-        Output::of::<Metrics>("timings", "seconds in all and for an image").volatile(),
-    ];
     const SEEDED: bool = true;
 
     fn resources(&self) -> Resources {
@@ -117,7 +117,7 @@ impl Stage for OnePixel {
         self.target.check()
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let images = ctx.input(&self.images)?;
         let weights = ctx.input(&self.weights)?;
         let model = Model::load(&weights, self.size, sconce_models::device(ctx.device())?)?;
@@ -160,7 +160,12 @@ impl Stage for OnePixel {
         for together in subjects.chunks(TOGETHER) {
             judged.extend(together.par_iter().map(attack).collect::<Result<Vec<_>>>()?);
         }
-        write(ctx, &model, &images, &subjects, &judged, started)
+        let report = report(ctx, &model, &images, &subjects, &judged, started)?;
+        ctx.write(Self::FOOLED, &report.fooled)?;
+        ctx.write(Self::ORIGINALS, &report.originals)?;
+        ctx.write(Self::RESULTS, &report.results)?;
+        ctx.write(Self::METRICS, &report.metrics)?;
+        ctx.write(Self::TIMINGS, &report.timings)
     }
 }
 

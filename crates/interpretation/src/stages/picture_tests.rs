@@ -1,6 +1,6 @@
 //! The kinds that make pictures of a class, run as the engine runs them.
 
-use sconce_core::{Context, Coordinates, Kind, Stage as _};
+use sconce_core::{Context, Coordinates, Kind, Stage as _, Yields};
 use sconce_data::{ImageSet, Metrics, Table};
 use serde_json::{Value, json};
 
@@ -120,7 +120,7 @@ fn verdicts_tell_where_pictures_are_from() {
     let stage: ClassVerdicts =
         serde_json::from_value(json!({ "images": "images", "weights": "weights" })).unwrap();
     stage.run(&ctx).unwrap();
-    let files = sconce_core::Files::from_folder(&ctx.output("verdicts").unwrap()).unwrap();
+    let files = sconce_core::Files::from_folder(&ctx.folder(ClassVerdicts::VERDICTS)).unwrap();
     let table = <Table as sconce_core::Artifact>::load(&files).unwrap();
     let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
     let expected = [

@@ -1,5 +1,5 @@
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Output, Result, Stage};
+use sconce_core::{Context, Error, Input, Result, Stage, outputs};
 use sconce_data::{Column, Features, Metrics, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -20,15 +20,18 @@ pub struct PointingGame {
     pub mosaics: Input<Table>,
 }
 
+outputs! { PointingGame:
+    /// A row for each map: image, hit, share.
+    TABLE: Table = "table";
+    /// The means over all maps.
+    METRICS: Metrics = "metrics";
+}
+
 impl Stage for PointingGame {
     const KIND: &'static str = "pointing-game";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] = &[
-        Output::of::<Table>("table", "a row for each map: image, hit, share"),
-        Output::of::<Metrics>("metrics", "the means over all maps"),
-    ];
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let maps = ctx.input(&self.maps)?;
         let mosaics = ctx.input(&self.mosaics)?;
         let (_, width) = map_size("maps", &maps)?;
@@ -64,7 +67,7 @@ impl Stage for PointingGame {
         for (name, value) in &metrics.values {
             ctx.metric(name, *value);
         }
-        ctx.write("table", &table)?;
-        ctx.write("metrics", &metrics)
+        ctx.write(Self::TABLE, &table)?;
+        ctx.write(Self::METRICS, &metrics)
     }
 }

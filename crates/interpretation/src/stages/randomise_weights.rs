@@ -1,5 +1,5 @@
 use schemars::JsonSchema;
-use sconce_core::{Context, Input, Output, Resources, Result, Stage};
+use sconce_core::{Context, Input, Resources, Result, Stage, outputs};
 use sconce_data::Weights;
 use sconce_models::Tensors;
 use sconce_models::variables::write_weights;
@@ -20,18 +20,21 @@ pub struct RandomiseWeights {
     pub through: String,
 }
 
+outputs! { RandomiseWeights:
+    /// The network with random last layers.
+    WEIGHTS: Weights = "weights";
+}
+
 impl Stage for RandomiseWeights {
     const KIND: &'static str = "randomise-weights";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] =
-        &[Output::of::<Weights>("weights", "the network with random last layers")];
     const SEEDED: bool = true;
 
     fn resources(&self) -> Resources {
         Resources { memory: Resources::GIB, ..Resources::default() }
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let weights = ctx.input(&self.weights)?;
         let device = candle_core::Device::Cpu;
         let tensors = Tensors::from_weights(&weights, &device)?;
@@ -45,6 +48,6 @@ impl Stage for RandomiseWeights {
             &info.preprocessing,
             &info.classes,
         )?;
-        ctx.write("weights", &written)
+        ctx.write(Self::WEIGHTS, &written)
     }
 }

@@ -48,7 +48,19 @@ fn file_name(class: &str) -> String {
     format!("{}.png", short_name(class).chars().map(plain).collect::<String>())
 }
 
-/// Writes the outputs of the kinds that make pictures of a class.
+/// What the kinds that make pictures of a class yield.
+pub(super) struct Record {
+    /// The last picture.
+    pub(super) picture: ImageSet,
+    /// The pictures that were kept on the way.
+    pub(super) frames: ImageSet,
+    /// A row a step.
+    pub(super) history: Table,
+    /// Of the last picture as a file holds it.
+    pub(super) metrics: Metrics,
+}
+
+/// Watches a picture of a class being made.
 pub(super) struct Recorder<'a> {
     ctx: &'a Context,
     model: &'a Model,
@@ -112,7 +124,7 @@ impl<'a> Recorder<'a> {
         self.ctx.progress(iteration, self.iterations, "steps")
     }
 
-    pub(super) fn write(self) -> Result<()> {
+    pub(super) fn finish(self) -> Result<Record> {
         let Some((_, last)) = self.frames.last() else {
             return Err(Error::message("the ascent ended without a picture"));
         };
@@ -124,12 +136,14 @@ impl<'a> Recorder<'a> {
             metrics.set("reached", reached as f64);
         }
         self.ctx.metric("probability", found.probability);
-        self.ctx.write("metrics", &metrics)?;
-        self.ctx.write("history", &self.history)?;
         let class = self.model.class_name(self.class);
         let picture = [(file_name(&class), last.clone())];
-        self.ctx.write("picture", &self.encoded("picture", &class, &picture)?)?;
-        self.ctx.write("frames", &self.encoded("frames", &class, &self.frames)?)
+        Ok(Record {
+            picture: self.encoded("picture", &class, &picture)?,
+            frames: self.encoded("frames", &class, &self.frames)?,
+            history: self.history,
+            metrics,
+        })
     }
 
     /// The pictures as PNG files, all labelled with the class.

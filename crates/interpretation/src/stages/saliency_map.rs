@@ -1,5 +1,5 @@
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Output, Resources, Result, Stage, random};
+use sconce_core::{Context, Error, Input, Resources, Result, Stage, outputs, random};
 use sconce_data::{Column, Examples, Features, FeaturesWriter, ImageSet, Table, Weights};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::json;
@@ -121,18 +121,20 @@ impl Serialize for SaliencyMap {
     }
 }
 
+outputs! { SaliencyMap:
+    /// A map of 1 × height × width for each image.
+    MAPS: Features = "maps";
+    /// A row for each image: the class that is explained, its probability, the predicted class,
+    /// whether that is the true one, the map's concentration, the completeness error of integrated
+    /// gradients.
+    TABLE: Table = "table";
+    /// The images as the network saw them.
+    PREPARED: ImageSet = "prepared";
+}
+
 impl Stage for SaliencyMap {
     const KIND: &'static str = "saliency-map";
     const VERSION: u32 = 4;
-    const OUTPUTS: &'static [Output] = &[
-        Output::of::<Features>("maps", "a map of 1 × height × width for each image"),
-        Output::of::<Table>(
-            "table",
-            "a row for each image: the class that is explained, its probability, the predicted class, whether that is \
-             the true one, the map's concentration, the completeness error of integrated gradients",
-        ),
-        Output::of::<ImageSet>("prepared", "the images as the network saw them"),
-    ];
     const SEEDED: bool = true;
 
     fn seeded(&self) -> bool {
@@ -170,7 +172,7 @@ impl Stage for SaliencyMap {
         }
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let images = self.chosen(ctx.input(&self.images)?)?;
         let device = sconce_models::device(ctx.device())?;
         let model = Model::load(&ctx.input(&self.weights)?, self.size, device.clone())?;
@@ -199,7 +201,7 @@ impl Stage for SaliencyMap {
             let (_, _, height, width) = x.dims4().map_err(Error::other)?;
             if writer.is_none() {
                 size = (width, height);
-                let folder = ctx.output("maps")?;
+                let folder = ctx.folder(Self::MAPS);
                 writer = Some(FeaturesWriter::create(&folder, examples, &[1, height, width])?);
             } else if size != (width, height) {
                 return Err(Error::parameter(
@@ -254,8 +256,8 @@ impl Stage for SaliencyMap {
         }
         let color = model.preprocessing().channels.color();
         let examples = Examples { ..examples.clone() };
-        ctx.write("prepared", &ImageSet::packed(examples, color, size.0, size.1, prepared)?)?;
-        ctx.write::<Table>("table", &table)
+        ctx.write(Self::PREPARED, &ImageSet::packed(examples, color, size.0, size.1, prepared)?)?;
+        ctx.write(Self::TABLE, &table)
     }
 }
 

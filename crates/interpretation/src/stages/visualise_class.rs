@@ -1,5 +1,5 @@
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Output, Resources, Result, Stage};
+use sconce_core::{Context, Error, Input, Resources, Result, Stage, outputs};
 use sconce_data::{ImageSet, Metrics, Table, Weights};
 use serde::{Deserialize, Serialize};
 
@@ -103,21 +103,22 @@ fn jitter() -> usize {
     PixelAscent::default().jitter
 }
 
+outputs! { VisualiseClass:
+    /// The last picture, named and labelled by the class.
+    PICTURE: ImageSet = "picture";
+    /// The pictures on the way, named by the number of steps.
+    FRAMES: ImageSet = "frames";
+    /// A row a step: iteration, objective, logit, probability of the picture as the network saw it,
+    /// frame.
+    HISTORY: Table = "history";
+    /// Of the last picture as 8-bit file: probability, rank; and the first step with probability
+    /// 0.9.
+    METRICS: Metrics = "metrics";
+}
+
 impl Stage for VisualiseClass {
     const KIND: &'static str = "visualise-class";
     const VERSION: u32 = 3;
-    const OUTPUTS: &'static [Output] = &[
-        Output::of::<ImageSet>("picture", "the last picture, named and labelled by the class"),
-        Output::of::<ImageSet>("frames", "the pictures on the way, named by the number of steps"),
-        Output::of::<Table>(
-            "history",
-            "a row a step: iteration, objective, logit, probability of the picture as the network saw it, frame",
-        ),
-        Output::of::<Metrics>(
-            "metrics",
-            "of the last picture as 8-bit file: probability, rank; and the first step with probability 0.9",
-        ),
-    ];
     const SEEDED: bool = true;
 
     fn resources(&self) -> Resources {
@@ -142,7 +143,7 @@ impl Stage for VisualiseClass {
         Ok(())
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let weights = ctx.input(&self.weights)?;
         let model = Model::load(&weights, self.size, sconce_models::device(ctx.device())?)?;
         let class = model.class_number("class", &self.class)?;
@@ -167,7 +168,11 @@ impl Stage for VisualiseClass {
         ascent.run(&model, class, start, &mut ctx.rng("jitter"), &mut |progress, pixels| {
             recorder.observe(progress, pixels)
         })?;
-        recorder.write()
+        let record = recorder.finish()?;
+        ctx.write(Self::PICTURE, &record.picture)?;
+        ctx.write(Self::FRAMES, &record.frames)?;
+        ctx.write(Self::HISTORY, &record.history)?;
+        ctx.write(Self::METRICS, &record.metrics)
     }
 }
 

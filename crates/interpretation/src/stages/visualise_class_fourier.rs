@@ -1,10 +1,9 @@
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Output, Resources, Result, Stage};
-use sconce_data::Weights;
+use sconce_core::{Context, Error, Input, Resources, Result, Stage, outputs};
+use sconce_data::{ImageSet, Metrics, Table, Weights};
 use serde::{Deserialize, Serialize};
 
 use super::recorder::{self, Recorder};
-use super::visualise_class::VisualiseClass;
 use crate::Model;
 use crate::visualisation::fourier::FourierAscent;
 use crate::visualisation::score::Goal;
@@ -95,10 +94,22 @@ pub(super) fn copies() -> usize {
     1
 }
 
+outputs! { VisualiseClassFourier:
+    /// The last picture, named and labelled by the class.
+    PICTURE: ImageSet = "picture";
+    /// The pictures on the way, named by the number of steps.
+    FRAMES: ImageSet = "frames";
+    /// A row a step: iteration, objective, logit, probability of the picture as the network saw it,
+    /// frame.
+    HISTORY: Table = "history";
+    /// Of the last picture as 8-bit file: probability, rank; and the first step with probability
+    /// 0.9.
+    METRICS: Metrics = "metrics";
+}
+
 impl Stage for VisualiseClassFourier {
     const KIND: &'static str = "visualise-class-fourier";
     const VERSION: u32 = 3;
-    const OUTPUTS: &'static [Output] = VisualiseClass::OUTPUTS;
     const SEEDED: bool = true;
 
     fn resources(&self) -> Resources {
@@ -118,7 +129,7 @@ impl Stage for VisualiseClassFourier {
         self.views().check()
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let weights = ctx.input(&self.weights)?;
         let model = Model::load(&weights, self.size, sconce_models::device(ctx.device())?)?;
         let class = model.class_number("class", &self.class)?;
@@ -136,7 +147,11 @@ impl Stage for VisualiseClassFourier {
         ascent.run(&model, class, size, draws, &mut |progress, pixels| {
             recorder.observe(progress, pixels)
         })?;
-        recorder.write()
+        let record = recorder.finish()?;
+        ctx.write(Self::PICTURE, &record.picture)?;
+        ctx.write(Self::FRAMES, &record.frames)?;
+        ctx.write(Self::HISTORY, &record.history)?;
+        ctx.write(Self::METRICS, &record.metrics)
     }
 }
 

@@ -1,5 +1,5 @@
 use schemars::JsonSchema;
-use sconce_core::{Context, Output, Result, Stage};
+use sconce_core::{Context, Result, Stage, outputs};
 use sconce_data::Table;
 use serde::{Deserialize, Serialize};
 
@@ -11,13 +11,14 @@ pub struct ParameterTable {
     pub architecture: String,
 }
 
+outputs! { ParameterTable:
+    /// One row a layer; then the convolutions, the fully connected layers, all.
+    TABLE: Table = "table";
+}
+
 impl Stage for ParameterTable {
     const KIND: &'static str = "parameter-table";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] = &[Output::of::<Table>(
-        "table",
-        "one row a layer; then the convolutions, the fully connected layers, all",
-    )];
 
     fn check(&self) -> Result<()> {
         crate::architecture(&self.architecture)
@@ -25,8 +26,8 @@ impl Stage for ParameterTable {
             .map_err(|error| sconce_core::Error::parameter("architecture", error.to_string()))
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let architecture = crate::architecture(&self.architecture)?;
-        ctx.write("table", &crate::parameter_table(&architecture)?)
+        ctx.write(Self::TABLE, &crate::parameter_table(&architecture)?)
     }
 }

@@ -1,4 +1,4 @@
-use sconce_core::{Artifact, Context, Files, Folder, Input, Stage};
+use sconce_core::{Artifact, Context, Files, Folder, Input, Stage, Yields};
 use sconce_data::Table;
 
 use super::*;

@@ -1,5 +1,5 @@
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Output, Resources, Result, Stage};
+use sconce_core::{Context, Error, Input, Resources, Result, Stage, outputs};
 use sconce_data::resize::{Filter, Fit};
 use sconce_data::{Channels, ImageSet, Metrics, Preprocessing, Table, Weights};
 use serde::{Deserialize, Serialize};
@@ -106,14 +106,18 @@ fn mnist() -> Preprocessing {
     }
 }
 
+outputs! { TrainClassifier:
+    /// The trained network.
+    WEIGHTS: Weights = "weights";
+    /// Loss and accuracy of each epoch.
+    HISTORY: Table = "history";
+    /// Accuracy and loss on the test split.
+    METRICS: Metrics = "metrics";
+}
+
 impl Stage for TrainClassifier {
     const KIND: &'static str = "train-classifier";
     const VERSION: u32 = 3;
-    const OUTPUTS: &'static [Output] = &[
-        Output::of::<Weights>("weights", "the trained network"),
-        Output::of::<Table>("history", "loss and accuracy of each epoch"),
-        Output::of::<Metrics>("metrics", "accuracy and loss on the test split"),
-    ];
     const SEEDED: bool = true;
 
     fn resources(&self) -> Resources {
@@ -131,7 +135,7 @@ impl Stage for TrainClassifier {
         self.preprocessing.check()
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let images = ctx.input(&self.images)?;
         let examples = images.examples();
         let architecture = architecture(&self.architecture)?;
@@ -189,8 +193,8 @@ impl Stage for TrainClassifier {
                 ctx.metric(name, value);
             }
         }
-        ctx.write("metrics", &metrics)?;
-        ctx.write("history", &history.table()?)?;
+        ctx.write(Self::METRICS, &metrics)?;
+        ctx.write(Self::HISTORY, &history.table()?)?;
         let weights = write_weights(
             &variables,
             ctx.scratch(),
@@ -198,13 +202,13 @@ impl Stage for TrainClassifier {
             &self.preprocessing,
             &examples.classes,
         )?;
-        ctx.write("weights", &weights)
+        ctx.write(Self::WEIGHTS, &weights)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use sconce_core::{Artifact, Files};
+    use sconce_core::{Artifact, Files, Yields};
     use sconce_data::{Color, Examples};
     use serde_json::json;
 

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Output, Result, Stage};
+use sconce_core::{Context, Error, Input, Output, Result, Stage, outputs};
 use sconce_data::{Metrics, Table};
 use serde::{Deserialize, Serialize};
 
@@ -17,15 +17,16 @@ pub struct Compare {
     pub second: Input<Table>,
 }
 
+outputs! { Compare:
+    /// Both accuracies, their `difference`, who was right alone, `p_value`.
+    METRICS: Metrics = "metrics";
+}
+
 impl Stage for Compare {
     const KIND: &'static str = "compare";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] = &[Output::of::<Metrics>(
-        "metrics",
-        "both accuracies, their `difference`, who was right alone, `p_value`",
-    )];
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let first = right(&ctx.input(&self.first)?, "first")?;
         let second = right(&ctx.input(&self.second)?, "second")?;
         if !first.keys().eq(second.keys()) {
@@ -50,7 +51,7 @@ impl Stage for Compare {
         metrics.set("neither_right", test.neither as f64);
         metrics.set("p_value", test.p_value);
         ctx.metric("p_value", test.p_value);
-        ctx.write("metrics", &metrics)
+        ctx.write(Self::METRICS, &metrics)
     }
 }
 

@@ -1,5 +1,5 @@
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Output, Resources, Result, Stage, Threads};
+use sconce_core::{Context, Error, Input, Resources, Result, Stage, Threads, outputs};
 use sconce_data::{Column, Features, Metrics, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -38,18 +38,19 @@ const fn folds() -> usize {
     5
 }
 
+outputs! { CrossValidate:
+    /// The best `c`, its mean `accuracy` and `deviation`; for `c_from`.
+    BEST: Metrics = "best";
+    /// Accuracy of each C on each fold.
+    FOLDS: Table = "folds";
+    /// Mean accuracy and deviation of each C.
+    CURVE: Table = "curve";
+}
+
 impl Stage for CrossValidate {
     const KIND: &'static str = "cross-validate";
     const VERSION: u32 = 2;
     const SEEDED: bool = true;
-    const OUTPUTS: &'static [Output] = &[
-        Output::of::<Metrics>(
-            "best",
-            "the best `c`, its mean `accuracy` and `deviation`; for `c_from`",
-        ),
-        Output::of::<Table>("folds", "accuracy of each C on each fold"),
-        Output::of::<Table>("curve", "mean accuracy and deviation of each C"),
-    ];
 
     fn resources(&self) -> Resources {
         Resources { threads: Threads::All, memory: 3 * Resources::GIB, gpu: false }
@@ -65,7 +66,7 @@ impl Stage for CrossValidate {
         Ok(())
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let features = ctx.input(&self.features)?;
         let chosen = choose(&features, &self.split, self.normalize)?;
         let rows = Rows::new(&chosen.values, features.dimension()).map_err(Error::other)?;
@@ -79,7 +80,7 @@ impl Stage for CrossValidate {
     }
 }
 
-fn write(ctx: &Context, result: &CrossValidation) -> Result<()> {
+fn write(ctx: &Context<CrossValidate>, result: &CrossValidation) -> Result<()> {
     let mut folds = Table::new(vec![
         Column::number("c"),
         Column::integer("fold"),
@@ -107,7 +108,7 @@ fn write(ctx: &Context, result: &CrossValidation) -> Result<()> {
             ctx.metric("accuracy", mean);
         }
     }
-    ctx.write("folds", &folds)?;
-    ctx.write("best", &best)?;
-    ctx.write("curve", &curve)
+    ctx.write(CrossValidate::FOLDS, &folds)?;
+    ctx.write(CrossValidate::BEST, &best)?;
+    ctx.write(CrossValidate::CURVE, &curve)
 }

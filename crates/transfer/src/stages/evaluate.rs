@@ -1,5 +1,5 @@
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Output, Result, Stage};
+use sconce_core::{Context, Error, Input, Result, Stage, outputs};
 use sconce_data::{Features, Metrics, Table};
 use serde::{Deserialize, Serialize};
 
@@ -21,15 +21,18 @@ pub struct Evaluate {
     pub split: String,
 }
 
+outputs! { Evaluate:
+    /// Accuracy, per class too, and the confusion matrix.
+    METRICS: Metrics = "metrics";
+    /// One row an example: class, prediction, margin.
+    PREDICTIONS: Table = "predictions";
+}
+
 impl Stage for Evaluate {
     const KIND: &'static str = "evaluate";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] = &[
-        Output::of::<Metrics>("metrics", "accuracy, per class too, and the confusion matrix"),
-        Output::of::<Table>("predictions", "one row an example: class, prediction, margin"),
-    ];
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let model = ctx.input(&self.model)?;
         let features = ctx.input(&self.features)?;
         if features.examples().classes != model.classes {
@@ -49,9 +52,9 @@ impl Stage for Evaluate {
             decision.chunks_exact(model.classes.len()).map(argmax).collect();
         let metrics = evaluation::metrics(&model.classes, &labels, &predicted)?;
         ctx.metric("accuracy", metrics.get("accuracy")?);
-        ctx.write("metrics", &metrics)?;
+        ctx.write(Self::METRICS, &metrics)?;
         let examples = features.examples();
         let table = evaluation::predictions(examples, &chosen.places, &model.classes, &decision)?;
-        ctx.write("predictions", &table)
+        ctx.write(Self::PREDICTIONS, &table)
     }
 }

@@ -1,5 +1,5 @@
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Output, Resources, Result, Stage};
+use sconce_core::{Context, Error, Input, Resources, Result, Stage, outputs};
 use sconce_data::resize::Fit;
 use sconce_data::{Features, FeaturesWriter, ImageSet, Preprocessing, Weights};
 use serde::{Deserialize, Serialize};
@@ -43,13 +43,14 @@ const fn batch() -> usize {
     32
 }
 
+outputs! { ExtractFeatures:
+    /// One row an image, with the images' classes and splits.
+    FEATURES: Features = "features";
+}
+
 impl Stage for ExtractFeatures {
     const KIND: &'static str = "extract-features";
     const VERSION: u32 = 3;
-    const OUTPUTS: &'static [Output] = &[Output::of::<Features>(
-        "features",
-        "one row an image, with the images' classes and splits",
-    )];
 
     fn resources(&self) -> Resources {
         Resources::heavy(2 * Resources::GIB)
@@ -65,7 +66,7 @@ impl Stage for ExtractFeatures {
         self.preprocessing.as_ref().map_or(Ok(()), Preprocessing::check)
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let images = ctx.input(&self.images)?;
         let weights = ctx.input(&self.weights)?;
         let mut preprocessing =
@@ -80,7 +81,7 @@ impl Stage for ExtractFeatures {
         if all.is_empty() {
             return Err(Error::Input { slot: "images".into(), message: "no image".into() });
         }
-        let folder = ctx.output("features")?;
+        let folder = ctx.folder(Self::FEATURES);
         let mut writer = None;
         ctx.progress(0, all.len(), "images")?;
         extractor.extract(&images, &all, self.batch, |shape, rows, done| {

@@ -1,5 +1,5 @@
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Gathered, Input, Inputs, Output, Resources, Result, Stage};
+use sconce_core::{Context, Error, Gathered, Input, Inputs, Resources, Result, Stage, outputs};
 use sconce_data::resize::Fit;
 use sconce_data::{ImageSet, Metrics, Preprocessing, Table, Weights};
 use sconce_models::optim::{Method, Sgd};
@@ -112,14 +112,18 @@ const fn learning_rate() -> f64 {
     1e-3
 }
 
+outputs! { FineTune:
+    /// Accuracy, per class too, and the confusion matrix.
+    METRICS: Metrics = "metrics";
+    /// The network.
+    WEIGHTS: Weights = "weights";
+    /// Loss and accuracy of each epoch.
+    HISTORY: Table = "history";
+}
+
 impl Stage for FineTune {
     const KIND: &'static str = "fine-tune";
     const VERSION: u32 = 2;
-    const OUTPUTS: &'static [Output] = &[
-        Output::of::<Metrics>("metrics", "accuracy, per class too, and the confusion matrix"),
-        Output::of::<Weights>("weights", "the network"),
-        Output::of::<Table>("history", "loss and accuracy of each epoch"),
-    ];
     const SEEDED: bool = true;
 
     fn resources(&self) -> Resources {
@@ -146,7 +150,7 @@ impl Stage for FineTune {
         self.schedule.check()
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         match chosen(self, &ctx.inputs(&self.numbers_from)?)? {
             Some(chosen) => chosen.train(ctx),
             None => self.train(ctx),
@@ -258,16 +262,16 @@ impl FineTune {
         for (name, value) in &metrics.values {
             ctx.metric(name, *value);
         }
-        ctx.write("metrics", &metrics)?;
-        ctx.write("history", &tuned.history.table()?)?;
-        ctx.write("weights", &tuned.weights)
+        ctx.write(Self::METRICS, &metrics)?;
+        ctx.write(Self::HISTORY, &tuned.history.table()?)?;
+        ctx.write(Self::WEIGHTS, &tuned.weights)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sconce_core::{Artifact, Files};
+    use sconce_core::{Artifact, Files, Yields};
     use sconce_data::{Channels, Color, Examples};
     use sconce_models::variables::write_weights;
     use serde_json::json;

@@ -1,5 +1,5 @@
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Output, Resources, Result, Stage, Threads};
+use sconce_core::{Context, Error, Input, Resources, Result, Stage, Threads, outputs};
 use sconce_data::Features;
 use serde::{Deserialize, Serialize};
 
@@ -48,10 +48,14 @@ fn steps() -> usize {
     Options::default().max_steps
 }
 
+outputs! { FitHead:
+    /// The classifier.
+    MODEL: Classifier = "model";
+}
+
 impl Stage for FitHead {
     const KIND: &'static str = "fit-head";
     const VERSION: u32 = 2;
-    const OUTPUTS: &'static [Output] = &[Output::of::<Classifier>("model", "the classifier")];
 
     fn resources(&self) -> Resources {
         Resources { threads: Threads::All, memory: 2 * Resources::GIB, gpu: false }
@@ -66,7 +70,7 @@ impl Stage for FitHead {
         Ok(())
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let features = ctx.input(&self.features)?;
         let chosen = choose(&features, &self.split, self.normalize)?;
         let rows = Rows::new(&chosen.values, features.dimension()).map_err(Error::other)?;
@@ -94,7 +98,7 @@ impl Stage for FitHead {
         ctx.metric("loss", fit.loss);
         let method = Method::Logistic { c: self.c };
         ctx.write(
-            "model",
+            Self::MODEL,
             &Classifier { model: fit.model, classes, normalize: self.normalize, method },
         )
     }

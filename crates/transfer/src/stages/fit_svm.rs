@@ -1,5 +1,5 @@
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Output, Resources, Result, Stage, Threads};
+use sconce_core::{Context, Error, Input, Resources, Result, Stage, Threads, outputs};
 use sconce_data::{Features, Metrics};
 use serde::{Deserialize, Serialize};
 
@@ -44,10 +44,14 @@ fn max_passes() -> usize {
     Stopping::default().max_sweeps
 }
 
+outputs! { FitSvm:
+    /// The classifier.
+    MODEL: Classifier = "model";
+}
+
 impl Stage for FitSvm {
     const KIND: &'static str = "fit-svm";
     const VERSION: u32 = 2;
-    const OUTPUTS: &'static [Output] = &[Output::of::<Classifier>("model", "the classifier")];
 
     fn resources(&self) -> Resources {
         Resources { threads: Threads::All, memory: 2 * Resources::GIB, gpu: false }
@@ -69,7 +73,7 @@ impl Stage for FitSvm {
         Ok(())
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let features = ctx.input(&self.features)?;
         let c = match ctx.optional(&self.c_from)? {
             Some(chosen) => chosen.get("c")?,
@@ -90,7 +94,7 @@ impl Stage for FitSvm {
         ctx.metric("c", c);
         let method = Method::LinearSvm { c };
         ctx.write(
-            "model",
+            Self::MODEL,
             &Classifier { model: fit.model, classes, normalize: self.normalize, method },
         )
     }

@@ -1,7 +1,7 @@
 use std::time::Instant;
 
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Output, Resources, Result, Stage, Threads};
+use sconce_core::{Context, Error, Input, Resources, Result, Stage, Threads, outputs};
 use sconce_data::{Column, Features, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -44,17 +44,16 @@ const fn one() -> f64 {
     1.0
 }
 
+outputs! { PcaCurve:
+    /// Test accuracy and explained variance for each number of components.
+    CURVE: Table = "curve";
+    /// Seconds to fit the machine and to predict the test rows.
+    TIMINGS: Table = "timings", volatile;
+}
+
 impl Stage for PcaCurve {
     const KIND: &'static str = "pca";
     const VERSION: u32 = 2;
-    const OUTPUTS: &'static [Output] = &[
-        Output::of::<Table>(
-            "curve",
-            "test accuracy and explained variance for each number of components",
-        ),
-        Output::of::<Table>("timings", "seconds to fit the machine and to predict the test rows")
-            .volatile(),
-    ];
 
     fn resources(&self) -> Resources {
         Resources { threads: Threads::All, memory: 3 * Resources::GIB, gpu: false }
@@ -73,7 +72,7 @@ impl Stage for PcaCurve {
         Ok(())
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let features = ctx.input(&self.features)?;
         let d = features.dimension();
         let classes = features.examples().classes.len();
@@ -148,8 +147,8 @@ impl Stage for PcaCurve {
             json!(trial.fit_seconds),
             json!(trial.predict_seconds),
         ])?;
-        ctx.write("curve", &curve)?;
-        ctx.write("timings", &timings)
+        ctx.write(Self::CURVE, &curve)?;
+        ctx.write(Self::TIMINGS, &timings)
     }
 }
 

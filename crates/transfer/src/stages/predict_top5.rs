@@ -1,5 +1,5 @@
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Output, Resources, Result, Stage};
+use sconce_core::{Context, Error, Input, Resources, Result, Stage, outputs};
 use sconce_data::resize::Fit;
 use sconce_data::{Channels, Color, Examples, ImageSet, Table, Weights};
 use serde::{Deserialize, Serialize};
@@ -23,16 +23,16 @@ pub struct PredictTop5 {
     pub fit: Option<Fit>,
 }
 
+outputs! { PredictTop5:
+    /// Five rows an image: image, rank, class, probability.
+    PREDICTIONS: Table = "predictions";
+    /// The images as the network saw them, before its mean and deviation.
+    PREPARED: ImageSet = "prepared";
+}
+
 impl Stage for PredictTop5 {
     const KIND: &'static str = "predict-top5";
     const VERSION: u32 = 3;
-    const OUTPUTS: &'static [Output] = &[
-        Output::of::<Table>("predictions", "five rows an image: image, rank, class, probability"),
-        Output::of::<ImageSet>(
-            "prepared",
-            "the images as the network saw them, before its mean and deviation",
-        ),
-    ];
 
     fn resources(&self) -> Resources {
         Resources::heavy(2 * Resources::GIB)
@@ -45,7 +45,7 @@ impl Stage for PredictTop5 {
         }
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let images = ctx.input(&self.images)?;
         let weights = ctx.input(&self.weights)?;
         let mut preprocessing = weights.info.preprocessing.clone();
@@ -67,7 +67,7 @@ impl Stage for PredictTop5 {
         });
         let samples = fitted.collect::<Result<Vec<_>>>()?.concat().concat();
         let examples = Examples { ids: images.examples().ids.clone(), ..Examples::default() };
-        ctx.write("prepared", &ImageSet::packed(examples, color, size, size, samples)?)?;
+        ctx.write(Self::PREPARED, &ImageSet::packed(examples, color, size, size, samples)?)?;
 
         let device = sconce_models::device(ctx.device())?;
         let extractor = Extractor::new(
@@ -88,6 +88,6 @@ impl Stage for PredictTop5 {
             }
             ctx.progress(done, all.len(), "images")
         })?;
-        ctx.write::<Table>("predictions", &table)
+        ctx.write(Self::PREDICTIONS, &table)
     }
 }

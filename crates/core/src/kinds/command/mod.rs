@@ -9,7 +9,10 @@ use std::borrow::Cow;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Anything, Context, Error, Folder, NamedInputs, Output, Result, Stage};
+use crate::stage::engine::Own;
+use crate::{
+    Anything, Context, Error, Folder, NamedInputs, Output, Result, Stage, Yields, outputs,
+};
 use parameters::{Environment, Line, Outputs};
 
 /// Runs any program: a script in another language, a tool, a shell line.
@@ -48,22 +51,25 @@ pub struct Command {
     seeded: bool,
 }
 
+outputs! { Command:
+    /// What the program wrote.
+    FILES: Folder = "files";
+}
+
 impl Stage for Command {
     const KIND: &'static str = "command";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] = &[Output::of::<Folder>("files", "what the program wrote")];
     const SEEDED: bool = true;
     const FREE_AXES: bool = true;
 
-    fn outputs(&self) -> Vec<Output> {
+    fn outputs(&self, _: Own) -> Vec<Output> {
         let output = |name: &str, artifact: &str| Output {
             name: Cow::Owned(name.to_owned()),
             artifact: Cow::Owned(artifact.to_owned()),
-            doc: "what the program wrote",
-            volatile: false,
+            ..Self::OUTPUTS[0].clone()
         };
         match &self.outputs {
-            Outputs::Together(_) => vec![output("files", "files")],
+            Outputs::Together(_) => Self::OUTPUTS.to_vec(),
             Outputs::Named(named) => {
                 named.iter().map(|(name, one)| output(name, &one.artifact)).collect()
             }
@@ -95,7 +101,7 @@ impl Stage for Command {
         self.env.of_user()
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let workspace = workspace::prepare(ctx, &self.inputs)?;
         // Many programs take seeds of 32 bits.
         let seed = self.seeded.then_some(ctx.seed() & u64::from(u32::MAX));

@@ -125,8 +125,8 @@ fn the_environment_is_what_was_declared() {
         "outputs": ["out", "names"]
     });
     let files = run(parameters, |mut ctx, _| {
-        ctx.coordinates = Coordinates::from_iter([("layer".to_owned(), json!("fire9"))]);
-        ctx.environment.insert("KEPT".to_owned(), "kept".to_owned());
+        ctx.job.coordinates = Coordinates::from_iter([("layer".to_owned(), json!("fire9"))]);
+        ctx.job.environment.insert("KEPT".to_owned(), "kept".to_owned());
         ctx.with_seed((7 << 32) + 5)
     });
     let files = files.unwrap();
@@ -136,7 +136,7 @@ fn the_environment_is_what_was_declared() {
 
     let reserved = json!({ "run": "true", "outputs": ["x"] });
     let failed = run(reserved, |mut ctx, _| {
-        ctx.coordinates = Coordinates::from_iter([("PATH".to_owned(), json!(1))]);
+        ctx.job.coordinates = Coordinates::from_iter([("PATH".to_owned(), json!(1))]);
         ctx
     });
     assert!(failed.unwrap_err().to_string().contains("axis `PATH`"));
@@ -199,7 +199,7 @@ fn a_cancelled_program_is_asked_to_end() {
     let parameters = json!({ "run": "trap 'exit 0' TERM; sleep 30 & wait", "outputs": ["x"] });
     let started = std::time::Instant::now();
     let result = run(parameters, |ctx, _| {
-        let cancelled = std::sync::Arc::clone(&ctx.cancelled);
+        let cancelled = std::sync::Arc::clone(&ctx.job.cancelled);
         std::thread::spawn(move || {
             std::thread::sleep(std::time::Duration::from_millis(100));
             cancelled.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -229,7 +229,7 @@ fn the_result_of_this_version_is_pinned() {
     let stage = stage(parameters).unwrap();
     let ctx = Context::in_folder(folder.path(), &stage.outputs()).unwrap();
     let mut ctx = ctx.with_input("inputs.data", input(folder.path(), "a", "text\n"));
-    ctx.coordinates = Coordinates::from_iter([("c".to_owned(), json!(1.5))]);
+    ctx.job.coordinates = Coordinates::from_iter([("c".to_owned(), json!(1.5))]);
     stage.run(&ctx).unwrap();
     let digest = Files::from_folder(&folder.path().join("out/files")).unwrap().digest();
     assert_eq!((Command::KIND, Command::VERSION), ("command", 1));

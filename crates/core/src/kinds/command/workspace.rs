@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::Command;
 use super::parameters::{OutputPath, Outputs};
 use crate::error::{IoResultExt, ResultExt};
 use crate::{Anything, CellId, Context, Error, Files, NamedInputs, Result};
@@ -39,7 +40,7 @@ pub(super) fn prepare(ctx: &Context, inputs: &NamedInputs<Anything>) -> Result<W
         fs::create_dir_all(folder).at(folder)?;
     }
     for ((_, slot), (name, folder)) in inputs.edges().iter().zip(&workspace.inputs) {
-        let artifacts = ctx.inputs.get(slot).map_or(&[][..], Vec::as_slice);
+        let artifacts = ctx.job.inputs.get(slot).map_or(&[][..], Vec::as_slice);
         for from in artifacts {
             let folder = if from.stage.is_empty() {
                 folder.clone()
@@ -133,7 +134,11 @@ pub(super) fn check_inputs(workspace: &Workspace) -> Result<()> {
 }
 
 /// Moves what the program wrote into the cell's outputs, once all of it is there.
-pub(super) fn collect(ctx: &Context, workspace: &Workspace, outputs: &Outputs) -> Result<()> {
+pub(super) fn collect(
+    ctx: &Context<Command>,
+    workspace: &Workspace,
+    outputs: &Outputs,
+) -> Result<()> {
     let paths: Vec<&str> = match outputs {
         Outputs::Together(paths) => paths.iter().map(String::as_str).collect(),
         Outputs::Named(named) => named.values().map(|one| one.path.as_str()).collect(),
@@ -153,7 +158,7 @@ pub(super) fn collect(ctx: &Context, workspace: &Workspace, outputs: &Outputs) -
     }
     match outputs {
         Outputs::Together(paths) => {
-            let output = ctx.output("files")?;
+            let output = ctx.folder(Command::FILES);
             for path in paths {
                 let to = output.join(Path::new(path).components().collect::<PathBuf>());
                 if let Some(parent) = to.parent() {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Anything, Artifact, Context, Error, Files, Input, Inputs, Kind, NamedInputs, Output, Result,
-    Stage,
+    Stage, Yields,
 };
 
 pub(super) const KINDS: &[Kind] = &[
@@ -40,12 +40,15 @@ artifact!(Metrics, "metrics");
 
 macro_rules! stage {
     ($name:ident, $kind:literal, [$($output:expr),*] $(, $item:item)*) => {
+        impl Yields for $name {
+            const OUTPUTS: &'static [Output] = &[$($output),*];
+        }
+
         impl Stage for $name {
             const KIND: &'static str = $kind;
             const VERSION: u32 = 1;
-            const OUTPUTS: &'static [Output] = &[$($output),*];
             $($item)*
-            fn run(&self, _: &Context) -> Result<()> {
+            fn run(&self, _: &Context<Self>) -> Result<()> {
                 Ok(())
             }
         }

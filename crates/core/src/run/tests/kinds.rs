@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Context, Folder, Inputs, Kind, Output, Resources, Result, Stage, Threads};
+use crate::{Context, Folder, Inputs, Kind, Out, Resources, Result, Stage, Threads, outputs};
 
 pub(super) const KINDS: &[Kind] = &[
     Kind::of::<Sum>(),
@@ -15,8 +15,6 @@ pub(super) const KINDS: &[Kind] = &[
     Kind::of::<Crowd>(),
     Kind::of::<Patient>(),
 ];
-
-const NUMBER: Output = Output::of::<Folder>("number", "a number as text");
 
 fn total(ctx: &Context, numbers: &Inputs<Folder>) -> Result<i64> {
     let mut total = 0;
@@ -27,8 +25,8 @@ fn total(ctx: &Context, numbers: &Inputs<Folder>) -> Result<i64> {
     Ok(total)
 }
 
-fn write(ctx: &Context, output: &str, text: &str) -> Result<()> {
-    let path = ctx.output(output)?.join("number");
+fn write<S: Stage>(ctx: &Context<S>, output: Out<S, Folder>, text: &str) -> Result<()> {
+    let path = ctx.folder(output).join("number");
     std::fs::write(&path, text).map_err(|error| crate::Error::io(path, error))
 }
 
@@ -42,15 +40,19 @@ pub(super) struct Sum {
     plus: i64,
 }
 
+outputs! { Sum:
+    /// A number as text.
+    NUMBER: Folder = "number";
+}
+
 impl Stage for Sum {
     const KIND: &'static str = "sum";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] = &[NUMBER];
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let sum = total(ctx, &self.of)? + self.plus;
         ctx.metric("sum", sum as f64);
-        write(ctx, "number", &format!("{sum}\n"))
+        write(ctx, Self::NUMBER, &format!("{sum}\n"))
     }
 }
 
@@ -61,13 +63,17 @@ pub(super) struct Rough {
     of: Inputs<Folder>,
 }
 
+outputs! { Rough:
+    /// A number as text.
+    NUMBER: Folder = "number";
+}
+
 impl Stage for Rough {
     const KIND: &'static str = "rough";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] = &[NUMBER];
 
-    fn run(&self, ctx: &Context) -> Result<()> {
-        write(ctx, "number", &format!("{}\n", total(ctx, &self.of)? / 10 * 10))
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
+        write(ctx, Self::NUMBER, &format!("{}\n", total(ctx, &self.of)? / 10 * 10))
     }
 }
 
@@ -80,24 +86,29 @@ pub(super) struct Odd {
     way: String,
 }
 
+outputs! { Odd:
+    /// A number as text.
+    NUMBER: Folder = "number";
+    /// Never the same.
+    CLOCK: Folder = "clock", volatile;
+}
+
 impl Stage for Odd {
     const KIND: &'static str = "odd";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] =
-        &[NUMBER, Output::of::<Folder>("clock", "never the same").volatile()];
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         total(ctx, &self.of)?;
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         match self.way.as_str() {
             "error" => return Err(crate::Error::message("as asked for")),
             "panic" => panic!("as asked for"),
-            "nothing" => return write(ctx, "clock", "1"),
-            "random" => write(ctx, "number", &count.to_string())?,
-            _ => write(ctx, "number", "0")?,
+            "nothing" => return write(ctx, Self::CLOCK, "1"),
+            "random" => write(ctx, Self::NUMBER, &count.to_string())?,
+            _ => write(ctx, Self::NUMBER, "0")?,
         }
-        write(ctx, "clock", &count.to_string())
+        write(ctx, Self::CLOCK, &count.to_string())
     }
 }
 
@@ -117,21 +128,25 @@ pub(super) fn most() -> usize {
     MOST.load(Ordering::SeqCst)
 }
 
+outputs! { Crowd:
+    /// A number as text.
+    NUMBER: Folder = "number";
+}
+
 impl Stage for Crowd {
     const KIND: &'static str = "crowd";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] = &[NUMBER];
 
     fn resources(&self) -> Resources {
         Resources { threads: Threads::Count(self.threads), ..Resources::default() }
     }
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let now = NOW.fetch_add(ctx.threads(), Ordering::SeqCst) + ctx.threads();
         MOST.fetch_max(now, Ordering::SeqCst);
         std::thread::sleep(Duration::from_millis(15));
         NOW.fetch_sub(ctx.threads(), Ordering::SeqCst);
-        write(ctx, "number", &self.number.to_string())
+        write(ctx, Self::NUMBER, &self.number.to_string())
     }
 }
 
@@ -142,16 +157,20 @@ pub(super) struct Patient {
     milliseconds: usize,
 }
 
+outputs! { Patient:
+    /// A number as text.
+    NUMBER: Folder = "number";
+}
+
 impl Stage for Patient {
     const KIND: &'static str = "patient";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Output] = &[NUMBER];
 
-    fn run(&self, ctx: &Context) -> Result<()> {
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
         for done in 0..self.milliseconds {
             ctx.progress(done, self.milliseconds, "milliseconds")?;
             std::thread::sleep(Duration::from_millis(1));
         }
-        write(ctx, "number", "1")
+        write(ctx, Self::NUMBER, "1")
     }
 }
