@@ -29,8 +29,11 @@ pub use error::{Error, Result};
 pub use plan::{LoadOptions, load};
 pub use quantity::ByteSize;
 pub use stage::artifact::{Anything, Artifact, Files, Folder, Member};
-pub use stage::context::{Context, Device, Gathered, Reporter, Update};
+pub use stage::context::{Context, Gathered};
+pub use stage::device::Device;
 pub use stage::input::{Input, Inputs, NamedInputs};
 pub use stage::kinds::Kinds;
-pub use stage::{AnyStage, Kind, Out, Output, Resources, Slot, Stage, Threads, Yields};
+pub use stage::{
+    AnyStage, Kind, Out, Output, Reporter, Resources, Slot, Stage, Threads, Update, Yields,
+};
 pub use store::Store;

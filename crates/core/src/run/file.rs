@@ -9,7 +9,7 @@ use super::cell::{lock, seconds_since_1970};
 use super::{Outcome, Request};
 use crate::error::ResultExt;
 use crate::plan::{CellIndex, Plan};
-use crate::stage::context::Silent;
+use crate::stage::Silent;
 use crate::store::Receipt;
 use crate::store::{Snapshot, Store};
 use crate::{Error, Output, Result};

@@ -1,116 +1,22 @@
 //! What a running stage sees: its inputs, outputs, seed, threads, device and progress.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ref_cast::{RefCastCustom, ref_cast_custom};
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::error::{IoResultExt, ResultExt};
 use crate::random::{self, Generator};
+use crate::stage::report::{Reporter, Silent, Update};
 use crate::{
-    Artifact, Coordinates, Error, Files, Input, Inputs, Kind, NamedInputs, Out, Output, Result,
-    Stage, Yields, canonical,
+    Artifact, Coordinates, Device, Error, Files, Input, Inputs, Kind, NamedInputs, Out, Output,
+    Result, Stage, Yields, canonical,
 };
-
-/// Where tensors live.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub enum Device {
-    /// The processor.
-    #[default]
-    Cpu,
-    /// A CUDA device by number.
-    Cuda(usize),
-    /// A Metal device by number.
-    Metal(usize),
-}
-
-impl fmt::Display for Device {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cpu => f.write_str("cpu"),
-            Self::Cuda(id) => write!(f, "cuda:{id}"),
-            Self::Metal(id) => write!(f, "metal:{id}"),
-        }
-    }
-}
-
-impl From<Device> for String {
-    fn from(device: Device) -> Self {
-        device.to_string()
-    }
-}
-
-impl FromStr for Device {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, id) = text.split_once(':').unwrap_or((text, "0"));
-        let id = id.parse().map_err(|_| format!("`{text}`: expected a device number after `:`"))?;
-        match name {
-            "cpu" => Ok(Self::Cpu),
-            "cuda" => Ok(Self::Cuda(id)),
-            "metal" => Ok(Self::Metal(id)),
-            _ => Err(format!("`{text}`: expected `cpu`, `cuda`, `cuda:N`, `metal` or `metal:N`")),
-        }
-    }
-}
-
-impl TryFrom<String> for Device {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-/// What a running cell tells.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "update")]
-pub enum Update {
-    /// So much of `total` is done; `unit` is plural (`images`, `epochs`).
-    Progress {
-        /// Done so far.
-        done: u64,
-        /// All there is; 0 when unknown.
-        total: u64,
-        /// What is counted.
-        unit: String,
-    },
-    /// What is going on, in a few words.
-    Note {
-        /// The words.
-        text: String,
-    },
-    /// A number of interest, such as a loss.
-    Metric {
-        /// Its name.
-        name: String,
-        /// Its value.
-        value: f64,
-    },
-}
-
-/// Takes what a running cell tells.
-pub trait Reporter: Send + Sync {
-    /// Called from any thread, often.
-    fn report(&self, update: Update);
-}
-
-/// A reporter that drops everything.
-pub struct Silent;
-
-impl Reporter for Silent {
-    fn report(&self, _: Update) {}
-}
 
 /// One artifact of a gathering input, with the cell that it came from.
 #[derive(Debug, Clone)]
@@ -432,6 +338,7 @@ impl<S> Context<S> {
 #[cfg(test)]
 mod tests {
     use schemars::JsonSchema;
+    use serde::{Deserialize, Serialize};
 
     use super::*;
     use crate::Folder;

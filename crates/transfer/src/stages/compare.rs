@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Output, Result, Stage, outputs};
+use sconce_core::{Context, Error, Input, Result, Stage, outputs};
 use sconce_data::{Metrics, Table};
 use serde::{Deserialize, Serialize};
 

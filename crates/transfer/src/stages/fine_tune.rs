@@ -195,7 +195,7 @@ impl FineTune {
         Augmentation { flip: self.flip, crop: self.crop }
     }
 
-    fn train(&self, ctx: &Context) -> Result<()> {
+    fn train(&self, ctx: &Context<Self>) -> Result<()> {
         let images = ctx.input(&self.images)?;
         let weights = ctx.input(&self.weights)?;
         let examples = images.examples();

@@ -1,0 +1,37 @@
+//! What a cell needs while it runs.
+
+/// How many threads a cell can use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Threads {
+    /// As many as the run has.
+    All,
+    /// Exactly so many.
+    Count(usize),
+}
+
+/// What a cell needs while it runs. It never changes the result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resources {
+    /// Threads that it can use.
+    pub threads: Threads,
+    /// Bytes of memory at the peak.
+    pub memory: u64,
+    /// Whether the cell computes on the accelerator where the run has one.
+    pub gpu: bool,
+}
+
+impl Default for Resources {
+    fn default() -> Self {
+        Self { threads: Threads::Count(1), memory: 512 << 20, gpu: false }
+    }
+}
+
+impl Resources {
+    /// One gibibyte.
+    pub const GIB: u64 = 1 << 30;
+
+    /// A cell that uses every thread and `memory` bytes, on the accelerator where there is one.
+    pub const fn heavy(memory: u64) -> Self {
+        Self { threads: Threads::All, memory, gpu: true }
+    }
+}
