@@ -84,7 +84,7 @@ fn named(files: &[(&str, &str)]) -> BTreeMap<String, String> {
 /// Runs one test of this binary in a process of its own, which sees `folder` and `argument`.
 fn child(test: &str, folder: &Path, argument: &str) -> std::process::Child {
     std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("store::tests::{test}"), "--nocapture"])
+        .args(["--exact", &format!("store::local::tests::{test}"), "--nocapture"])
         .env("SCONCE_TEST_CHILD", folder)
         .env("SCONCE_TEST_ARGUMENT", argument)
         .stdout(std::process::Stdio::piped())
