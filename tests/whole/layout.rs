@@ -95,26 +95,6 @@ fn arrows_point_one_way() {
 }
 
 #[test]
-fn only_the_command_line_prints() {
-    for package in ["core", "data", "ops", "models", "transfer", "interpretation", "figures"] {
-        for path in files(&root().join("crates").join(package).join("src"), "rs") {
-            let name = path.strip_prefix(root()).unwrap().display().to_string();
-            let text = read(&path);
-            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-            if name.contains("tests") || name.contains("testing") {
-                continue;
-            }
-            for (number, line) in code.lines().enumerate() {
-                let line = line.trim_start();
-                let prints = ["println!", "eprintln!", "print!(", "eprint!(", "dbg!("];
-                let prints = prints.iter().any(|print| line.starts_with(print));
-                assert!(!prints, "{name}:{} prints", number + 1);
-            }
-        }
-    }
-}
-
-#[test]
 fn files_are_named_by_what_they_hold() {
     for path in files(&root().join("crates"), "rs") {
         let stem = path.file_stem().unwrap().to_string_lossy().into_owned();

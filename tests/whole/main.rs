@@ -1,8 +1,10 @@
 //! Whole-program tests: the `sconce` command as people use it, with worker processes.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect by failing")]
 
 mod bench;
 mod damage;
+mod dependencies;
 mod documents;
 mod face;
 mod kills;

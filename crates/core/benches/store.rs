@@ -2,6 +2,13 @@
 //!
 //! `cargo bench -p sconce-core --bench store`; the folder of the data is below `TMPDIR`.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a benchmark prints, and fails aloud"
+)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -2,6 +2,13 @@
 //!
 //! `cargo bench -p sconce-data --bench images`. Beside it Pillow, where `python3` has it.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a benchmark prints, and fails aloud"
+)]
+
 use std::io::Write;
 use std::process::Command;
 

@@ -1,6 +1,13 @@
 //! Steps of class visualisation on SqueezeNet. `class_visualisation.py` runs this with `--serve` beside PyTorch: for each
 //! line of its input it makes one step and prints its seconds. Alone it prints the median of 30 steps.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a benchmark prints, and fails aloud"
+)]
+
 use std::io::{BufRead, Write};
 use std::path::Path;
 use std::process::ExitCode;

@@ -2,6 +2,13 @@
 //!
 //! `--serve`: reads `METHOD IMAGES` lines (`saliency 1`) and answers each with the seconds of one call.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a benchmark prints, and fails aloud"
+)]
+
 use std::io::{BufRead as _, Write as _};
 use std::time::Instant;
 

@@ -4,6 +4,13 @@
 //! output is the seconds that it took once, on the clock and of processor time. `--memory CASE` prints bytes: before its first run, and at most in it.
 //! Alone it prints medians of all cases, or of those with its argument in their names; `RAYON_NUM_THREADS` sets the threads.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a benchmark prints, and fails aloud"
+)]
+
 use std::hint::black_box;
 use std::io::{BufRead, Write};
 use std::process::ExitCode;

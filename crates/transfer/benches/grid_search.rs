@@ -3,6 +3,13 @@
 //!
 //! FOLDER holds `train.f32` and `test.f32` (rows), `labels.u32` and `folds.u32` (one a training row). Prints JSON.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a benchmark prints, and fails aloud"
+)]
+
 use std::{fs, path::Path, process::ExitCode, time::Instant};
 
 use sconce_transfer::{

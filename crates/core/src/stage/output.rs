@@ -61,6 +61,7 @@ impl<S: Yields, T: Artifact> Out<S, T> {
     /// The output that `S` declares under this name. In a constant, as `outputs!` writes it, one
     /// that is not declared does not compile.
     #[doc(hidden)]
+    #[expect(clippy::panic, reason = "at compile time, where it is an error of the compiler")]
     pub const fn declared(name: &'static str) -> Self {
         let mut place = 0;
         while place < S::OUTPUTS.len() {
@@ -97,6 +98,7 @@ impl<S, T> fmt::Debug for Out<S, T> {
 
 /// The text of a declaration.
 #[expect(clippy::ptr_arg, reason = "`Cow` cannot be dereferenced at compile time")]
+#[expect(clippy::panic, reason = "at compile time, where it is an error of the compiler")]
 const fn borrowed(text: &Cow<'static, str>) -> &'static str {
     match text {
         Cow::Borrowed(text) => text,

@@ -4,7 +4,9 @@ mod http;
 mod package;
 mod pin;
 mod source;
+// Package clients are shell scripts there.
 #[cfg(test)]
+#[cfg(unix)]
 mod tests;
 
 use std::ffi::OsString;

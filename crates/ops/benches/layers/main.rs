@@ -3,6 +3,13 @@
 //!
 //! `benches/layers.py` runs it in turns with PyTorch. Set `RAYON_NUM_THREADS` for the number of threads.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a benchmark prints, and fails aloud"
+)]
+
 mod shapes;
 
 use candle_core::backend::BackendStorage;
