@@ -5,8 +5,8 @@ use sconce_core::{Error, Result};
 use sconce_ops::conv::Conv2d;
 use sconce_ops::pool::Pool2d;
 
+use super::layers::{Conv, Fire, Layer, Linear};
 use crate::Tensors;
-use crate::layers::{Conv, Fire, Layer, Linear};
 
 /// A network as a list of steps: its layers, their sizes, names and taps.
 #[derive(Clone, Debug)]

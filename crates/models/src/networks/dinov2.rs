@@ -8,7 +8,7 @@ use candle_core::{D, Tensor, bail};
 use candle_nn::{LayerNorm, Linear, Module};
 use sconce_core::{Error, Result};
 
-use crate::network::place_of_tap;
+use super::place_of_tap;
 use crate::{Network, Tensors};
 
 const WIDTH: usize = 384;

@@ -3,7 +3,7 @@
 
 use sconce_ops::pool::Pool2d;
 
-use crate::architecture::{Architecture, Op, Step};
+use super::architecture::{Architecture, Op, Step};
 
 /// SqueezeNet 1.1: 1,235,496 parameters, input `(batch, 3, height, width)`.
 ///

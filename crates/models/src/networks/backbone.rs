@@ -1,5 +1,5 @@
-//! Networks that are no plain lists of layers: candle-transformers' ResNet and ConvNeXt, [DINOv2](crate::dinov2) and
-//! [EfficientNet-Lite](crate::efficientnet_lite).
+//! Networks that are no plain lists of layers: candle-transformers' ResNet and ConvNeXt, [DINOv2](super::dinov2) and
+//! [EfficientNet-Lite](super::efficientnet_lite).
 
 use std::collections::HashMap;
 
@@ -9,8 +9,8 @@ use candle_transformers::models::{convnext, resnet};
 use sconce_core::error::ResultExt;
 use sconce_core::{Error, Result};
 
-use crate::dinov2::{self, Dinov2};
-use crate::efficientnet_lite::{self, EfficientNetLite0};
+use super::dinov2::{self, Dinov2};
+use super::efficientnet_lite::{self, EfficientNetLite0};
 use crate::{Network, Tensors};
 
 /// Names of the networks: tensor names are torchvision's for ResNet, timm's for ConvNeXt, the authors' for DINOv2 and
@@ -97,7 +97,7 @@ impl Network for Backbone {
 
     fn forward_taps(&self, x: &Tensor, taps: &[&str]) -> candle_core::Result<Vec<Tensor>> {
         for tap in taps {
-            crate::network::place_of_tap(self, tap)?;
+            super::place_of_tap(self, tap)?;
         }
         let features = self.body.forward(x)?;
         let outputs = taps.iter().map(|tap| match (&self.head, *tap) {

@@ -2,7 +2,7 @@
 
 use sconce_ops::pool::Pool2d;
 
-use crate::architecture::{Architecture, Op, Step};
+use super::architecture::{Architecture, Op, Step};
 
 /// LeNet-5 (LeCun et al., "Gradient-based learning applied to document recognition", 1998) in today's form, with ReLU
 /// and maximum pooling: 61,706 parameters, input `(batch, 1, 28, 28)`, 10 classes.

@@ -3,7 +3,7 @@
 use candle_core::Device;
 use sconce_core::{Error, Result};
 
-use crate::architecture::Op;
+use super::architecture::Op;
 use crate::init::Init;
 use crate::variables::Variables;
 use crate::{Architecture, Tensors};

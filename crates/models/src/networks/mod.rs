@@ -1,13 +1,40 @@
 //! Networks whose inner outputs can be taken by name.
 
+mod architecture;
+mod backbone;
+mod classes;
+pub mod dann;
+pub mod dcgan;
+mod dinov2;
+mod efficientnet_lite;
+mod initialise;
+mod layers;
+mod lenet;
+#[cfg(test)]
+mod made_up_tests;
+#[cfg(test)]
+mod published_tests;
+#[cfg(test)]
+mod reference_tests;
+mod squeezenet;
+mod trainable;
+mod vgg;
+
 use candle_core::{Device, Tensor, bail};
 use sconce_core::{Error, Result};
 use sconce_data::Weights;
 
-use crate::architecture::Architecture;
-use crate::backbone::{self, BACKBONES};
-use crate::layers::{Layer, Rectifier};
-use crate::{Tensors, lenet5, squeezenet1_1, vgg16, vgg16_features};
+pub use architecture::{Architecture, Group, Parameter};
+use backbone::BACKBONES;
+pub use classes::with_new_head;
+pub use initialise::{initialise, live};
+use layers::Layer;
+pub use layers::Rectifier;
+pub use lenet::lenet5;
+pub use squeezenet::squeezenet1_1;
+pub use vgg::{vgg16, vgg16_features};
+
+use crate::Tensors;
 
 /// A network with named outputs ("taps") on the way from the image to the logits.
 pub trait Network: Send + Sync {

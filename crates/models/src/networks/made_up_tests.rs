@@ -35,7 +35,7 @@
 
 use candle_core::{Device, Tensor};
 
-use crate::generated_tests::{Generated, convnext_tiny, resnet};
+use super::published_tests::{Generated, convnext_tiny, resnet};
 use crate::{Pass, Rectifier, Tensors, from_tensors};
 
 type Shapes = Vec<(String, Vec<usize>)>;

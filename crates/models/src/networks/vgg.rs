@@ -3,7 +3,7 @@
 
 use sconce_ops::pool::Pool2d;
 
-use crate::architecture::{Architecture, Op, Step};
+use super::architecture::{Architecture, Op, Step};
 
 const CONVOLUTIONS: [(&str, &[&str], usize, usize); 13] = [
     ("conv1_1", &["features.0"], 3, 64),

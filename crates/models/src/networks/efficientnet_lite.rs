@@ -7,8 +7,8 @@ use sconce_ops::conv::{Conv2d, DepthwiseConv2d, conv2d, depthwise_conv2d, same_p
 use sconce_ops::linear::linear;
 use sconce_ops::pool::global_avg_pool2d;
 
-use crate::layers::Rectifier;
-use crate::network::{Pass, places};
+use super::layers::Rectifier;
+use super::{Pass, places};
 use crate::{Network, Tensors};
 
 /// The name, as in timm.

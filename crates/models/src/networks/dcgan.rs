@@ -6,9 +6,9 @@ use sconce_ops::activation::leaky_relu;
 use sconce_ops::conv::{Conv2d, ConvTranspose2d, conv_transpose2d, conv2d};
 use sconce_ops::loss::bce_with_logits;
 
+use super::trainable::Norm;
 use crate::init::Init;
 use crate::optim::Optimiser;
-use crate::trainable::Norm;
 use crate::variables::Variables;
 
 /// The paper's initialisation: weights of convolutions from N(0, 0.02), of batch norms from N(1, 0.02).
@@ -203,8 +203,8 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
+    use crate::networks::trainable::deterministic::{cosines, sines};
     use crate::optim::{Adam, Method};
-    use crate::trainable::deterministic::{cosines, sines};
 
     /// The same networks in PyTorch with width 4, noise of 6; parameter `k` of each is `.3 * sin(arange * .37 + k)`,
     /// images and noise are `cos(arange * .91)`, Adam(2e-3, betas=(.5, .999)); three steps, then

@@ -7,8 +7,8 @@ use sconce_ops::loss::{bce_with_logits, cross_entropy};
 use sconce_ops::pool::Pool2d;
 use sconce_ops::reversal::gradient_reversal;
 
+use super::trainable::Affine;
 use crate::optim::Optimiser;
-use crate::trainable::Affine;
 use crate::variables::Variables;
 
 /// Features, a head for labels and one for domains. Input `(batch, 3, 28, 28)`.
@@ -129,8 +129,8 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
+    use crate::networks::trainable::deterministic::{cosines, sines};
     use crate::optim::{Method, Sgd};
-    use crate::trainable::deterministic::{cosines, sines};
 
     /// The same network in PyTorch; parameter `k` in the order of their making is `.05 * sin(arange * .37 + k)`, images
     /// are `cos(arange * .91)`, those of the target times −.5; SGD(lr=.1, momentum=.9), reversal by .5; three steps:
