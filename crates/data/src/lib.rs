@@ -19,6 +19,7 @@ pub mod image;
 pub mod image_folder;
 pub mod image_set;
 pub mod metrics;
+pub mod mistaken;
 pub mod npz;
 mod place;
 pub mod preprocess;

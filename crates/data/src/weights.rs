@@ -48,7 +48,7 @@ impl Weights {
         info.preprocessing.check()?;
         let map = map(path)?;
         SafeTensors::deserialize(&map)
-            .map_err(Error::other)
+            .map_err(|error| not_safetensors(&map, error))
             .doing(|| path.display().to_string())?;
         Ok(Self { info, path: path.to_owned(), map: Arc::new(map) })
     }
@@ -62,7 +62,9 @@ impl Weights {
         classes: Vec<String>,
     ) -> Result<Self> {
         let map = map(path)?;
-        let (_, metadata) = SafeTensors::read_metadata(&map).map_err(Error::other)?;
+        let (_, metadata) = SafeTensors::read_metadata(&map)
+            .map_err(|error| not_safetensors(&map, error))
+            .doing(|| path.display().to_string())?;
         let metadata: BTreeMap<_, _> =
             metadata.metadata().clone().unwrap_or_default().into_iter().collect();
         let architecture = match (architecture, metadata.get("architecture")) {
@@ -101,6 +103,14 @@ impl Weights {
     /// The tensors by name.
     pub fn tensors(&self) -> Result<SafeTensors<'_>> {
         SafeTensors::deserialize(&self.map).map_err(Error::other)
+    }
+}
+
+/// Says what the file is instead, where that is known.
+fn not_safetensors(bytes: &[u8], error: safetensors::SafeTensorError) -> Error {
+    match crate::mistaken::what(bytes) {
+        Some(what) => Error::message(format!("{what}; expected a safetensors file")),
+        None => Error::other(error),
     }
 }
 

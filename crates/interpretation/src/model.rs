@@ -4,6 +4,7 @@ use candle_core::{D, DType, Device, Tensor, Var};
 use schemars::JsonSchema;
 use sconce_core::{Error, Result};
 use sconce_data::{Image, ImageSet, Preprocessing, Weights};
+use sconce_models::images::Images;
 use sconce_models::{Network, Pass, Rectifier};
 use serde::{Deserialize, Serialize};
 
@@ -136,23 +137,7 @@ impl Model {
     /// # Errors
     /// When an image cannot be read, or the images have different sizes and the weights come without one.
     pub fn inputs(&self, images: &ImageSet, places: &[usize]) -> Result<Tensor> {
-        let mut shape = None;
-        let mut rows = Vec::new();
-        for &place in places {
-            let fitted = self.preprocessing.fit(&images.decode(place)?)?;
-            let found = (fitted.height(), fitted.width());
-            if *shape.get_or_insert(found) != found {
-                return Err(Error::parameter(
-                    "size",
-                    "the images have different sizes and the weights come without one: expected a number of pixels",
-                ));
-            }
-            rows.extend(self.preprocessing.normalize(&fitted)?);
-        }
-        let (height, width) = shape.unwrap_or_default();
-        let channels = self.preprocessing.channels.count();
-        Tensor::from_vec(rows, (places.len(), channels, height, width), &self.device)
-            .map_err(Error::other)
+        Images::load(images, places, &self.preprocessing)?.all(&self.device)
     }
 
     /// Pixels of inputs.

@@ -2,19 +2,19 @@
 
 use candle_core::Device;
 use sconce_core::{Error, Result};
-use sconce_models::Tensors;
 use sconce_models::init::Init;
-use sconce_models::variables::Variables;
+use sconce_models::variables::{Origin, Variables};
+use sconce_models::{Group, LastLayer, Tensors};
 
 /// The parameters of `architecture` from `tensors`, with those of all layers from the logits back to `through` drawn anew:
-/// weights normal of deviation `√(2 / fan_in)` (He et al., 2015), biases 0. Through the first layer, nothing is left of
-/// what was learned.
+/// weights normal of deviation `√(2 / fan_in)` (He et al., 2015), biases 0, normalisations and embeddings as before training.
+/// Through the first layer, nothing is left of what was learned.
 ///
 /// Adebayo et al., "Sanity checks for saliency maps", 2018, section 3.1: cascading randomisation. Each parameter has a
 /// generator of its own, so that cascades of different depth share what both have randomised.
 ///
 /// # Errors
-/// When there is no such layer, or a tensor is missing.
+/// When there is no such layer, nothing to draw from it on, or the tensors are not the network's.
 pub fn randomised(
     architecture: &str,
     tensors: &Tensors,
@@ -23,27 +23,25 @@ pub fn randomised(
     device: &Device,
 ) -> Result<Variables> {
     let architecture = sconce_models::architecture(architecture)?;
-    let taps: Vec<_> = architecture.taps().collect();
+    let fitted = sconce_models::fit(architecture, tensors, LastLayer::Kept)?;
+    let taps = architecture.build(&fitted.tensors)?.taps();
+    let refused = |message: String| Error::parameter("through", message);
     let Some(first) = taps.iter().position(|tap| *tap == through) else {
-        return Err(Error::parameter(
-            "through",
-            format!("{} has no `{through}`; there are: {}", architecture.name(), taps.join(", ")),
-        ));
+        let (name, taps) = (architecture.name(), taps.join(", "));
+        return Err(refused(format!("{name} has no `{through}`; there are: {taps}")));
     };
-    let mut variables = Variables::new(seed, device);
-    for (parameter, tensor) in architecture.named(tensors)? {
-        let place = taps.iter().position(|tap| *tap == parameter.layer);
-        if place.is_some_and(|place| place >= first) {
-            let init = match tensor.rank() {
-                1 => Init::Constant(0.0),
-                _ => Init::KaimingNormal,
-            };
-            variables.parameter(&parameter.name, tensor.dims(), init)?;
-        } else {
-            variables.insert(&parameter.name, &tensor, false)?;
-        }
+    let drawn = &taps[first..];
+    if !fitted.parameters.iter().any(|parameter| drawn.contains(&parameter.layer)) {
+        return Err(refused(format!("no layer with parameters from `{through}` on")));
     }
-    Ok(variables)
+    Variables::of(&fitted.parameters, &fitted.tensors, seed, device, |parameter| {
+        match (drawn.contains(&parameter.layer), parameter.group, parameter.shape.len()) {
+            (false, ..) => Origin::Frozen,
+            (_, Group::Normalisation | Group::Embedding, _) => Origin::Drawn(parameter.init),
+            (_, _, 1) => Origin::Drawn(Init::Constant(0.0)),
+            _ => Origin::Drawn(Init::KaimingNormal),
+        }
+    })
 }
 
 #[cfg(test)]
@@ -81,6 +79,8 @@ mod tests {
                 assert!((0.8..1.25).contains(&ratio), "{name}: {ratio}");
             }
         }
+        let error = randomised("squeezenet1_1", &tensors, "logits", 1, &Device::Cpu).unwrap_err();
+        assert!(error.to_string().contains("no layer with parameters from `logits` on"));
         let error = randomised("squeezenet1_1", &tensors, "relu6", 1, &Device::Cpu).unwrap_err();
         assert!(error.to_string().starts_with("parameter `through`: squeezenet1_1 has no `relu6`"));
     }

@@ -20,12 +20,12 @@ use candle_core::{Device, Tensor, Var};
 use rayon::prelude::*;
 use sconce_core::random::generator;
 use sconce_core::{Error, Result};
-use sconce_models::dann::Dann;
-use sconce_models::dcgan::{self, Discriminator, Generator};
 use sconce_models::init::Init;
+use sconce_models::networks::dann::Dann;
+use sconce_models::networks::dcgan::{self, Discriminator, Generator, Part};
 use sconce_models::optim::{Adam, Method, Optimiser, Sgd};
 use sconce_models::variables::Variables;
-use sconce_models::{Architecture, Network, from_tensors, initialise, squeezenet1_1, vgg16};
+use sconce_models::{Architecture, Network, architecture, from_tensors};
 
 const CASES: [&str; 10] = [
     "vgg16-forward-1",
@@ -50,28 +50,28 @@ fn normal(shape: &[usize]) -> Result<Tensor> {
 }
 
 /// The network with random weights that no gradient is asked of.
-fn frozen(architecture: &Architecture) -> Result<Box<dyn Network>> {
-    let variables = initialise(architecture, 1, &Device::Cpu)?;
+fn frozen(architecture: &dyn Architecture) -> Result<Box<dyn Network>> {
+    let variables = Variables::drawn(&architecture.parameters(), 1, &Device::Cpu)?;
     let constant = |v: &sconce_models::variables::Variable| v.var.as_detached_tensor();
     let tensors = variables.iter().map(|v| (v.name.clone(), constant(v))).collect();
     from_tensors(architecture.name(), &tensors)
 }
 
-fn forward(architecture: &Architecture, batch: usize) -> Result<Step> {
+fn forward(architecture: &dyn Architecture, batch: usize) -> Result<Step> {
     let (network, x) = (frozen(architecture)?, normal(&[batch, 3, 224, 224])?);
     Ok(Box::new(move || network.forward_to(&x, "logits").map(drop)))
 }
 
 /// The gradient of all logits' sum to the images.
-fn gradient(architecture: &Architecture, batch: usize) -> Result<Step> {
+fn gradient(architecture: &dyn Architecture, batch: usize) -> Result<Step> {
     let (network, x) = (frozen(architecture)?, normal(&[batch, 3, 224, 224])?);
     let x = Var::from_tensor(&x).map_err(Error::other)?;
     Ok(Box::new(move || network.forward_to(&x, "logits")?.sum_all()?.backward().map(drop)))
 }
 
 fn dann() -> Result<Step> {
-    let mut variables = Variables::new(1, &Device::Cpu);
-    let network = Dann::new(&mut variables, 10)?;
+    let variables = Variables::drawn(&Dann::parameters(10), 1, &Device::Cpu)?;
+    let network = Dann::new(&variables)?;
     let mut optimiser = Optimiser::new(Method::Sgd(Sgd::default()), &variables)?;
     let (source, target) = (normal(&[64, 3, 28, 28])?, normal(&[64, 3, 28, 28])?);
     let labels: Vec<u32> = (0..64).map(|i| i % 10).collect();
@@ -82,9 +82,11 @@ fn dann() -> Result<Step> {
 }
 
 fn dcgan(width: usize) -> Result<Step> {
-    let (mut of_g, mut of_d) = (Variables::new(1, &Device::Cpu), Variables::new(2, &Device::Cpu));
-    let g = Generator::new(&mut of_g, 100, width, 1)?;
-    let d = Discriminator::new(&mut of_d, width, 1)?;
+    let generator = Part::Generator { latent: 100, width, channels: 1 };
+    let discriminator = Part::Discriminator { width, channels: 1 };
+    let of_g = Variables::drawn(&generator.parameters(), 1, &Device::Cpu)?;
+    let of_d = Variables::drawn(&discriminator.parameters(), 2, &Device::Cpu)?;
+    let (g, d) = (Generator::new(&of_g)?, Discriminator::new(&of_d)?);
     let adam = Method::Adam(Adam { betas: [0.5, 0.999], ..Adam::default() });
     let (mut og, mut od) = (Optimiser::new(adam, &of_g)?, Optimiser::new(adam, &of_d)?);
     let images = normal(&[128, 1, 32, 32])?.tanh().map_err(Error::other)?;
@@ -95,16 +97,15 @@ fn dcgan(width: usize) -> Result<Step> {
 fn make(case: &str) -> Result<Step> {
     let parts: Vec<&str> = case.split('-').collect();
     let number = |text: &str| text.parse().map_err(|_| Error::message(format!("no case `{case}`")));
-    let architecture = |name: &str| match name {
-        "vgg16" => Ok(vgg16()),
-        "squeezenet" => Ok(squeezenet1_1()),
-        _ => Err(Error::message(format!("no case `{case}`"))),
+    let named = |name: &str| match name {
+        "squeezenet" => architecture("squeezenet1_1"),
+        name => architecture(name),
     };
     match parts.as_slice() {
         ["dann"] => dann(),
         ["dcgan", width] => dcgan(number(width)?),
-        [name, "forward", batch] => forward(&architecture(name)?, number(batch)?),
-        [name, "gradient", batch] => gradient(&architecture(name)?, number(batch)?),
+        [name, "forward", batch] => forward(named(name)?, number(batch)?),
+        [name, "gradient", batch] => gradient(named(name)?, number(batch)?),
         _ => Err(Error::message(format!("no case `{case}`; there are: {}", CASES.join(", ")))),
     }
 }

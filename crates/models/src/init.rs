@@ -11,6 +11,20 @@ use serde::{Deserialize, Serialize};
 ///
 /// A weight's fan-in is `in · kernel area` of `(out, in, …)`, its fan-out `out · kernel area`; for transposed
 /// convolutions, `(in, out, …)`, PyTorch takes the same dimensions, and so does this.
+///
+/// ```
+/// use candle_core::Device;
+/// use sconce_core::random::generator;
+/// use sconce_models::init::Init;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut rng = generator(1, "weights");
+/// let weight = Init::PytorchDefault.draw(&[8, 100], &mut rng, &Device::Cpu)?;
+/// // within ±1/√fan_in
+/// assert!(weight.abs()?.max_all()?.to_scalar::<f32>()? <= 0.1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Init {

@@ -1,8 +1,9 @@
 //! Networks with named taps, initialisation, losses, optimisers, the training loop.
 
 mod device;
+pub mod images;
 pub mod init;
-mod networks;
+pub mod networks;
 pub mod optim;
 mod parameters;
 mod pth;
@@ -14,11 +15,10 @@ pub mod variables;
 
 pub use device::device;
 pub use networks::{
-    Architecture, Group, Network, Parameter, Pass, Rectifier, architecture, dann, dcgan,
-    from_tensors, initialise, lenet5, live, load, squeezenet1_1, vgg16, vgg16_features,
-    with_new_head,
+    Architecture, Fitted, Group, LastLayer, NETWORKS, Network, Parameter, Pass, Rectifier,
+    Trainable, architecture, fit, from_tensors, load,
 };
 pub use parameters::parameter_table;
-pub use pth::read_pth;
+pub use pth::Checkpoint;
 pub use stages::KINDS;
 pub use tensors::Tensors;

@@ -62,6 +62,23 @@ impl Method {
 }
 
 /// An optimiser at work on variables.
+///
+/// ```
+/// use candle_core::Device;
+/// use sconce_models::init::Init;
+/// use sconce_models::optim::{Method, Optimiser, Sgd};
+/// use sconce_models::variables::Variables;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut variables = Variables::new(0, &Device::Cpu);
+/// let x = variables.parameter("x", &[1], Init::Constant(3.0))?;
+/// let mut optimiser = Optimiser::new(Method::Sgd(Sgd { momentum: 0.0, ..Sgd::default() }), &variables)?;
+/// // x ← x − 0.1 · d(x²)/dx = 3 − 0.1 · 6
+/// optimiser.step(&x.sqr()?.sum_all()?.backward()?, 0.1)?;
+/// assert!((x.to_vec1::<f32>()?[0] - 2.4).abs() < 1e-6);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Optimiser {
     method: Method,
     parameters: Vec<Parameter>,
@@ -146,7 +163,7 @@ impl Optimiser {
     /// When something is missing or has another shape.
     pub fn restore(&mut self, prefix: &str, from: &Tensors) -> Result<()> {
         for Parameter { name, steps, slots, .. } in &mut self.parameters {
-            let count = from.get(&[&format!("{prefix}steps.{name}")], &[])?;
+            let count = from.shaped(&format!("{prefix}steps.{name}"), &[])?;
             *steps = count.to_scalar().map_err(Error::other)?;
             for (slot, kind) in slots.iter().zip(self.method.slots()) {
                 set(slot, from, &format!("{prefix}{kind}.{name}"))?;

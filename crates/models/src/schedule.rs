@@ -6,6 +6,15 @@ use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
 /// What the learning rate is multiplied by as training goes on.
+///
+/// ```
+/// use sconce_models::schedule::{Position, Schedule};
+///
+/// // halfway through 2 epochs of 10 updates: (1 + cos π/2) / 2
+/// let at = Position { step: 10, steps_per_epoch: 10, epochs: 2 };
+/// let factor = Schedule::Cosine { minimum: 0.0 }.factor(at);
+/// assert!((factor - 0.5).abs() < 1e-12);
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Schedule {

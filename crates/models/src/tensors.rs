@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use candle_core::safetensors::Load as _;
 use candle_core::{DType, Device, Tensor};
+use safetensors::Dtype::{BF16, F16, F32, F64, I64, U8, U32};
 use sconce_core::{Error, Result};
 use sconce_data::Weights;
 
@@ -10,19 +12,28 @@ use sconce_data::Weights;
 #[derive(Clone, Debug, Default)]
 pub struct Tensors {
     by_name: BTreeMap<String, Tensor>,
+    /// Names and types of tensors that were left out.
+    of_other_types: BTreeMap<String, String>,
 }
 
 impl Tensors {
-    /// The tensors of a safetensors file, given as its bytes.
+    /// The tensors of a safetensors file, given as its bytes. Those of types that networks do not compute with (masks of
+    /// BOOL, counters of I32, …) are left out.
     ///
     /// # Errors
     /// When the bytes are no such file or the device has no room.
     pub fn from_safetensors(bytes: &[u8], device: &Device) -> Result<Self> {
-        let tensors = candle_core::safetensors::load_buffer(bytes, device).map_err(Error::other)?;
-        let single = |(name, tensor): (String, Tensor)| {
-            Ok((name, tensor.to_dtype(DType::F32).map_err(Error::other)?))
-        };
-        tensors.into_iter().map(single).collect()
+        let file = safetensors::SafeTensors::deserialize(bytes).map_err(Error::other)?;
+        let mut tensors = Self::default();
+        for (name, view) in file.iter() {
+            if !matches!(view.dtype(), F64 | F32 | F16 | BF16 | I64 | U32 | U8) {
+                tensors.of_other_types.insert(name.to_owned(), format!("{:?}", view.dtype()));
+                continue;
+            }
+            let tensor = view.load(device).and_then(|tensor| tensor.to_dtype(DType::F32));
+            tensors.insert(name, tensor.map_err(Error::other)?);
+        }
+        Ok(tensors)
     }
 
     /// The tensors of an artifact.
@@ -48,38 +59,44 @@ impl Tensors {
         self.by_name.get(name)
     }
 
+    /// The tensor of this name, with the name as it is kept.
+    pub(crate) fn entry(&self, name: &str) -> Option<(&str, &Tensor)> {
+        self.by_name.get_key_value(name).map(|(name, tensor)| (name.as_str(), tensor))
+    }
+
+    /// The type of the tensor of this name, if it is one that networks do not compute with.
+    pub(crate) fn of_other_type(&self, name: &str) -> Option<&str> {
+        self.of_other_types.get(name).map(String::as_str)
+    }
+
     /// Adds a tensor, or puts it in the place of the one with this name.
     pub fn insert(&mut self, name: impl Into<String>, tensor: Tensor) {
         self.by_name.insert(name.into(), tensor);
     }
 
-    /// The tensor that goes by one of `names`, in this shape. Where only ones are added or dimensions merged (a fully
-    /// connected layer kept as a convolution over the whole input), it is reshaped.
+    /// The tensor of this name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn get(&self, name: &str) -> Result<Tensor> {
+        self.find(name).cloned().ok_or_else(|| {
+            let first: Vec<_> = self.by_name.keys().take(4).map(String::as_str).collect();
+            let (count, first) = (self.by_name.len(), first.join(", "));
+            Error::message(format!("no tensor `{name}`; there are {count}: {first}, …"))
+        })
+    }
+
+    /// The tensor of this name, which must have this shape.
     ///
     /// # Errors
     /// When there is none, or it has another shape.
-    pub fn get(&self, names: &[&str], shape: &[usize]) -> Result<Tensor> {
-        let Some((name, tensor)) = names.iter().find_map(|&name| Some((name, self.find(name)?)))
-        else {
-            let first: Vec<_> = self.by_name.keys().take(4).map(String::as_str).collect();
-            return Err(Error::message(format!(
-                "no tensor `{}` of shape {shape:?} in the weights; there are {}: {}, …",
-                names.join("` or `"),
-                self.by_name.len(),
-                first.join(", ")
-            )));
-        };
+    pub fn shaped(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let tensor = self.get(name)?;
         if tensor.dims() == shape {
-            return Ok(tensor.clone());
+            return Ok(tensor);
         }
-        let same_rows = tensor.dims().first() == shape.first();
-        if same_rows && tensor.elem_count() == shape.iter().product::<usize>() {
-            return tensor.reshape(shape).map_err(Error::other);
-        }
-        Err(Error::message(format!(
-            "tensor `{name}`: expected shape {shape:?}, found {:?}",
-            tensor.dims()
-        )))
+        let found = tensor.dims();
+        Err(Error::message(format!("tensor `{name}`: expected shape {shape:?}, found {found:?}")))
     }
 
     /// Sums the weights of convolution `name` over its input channels, so that it takes one grey channel and gives what
@@ -98,6 +115,6 @@ impl Tensors {
 
 impl FromIterator<(String, Tensor)> for Tensors {
     fn from_iter<I: IntoIterator<Item = (String, Tensor)>>(tensors: I) -> Self {
-        Self { by_name: tensors.into_iter().collect() }
+        Self { by_name: tensors.into_iter().collect(), of_other_types: BTreeMap::new() }
     }
 }

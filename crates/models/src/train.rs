@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub use augment::{Augmentation, View, Window};
-pub use classifier::{Classifier, Images, check_learning_rate};
+pub use classifier::{Classifier, check_learning_rate};
 pub use history::{Direction, History, Monitor};
 pub use order::{check_validation, hold_out, order};
 use sconce_core::random::{Generator, generator};

@@ -9,6 +9,7 @@ use sconce_data::{Preprocessing, Weights, WeightsInfo};
 
 use crate::Tensors;
 use crate::init::Init;
+use crate::networks::{Architecture, LastLayer, Parameter, Trainable, fit};
 
 /// The tensors that training changes: parameters, which get gradients, and state such as running means. Both in the
 /// order in which they were made, by name.
@@ -32,10 +33,109 @@ pub struct Variable {
     pub trained: bool,
 }
 
+/// Where a parameter of a network comes from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Origin {
+    /// Drawn by the seed, to be trained.
+    Drawn(Init),
+    /// Taken from weights, and left as it is.
+    Frozen,
+    /// Taken from weights, to be trained.
+    Trained,
+}
+
 impl Variables {
     /// None yet, to be drawn under `seed`.
     pub fn new(seed: u64, device: &Device) -> Self {
         Self { seed, device: device.clone(), list: Vec::new() }
+    }
+
+    /// The parameters of a network: each drawn under `seed`, or taken from `tensors`, as `how` says.
+    ///
+    /// # Errors
+    /// When one that is to be taken is missing, or a draw fails.
+    pub fn of(
+        parameters: &[Parameter],
+        tensors: &Tensors,
+        seed: u64,
+        device: &Device,
+        how: impl Fn(&Parameter) -> Origin,
+    ) -> Result<Self> {
+        let mut variables = Self::new(seed, device);
+        for parameter in parameters {
+            let (name, shape) = (parameter.name.as_str(), parameter.shape.as_slice());
+            let (values, trained) = match how(parameter) {
+                Origin::Drawn(init) => (variables.draw(name, shape, init)?, true),
+                Origin::Frozen => (tensors.shaped(name, shape)?, false),
+                Origin::Trained => (tensors.shaped(name, shape)?, true),
+            };
+            variables.insert(name, &values, trained && parameter.trained)?;
+        }
+        Ok(variables)
+    }
+
+    /// The parameters of a network drawn under `seed`, each as it says.
+    ///
+    /// # Errors
+    /// When two have the same name.
+    pub fn drawn(parameters: &[Parameter], seed: u64, device: &Device) -> Result<Self> {
+        let how = |parameter: &Parameter| Origin::Drawn(parameter.init);
+        Self::of(parameters, &Tensors::default(), seed, device, how)
+    }
+
+    /// The parameters of `architecture` from `tensors`, with a new last layer for `classes` classes (weights from
+    /// N(0, 0.01), bias 0, as torchvision initialises SqueezeNet's); only that layer is trained unless `all` are.
+    ///
+    /// # Errors
+    /// When the network cannot be trained so, or the tensors are not its own.
+    pub fn with_new_head(
+        architecture: &dyn Architecture,
+        tensors: &Tensors,
+        classes: usize,
+        all: bool,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self> {
+        let name = architecture.name();
+        let head = architecture.head();
+        let head =
+            head.ok_or_else(|| Error::message(format!("{name} has no last layer to train")))?;
+        if all && architecture.trainable() == Trainable::LastLayer {
+            return Err(Error::parameter(
+                "train",
+                format!("only the last layer of {name} can be trained: expected `head`"),
+            ));
+        }
+        let fitted = fit(architecture, tensors, LastLayer::Replaced)?;
+        let new = architecture.parameters_for(classes).into_iter().filter(|p| p.is_of(&head));
+        let parameters: Vec<Parameter> = fitted.parameters.into_iter().chain(new).collect();
+        Self::of(&parameters, &fitted.tensors, seed, device, |parameter| {
+            match (parameter.is_of(&head), parameter.shape.len(), all) {
+                (true, 1, _) => Origin::Drawn(Init::Constant(0.0)),
+                (true, _, _) => Origin::Drawn(Init::Normal { mean: 0.0, std: 0.01 }),
+                (false, _, true) => Origin::Trained,
+                (false, _, false) => Origin::Frozen,
+            }
+        })
+    }
+
+    /// The tensors, to build a network of: it changes with them. Those that are not trained get no gradient and cost none.
+    pub fn live(&self) -> Tensors {
+        let tensor = |v: &Variable| match v.trained {
+            true => v.var.as_tensor().clone(),
+            false => v.var.as_detached_tensor(),
+        };
+        self.iter().map(|v| (v.name.clone(), tensor(v))).collect()
+    }
+
+    /// The variable of this name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn get(&self, name: &str) -> Result<Var> {
+        let found = self.list.iter().find(|variable| variable.name == name);
+        let var = found.map(|variable| variable.var.clone());
+        var.ok_or_else(|| Error::message(format!("there is no variable `{name}`")))
     }
 
     /// Where they are.
@@ -58,18 +158,13 @@ impl Variables {
     /// # Errors
     /// When the name is taken, or [`Init::draw`] fails.
     pub fn parameter(&mut self, name: &str, shape: &[usize], init: Init) -> Result<Var> {
-        let mut rng = random::generator(self.seed, &format!("initial {name}"));
-        let drawn = init.draw(shape, &mut rng, &self.device)?;
+        let drawn = self.draw(name, shape, init)?;
         self.insert(name, &drawn, true)
     }
 
-    /// Makes a tensor that no optimiser changes, such as a running mean, of one value.
-    ///
-    /// # Errors
-    /// When the name is taken.
-    pub fn state(&mut self, name: &str, shape: &[usize], value: f64) -> Result<Var> {
-        let tensor = Tensor::full(value as f32, shape, &self.device).map_err(Error::other)?;
-        self.insert(name, &tensor, false)
+    fn draw(&self, name: &str, shape: &[usize], init: Init) -> Result<Tensor> {
+        let mut rng = random::generator(self.seed, &format!("initial {name}"));
+        init.draw(shape, &mut rng, &self.device)
     }
 
     /// Adds a tensor with a copy of these values.
@@ -111,7 +206,7 @@ impl Variables {
 
 /// Sets a variable from the tensor called `name`.
 pub(crate) fn set(var: &Var, from: &Tensors, name: &str) -> Result<()> {
-    let saved = from.get(&[name], var.dims())?;
+    let saved = from.shaped(name, var.dims())?;
     saved.to_device(var.device()).and_then(|saved| var.set(&saved)).map_err(Error::other)
 }
 
@@ -147,6 +242,7 @@ pub(crate) fn copy(tensor: &Tensor) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{architecture, from_tensors};
 
     #[test]
     fn draws_depend_on_the_seed_and_the_name_alone() {
@@ -168,7 +264,8 @@ mod tests {
     fn snapshots_are_copies() {
         let mut variables = Variables::new(1, &Device::Cpu);
         let v = variables.parameter("a", &[3], Init::Constant(1.0)).unwrap();
-        let state = variables.state("mean", &[2], 0.0).unwrap();
+        let zeros = Tensor::zeros(2, candle_core::DType::F32, &Device::Cpu).unwrap();
+        let state = variables.insert("mean", &zeros, false).unwrap();
         let mut before = Tensors::default();
         variables.save("x.", &mut before).unwrap();
         v.set(&(v.as_tensor() + 1.0).unwrap()).unwrap();
@@ -180,5 +277,32 @@ mod tests {
         assert_eq!(variables.trained().count(), 1);
         assert!(variables.parameter("a", &[3], Init::Constant(1.0)).is_err());
         assert!(variables.restore("", &before).is_err());
+    }
+
+    #[test]
+    fn only_the_head_is_new_and_trained() {
+        let device = Device::Cpu;
+        for (name, head) in [("squeezenet1_1", "classifier.1."), ("lenet5", "fc3.")] {
+            let architecture = architecture(name).unwrap();
+            let old = Variables::drawn(&architecture.parameters(), 1, &device).unwrap().live();
+            let variables =
+                Variables::with_new_head(architecture, &old, 7, false, 2, &device).unwrap();
+            let trained: Vec<_> = variables.trained().map(|v| v.name.clone()).collect();
+            assert_eq!(format!("{}.", architecture.head().unwrap()), head);
+            assert_eq!(trained, [format!("{head}weight"), format!("{head}bias")]);
+            let all = Variables::with_new_head(architecture, &old, 7, true, 2, &device).unwrap();
+            assert_eq!(all.trained().count(), architecture.parameters().len());
+            let network = from_tensors(name, &variables.live()).unwrap();
+            let side = if name == "lenet5" { 28 } else { 64 };
+            let channels = if name == "lenet5" { 1 } else { 3 };
+            let x =
+                Tensor::ones((2, channels, side, side), candle_core::DType::F32, &device).unwrap();
+            let y = network.forward_to(&x, "logits").unwrap();
+            assert_eq!(y.dims(), [2, 7]);
+            let gradients = y.sum_all().unwrap().backward().unwrap();
+            for v in variables.iter() {
+                assert_eq!(gradients.get(&v.var).is_some(), v.trained, "{}", v.name);
+            }
+        }
     }
 }

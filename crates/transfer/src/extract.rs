@@ -4,7 +4,7 @@ use candle_core::{Device, Tensor};
 use schemars::JsonSchema;
 use sconce_core::{Error, Result};
 use sconce_data::{Channels, ImageSet, Preprocessing, Weights};
-use sconce_models::{Network, Tensors};
+use sconce_models::{LastLayer, Network, Tensors, images};
 use serde::{Deserialize, Serialize};
 
 /// How a layer's maps `(channels, height, width)` become features.
@@ -32,9 +32,6 @@ pub enum Grey {
     Sum,
 }
 
-/// Images that go through the network at a time.
-pub const TOGETHER: usize = 8;
-
 /// A network ready to take features from.
 pub struct Extractor {
     network: Box<dyn Network>,
@@ -58,15 +55,16 @@ impl Extractor {
         device: Device,
     ) -> Result<Self> {
         preprocessing.check()?;
-        let mut tensors = Tensors::from_weights(weights, &device)?;
+        let architecture = sconce_models::architecture(&weights.info.architecture)?;
+        let tensors = Tensors::from_weights(weights, &device)?;
+        let mut tensors = sconce_models::fit(architecture, &tensors, LastLayer::Kept)?.tensors;
         let mut preprocessing = preprocessing;
         if grey == Grey::Sum && preprocessing.channels != Channels::Grey {
-            preprocessing = as_grey(preprocessing)?;
-            let name = sconce_models::architecture(&weights.info.architecture)?;
-            let name = name.first_convolution().unwrap_or_default();
-            tensors.sum_input_channels(&name)?;
+            preprocessing = images::as_grey(preprocessing)?;
+            let first = architecture.first_convolution().unwrap_or_default();
+            tensors.sum_input_channels(&first)?;
         }
-        let network = sconce_models::from_tensors(&weights.info.architecture, &tensors)?;
+        let network = architecture.build(&tensors)?;
         let taps = network.taps();
         if !taps.contains(&layer) {
             return Err(Error::parameter(
@@ -82,25 +80,24 @@ impl Extractor {
     }
 
     /// Features of the images `chosen`, in order. Each time, `rows` is given one row's shape, rows, and the number of images
-    /// done so far. One batch of images is in memory.
+    /// done so far.
     ///
-    /// Images are decoded a batch at a time but go through the network [`TOGETHER`] at a time, counted from the first, so
-    /// that neither `batch` nor the number of threads changes a bit.
+    /// `batch` images go through the network at a time, counted from the first: the number of threads changes no bit.
     ///
     /// # Errors
-    /// When images cannot be decoded (all of a batch are named), or differ in the shape of their features.
+    /// When images cannot be decoded (all of those read together are named), or differ in the shape of their features.
     pub fn extract(
         &self,
-        images: &ImageSet,
+        set: &ImageSet,
         chosen: &[usize],
         batch: usize,
         mut rows: impl FnMut(&[usize], &[f32], usize) -> Result<()>,
     ) -> Result<()> {
-        let batch = batch.max(1).next_multiple_of(TOGETHER);
+        let batch = batch.max(1);
         let mut shape: Option<Vec<usize>> = None;
         let mut done = 0;
-        for inputs in images.batches(chosen, batch, |_, image| self.input(&image)) {
-            for inputs in inputs?.chunks(TOGETHER) {
+        for inputs in images::stream(set, chosen, batch, &self.preprocessing, &self.device) {
+            for inputs in inputs?.chunks(batch) {
                 for inputs in inputs.chunk_by(|a, b| a.dims() == b.dims()) {
                     let features = self.features(inputs).map_err(Error::other)?;
                     let expected = shape.get_or_insert_with(|| features.dims()[1..].to_vec());
@@ -108,7 +105,7 @@ impl Extractor {
                         return Err(Error::message(format!(
                             "image `{}`: its features have the shape {:?}, those of the first image {expected:?}; \
                              set `size`, or a pooling",
-                            images.examples().ids[chosen[done]],
+                            set.examples().ids[chosen[done]],
                             &features.dims()[1..]
                         )));
                     }
@@ -119,15 +116,6 @@ impl Extractor {
             }
         }
         Ok(())
-    }
-
-    /// The preprocessed image as a batch of one.
-    fn input(&self, image: &sconce_data::Image) -> Result<Tensor> {
-        let fitted = self.preprocessing.fit(image)?;
-        let (width, height) = (fitted.width(), fitted.height());
-        let values = self.preprocessing.normalize(&fitted)?;
-        let shape = (1, self.preprocessing.channels.count(), height, width);
-        Tensor::from_vec(values, shape, &self.device).map_err(Error::other)
     }
 
     /// The layer's pooled output for images of one size.
@@ -147,25 +135,4 @@ fn pool(maps: &Tensor, pooling: Pooling) -> candle_core::Result<Tensor> {
         Pooling::Gap => sconce_ops::pool::global_avg_pool2d(maps),
         Pooling::Gmp => maps.flatten_from(2)?.max(2),
     }
-}
-
-/// The preprocessing of one grey channel that stands for three equal ones.
-fn as_grey(preprocessing: Preprocessing) -> Result<Preprocessing> {
-    let shared = |numbers: &[f32]| numbers.iter().all(|number| Some(number) == numbers.first());
-    if !shared(&preprocessing.mean) || !shared(&preprocessing.std) {
-        return Err(Error::parameter(
-            "grey",
-            format!(
-                "`sum` needs one mean and deviation for all channels, but the weights expect {:?} and {:?}; \
-                 use `replicate`, or set `preprocessing`",
-                preprocessing.mean, preprocessing.std
-            ),
-        ));
-    }
-    Ok(Preprocessing {
-        channels: Channels::Grey,
-        mean: preprocessing.mean[..1].to_vec(),
-        std: preprocessing.std[..1].to_vec(),
-        ..preprocessing
-    })
 }

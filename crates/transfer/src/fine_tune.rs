@@ -6,11 +6,12 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use sconce_core::{Context, Result};
 use sconce_data::{ImageSet, Preprocessing, Weights};
+use sconce_models::images::Images;
 use sconce_models::optim::Method;
 use sconce_models::schedule::Schedule;
-use sconce_models::train::{Augmentation, Classifier, History, Images, Monitor, Training};
-use sconce_models::variables::write_weights;
-use sconce_models::{Tensors, architecture, from_tensors, live, with_new_head};
+use sconce_models::train::{Augmentation, Classifier, History, Monitor, Training};
+use sconce_models::variables::{Variables, write_weights};
+use sconce_models::{Tensors, architecture, from_tensors};
 use serde::{Deserialize, Serialize};
 
 /// What of a network is trained.
@@ -88,9 +89,9 @@ pub fn fine_tune(
     let tensors = Tensors::from_weights(weights, &device)?;
     let all = how.part == Part::All;
     let variables =
-        with_new_head(&architecture, &tensors, classes.len(), all, ctx.seed(), &device)?;
+        Variables::with_new_head(architecture, &tensors, classes.len(), all, ctx.seed(), &device)?;
     drop(tensors);
-    let network = from_tensors(architecture.name(), &live(&variables))?;
+    let network = from_tensors(architecture.name(), &variables.live())?;
     let load = |chosen: &[usize]| Images::load(images, chosen, how.preprocessing);
     let (train, held_out) = (load(how.train)?, load(how.held_out)?);
     let mut task = Classifier::new(

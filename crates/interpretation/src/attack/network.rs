@@ -61,10 +61,8 @@ impl<'a> Attacked<'a> {
         let file = image.to_png().map_err(Error::other)?;
         let preprocessing = self.model.preprocessing();
         let image = Image::decode(&file, preprocessing.channels.color()).map_err(Error::other)?;
-        let [channels, height, width] = self.shape;
-        let inputs = preprocessing.normalize(&image)?;
-        let inputs = Tensor::from_vec(inputs, (1, channels, height, width), self.model.device());
-        let logits = inputs.and_then(|x| self.model.logits(&x)?.flatten_all()?.to_vec1());
+        let x = sconce_models::images::input(&image, preprocessing, self.model.device())?;
+        let logits = self.model.logits(&x).and_then(|z| z.flatten_all()?.to_vec1());
         logits.map_err(Error::other)
     }
 

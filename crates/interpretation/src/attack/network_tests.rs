@@ -6,7 +6,8 @@ use candle_core::Device;
 use rand::RngExt;
 use sconce_core::random::generator;
 use sconce_data::{Channels, Preprocessing, Weights, WeightsInfo};
-use sconce_models::{from_tensors, initialise, lenet5, live};
+use sconce_models::variables::Variables;
+use sconce_models::{architecture, from_tensors};
 use serde_json::json;
 
 use super::*;
@@ -25,8 +26,9 @@ fn squeezenet() -> Model {
 }
 
 fn lenet() -> Model {
-    let variables = initialise(&lenet5(), 3, &Device::Cpu).unwrap();
-    let network = from_tensors("lenet5", &live(&variables)).unwrap();
+    let parameters = architecture("lenet5").unwrap().parameters();
+    let variables = Variables::drawn(&parameters, 3, &Device::Cpu).unwrap();
+    let network = from_tensors("lenet5", &variables.live()).unwrap();
     let preprocessing: Preprocessing = serde_json::from_value(json!({
         "channels": "grey", "scale": 1, "mean": [0.1307], "std": [0.3081], "size": 28, "fit": "stretch"
     }))

@@ -47,7 +47,7 @@ pub struct MapQuality {
     /// of the maps.
     #[serde(default)]
     pub size: Option<usize>,
-    /// Inputs that go through the network at a time: memory against speed. It may change the last bits of a result.
+    /// Images that go through the network at a time, or variants of one: memory against speed. It may change the last bits of a result.
     #[serde(default = "eight")]
     pub batch: usize,
 }

@@ -52,7 +52,7 @@ pub struct SaliencyMap {
     /// The side of the network's square input in pixels; by default the one that the weights come with.
     #[serde(default)]
     pub size: Option<usize>,
-    /// Inputs that go through the network at a time: memory against speed. It may change the last bits of a result.
+    /// Images that go through the network at a time, or variants of one: memory against speed. It may change the last bits of a result.
     #[serde(default = "eight")]
     pub batch: usize,
 }

@@ -1,78 +1,125 @@
-//! What a sequential network is made of, before there are weights.
+//! What a network is before it has parameters.
+
+use std::fmt::Debug;
 
 use candle_core::Tensor;
-use sconce_core::{Error, Result};
-use sconce_ops::conv::Conv2d;
-use sconce_ops::pool::Pool2d;
+use sconce_core::Result;
 
-use super::layers::{Conv, Fire, Layer, Linear};
+use super::Network;
 use crate::Tensors;
+use crate::init::Init;
 
-/// A network as a list of steps: its layers, their sizes, names and taps.
-#[derive(Clone, Debug)]
-pub struct Architecture {
-    pub(crate) name: &'static str,
-    pub(crate) steps: Vec<Step>,
+/// A network before it has parameters: one row of [`NETWORKS`](super::NETWORKS).
+///
+/// With [`Variables`](crate::variables::Variables) (drawn by a seed or taken from weights, frozen or trained) or with
+/// the tensors of a file it becomes a [`Network`].
+pub trait Architecture: Debug + Send + Sync {
+    /// The name, as in torchvision or timm.
+    fn name(&self) -> &'static str;
+
+    /// Names of the outputs that can be taken, from the input on.
+    fn taps(&self) -> Vec<&'static str>;
+
+    /// Channels, height and width of the input that it was published with.
+    fn input(&self) -> [usize; 3];
+
+    /// The number of classes that it was published with; none when it tells no classes apart.
+    fn classes(&self) -> Option<usize>;
+
+    /// How it can be trained by cross-entropy.
+    fn trainable(&self) -> Trainable;
+
+    /// All parameters of the published network, from the input on; the last layer's come last.
+    fn parameters(&self) -> Vec<Parameter>;
+
+    /// Gives `parameters` those sizes that are not the network's own, but its weights'.
+    fn adapt(&self, parameters: &mut [Parameter], tensors: &Tensors) {
+        let _ = (parameters, tensors);
+    }
+
+    /// Whether a tensor that no parameter names shows that the weights are another network's. By default weights of a
+    /// layer do; masks, counters and other buffers do not.
+    fn is_foreign(&self, name: &str, tensor: &Tensor) -> bool {
+        name.ends_with(".weight") && tensor.rank() > 1
+    }
+
+    /// The network of these tensors, which [`fit`](super::fit::fit) has checked and named as [`parameters`](Self::parameters).
+    ///
+    /// # Errors
+    /// When the device has no room.
+    fn build(&self, tensors: &Tensors) -> Result<Box<dyn Network>>;
+
+    /// The name of the last layer, which tells classes apart: what stands before `.weight`. None where a network cannot
+    /// get another one.
+    fn head(&self) -> Option<String> {
+        if self.trainable() == Trainable::No {
+            return None;
+        }
+        let last = self.parameters().pop()?;
+        last.name.strip_suffix(".bias").map(str::to_owned)
+    }
+
+    /// The parameters of the same network for so many classes.
+    fn parameters_for(&self, classes: usize) -> Vec<Parameter> {
+        let mut parameters = self.parameters();
+        if let Some(head) = self.head() {
+            parameters.iter_mut().filter(|p| p.is_of(&head)).for_each(|p| p.shape[0] = classes);
+        }
+        parameters
+    }
+
+    /// The name of the first convolution's weights, the ones that see the image.
+    fn first_convolution(&self) -> Option<String> {
+        self.parameters().into_iter().find(|p| p.shape.len() == 4).map(|p| p.name)
+    }
 }
 
-/// One step, and the name under which its output can be taken.
-#[derive(Clone, Debug)]
-pub(crate) struct Step {
-    pub(crate) tap: &'static str,
-    pub(crate) op: Op,
+/// How a network can be trained to tell classes apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trainable {
+    /// All of it, from drawn parameters or from published ones.
+    FromNothing,
+    /// All of it, from published parameters: its batch normalisation keeps the published means and variances, as is usual
+    /// in fine-tuning, and a network drawn by a seed has none.
+    FromWeights,
+    /// The last layer alone.
+    LastLayer,
+    /// Not by cross-entropy: it tells no classes apart.
+    No,
 }
 
-/// Names of a layer's tensors without `.weight` and `.bias`: torchvision's first.
-pub(crate) type Names = &'static [&'static str];
-
-/// What a step computes, with the sizes of its parameters.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Op {
-    ConvRelu {
-        names: Names,
-        input: usize,
-        output: usize,
-        kernel: usize,
-        stride: usize,
-        padding: usize,
-    },
-    Fire {
-        name: &'static str,
-        input: usize,
-        squeeze: usize,
-        expand: usize,
-    },
-    MaxPool(Pool2d),
-    GlobalAvgPool,
-    AdaptiveAvgPool(usize),
-    Linear {
-        names: Names,
-        input: usize,
-        output: usize,
-    },
-    Relu,
-}
-
-/// Whether a parameter belongs to a convolution or to a fully connected layer.
+/// What a parameter belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
-    /// A convolution.
+    /// A convolution or transposed convolution.
     Convolution,
     /// A fully connected layer.
     FullyConnected,
+    /// Scales, shifts and running statistics.
+    Normalisation,
+    /// Tokens and positions of a transformer.
+    Embedding,
 }
 
 /// One parameter tensor of a network.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Parameter {
-    /// torchvision's name: `features.0.weight`.
+    /// Its name, torchvision's where that has the network: `features.0.weight`.
     pub name: String,
-    /// The tap of the step that it belongs to: `conv1_1`.
+    /// Names that other libraries give it.
+    pub aliases: Vec<String>,
+    /// The tap that it first counts for: `conv1_1`.
     pub layer: &'static str,
     /// What it belongs to.
     pub group: Group,
     /// Its shape; a convolution's is `(out, in, height, width)`, a fully connected layer's `(out, in)`.
     pub shape: Vec<usize>,
+    /// How it is drawn before training.
+    pub init: Init,
+    /// Whether training by gradients changes it; running means and variances are state.
+    pub trained: bool,
+    /// Whether the network also works without it, and then ends earlier.
+    pub optional: bool,
 }
 
 impl Parameter {
@@ -80,147 +127,106 @@ impl Parameter {
     pub fn count(&self) -> usize {
         self.shape.iter().product()
     }
-}
 
-impl Architecture {
-    /// The name, as in torchvision.
-    pub fn name(&self) -> &'static str {
-        self.name
+    /// Whether it is the weight or the bias of the layer called `layer`.
+    pub fn is_of(&self, layer: &str) -> bool {
+        self.name.strip_prefix(layer).is_some_and(|rest| rest.starts_with('.'))
     }
 
-    /// Names of the outputs that can be taken, from the input on.
-    pub fn taps(&self) -> impl Iterator<Item = &'static str> {
-        self.steps.iter().map(|step| step.tap)
+    /// All its names, its own first.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.name.as_str()).chain(self.aliases.iter().map(String::as_str))
     }
 
-    /// All parameters, from the input on.
-    pub fn parameters(&self) -> Vec<Parameter> {
-        let mut parameters = Vec::new();
-        for Step { tap, op } in &self.steps {
-            for tensor in op.tensors() {
-                parameters.push(Parameter {
-                    name: tensor.names[0].clone(),
-                    layer: tap,
-                    group: tensor.group,
-                    shape: tensor.shape,
-                });
-            }
-        }
-        parameters
-    }
-
-    /// All parameters with their tensors, which may go by other libraries' names and have another number of classes.
-    ///
-    /// # Errors
-    /// When a tensor is missing or has another shape.
-    pub fn named(&self, tensors: &Tensors) -> Result<Vec<(Parameter, Tensor)>> {
-        let same = self.clone().with_classes_of(tensors);
-        let mut named = Vec::new();
-        for (parameter, needed) in
-            same.parameters().into_iter().zip(same.steps.iter().flat_map(|step| step.op.tensors()))
-        {
-            let names: Vec<_> = needed.names.iter().map(String::as_str).collect();
-            named.push((parameter, tensors.get(&names, &needed.shape)?));
-        }
-        Ok(named)
-    }
-
-    /// The name of the first convolution's weights, the ones that see the image.
-    pub fn first_convolution(&self) -> Option<String> {
-        self.parameters().into_iter().find(|p| p.shape.len() == 4).map(|p| p.name)
-    }
-
-    /// The layers with their tensors. Fewer channels of the input than the architecture says are allowed, as after
-    /// [`Tensors::sum_input_channels`].
-    pub(crate) fn build(&self, tensors: &Tensors) -> Result<Vec<(&'static str, Layer)>> {
-        let grey =
-            self.first_convolution().and_then(|name| tensors.find(&name)?.dims().get(1).copied());
-        let mut layers = Vec::with_capacity(self.steps.len());
-        for (i, step) in self.steps.iter().enumerate() {
-            let op = match (step.op, grey) {
-                (Op::ConvRelu { names, output, kernel, stride, padding, .. }, Some(input @ 1))
-                    if i == 0 =>
-                {
-                    Op::ConvRelu { names, input, output, kernel, stride, padding }
-                }
-                (op, _) => op,
-            };
-            layers.push((step.tap, op.build(tensors)?));
-        }
-        Ok(layers)
+    /// Its tensor, under any of its names.
+    pub(crate) fn find<'a>(&self, tensors: &'a Tensors) -> Option<(&'a str, &'a Tensor)> {
+        self.names().find_map(|name| tensors.entry(name))
     }
 }
 
-/// A parameter that an [`Op`] needs.
-struct Needed {
-    names: Vec<String>,
-    shape: Vec<usize>,
-    group: Group,
+/// Parameters in the making, layer by layer.
+#[derive(Debug)]
+pub(crate) struct Parameters {
+    pub(crate) list: Vec<Parameter>,
+    layer: &'static str,
+    optional: bool,
 }
 
-impl Op {
-    /// The parameters: weight, bias, weight, bias, …
-    fn tensors(&self) -> Vec<Needed> {
-        let conv = |names: Vec<String>, output: usize, input: usize, kernel: usize| {
-            let shapes = [vec![output, input, kernel, kernel], vec![output]];
-            pair(&names, shapes, Group::Convolution)
+impl Parameters {
+    pub(crate) fn new() -> Self {
+        Self { list: Vec::new(), layer: "", optional: false }
+    }
+
+    /// What follows counts for this tap.
+    pub(crate) fn layer(&mut self, layer: &'static str) -> &mut Self {
+        self.layer = layer;
+        self
+    }
+
+    /// What follows can be left out.
+    pub(crate) fn optional(&mut self) -> &mut Self {
+        self.optional = true;
+        self
+    }
+
+    pub(crate) fn push(
+        &mut self,
+        name: impl Into<String>,
+        group: Group,
+        shape: &[usize],
+        init: Init,
+    ) -> &mut Parameter {
+        self.list.push(Parameter {
+            name: name.into(),
+            aliases: Vec::new(),
+            layer: self.layer,
+            group,
+            shape: shape.to_vec(),
+            init,
+            trained: true,
+            optional: self.optional,
+        });
+        let last = self.list.len() - 1;
+        &mut self.list[last]
+    }
+
+    /// A weight of this shape, `(out, in, …)`, and its bias: PyTorch's default distributions, with the fan-in of the
+    /// weight for both.
+    pub(crate) fn affine(&mut self, names: &[&str], shape: &[usize]) {
+        let fan_in = shape.iter().skip(1).product();
+        let group = match shape.len() {
+            4 => Group::Convolution,
+            _ => Group::FullyConnected,
         };
-        match *self {
-            Self::ConvRelu { names, input, output, kernel, .. } => {
-                conv(names.iter().map(ToString::to_string).collect(), output, input, kernel).into()
-            }
-            Self::Fire { name, input, squeeze, expand } => {
-                let part = |part: &str| vec![format!("{name}.{part}")];
-                let mut tensors = Vec::with_capacity(6);
-                tensors.extend(conv(part("squeeze"), squeeze, input, 1));
-                tensors.extend(conv(part("expand1x1"), expand, squeeze, 1));
-                tensors.extend(conv(part("expand3x3"), expand, squeeze, 3));
-                tensors
-            }
-            Self::Linear { names, input, output } => {
-                let names: Vec<_> = names.iter().map(ToString::to_string).collect();
-                pair(&names, [vec![output, input], vec![output]], Group::FullyConnected).into()
-            }
-            Self::MaxPool(_) | Self::GlobalAvgPool | Self::AdaptiveAvgPool(_) | Self::Relu => {
-                Vec::new()
-            }
+        let pairs = [
+            ("weight", shape, Init::PytorchDefault),
+            ("bias", &shape[..1], Init::pytorch_bias(fan_in)),
+        ];
+        for (part, shape, init) in pairs {
+            let mut names = names.iter().map(|name| format!("{name}.{part}"));
+            let first = names.next().unwrap_or_default();
+            self.push(first, group, shape, init).aliases = names.collect();
         }
     }
 
-    fn build(&self, tensors: &Tensors) -> Result<Layer> {
-        let mut found = Vec::new();
-        for needed in self.tensors() {
-            let names: Vec<_> = needed.names.iter().map(String::as_str).collect();
-            found.push(tensors.get(&names, &needed.shape)?);
-        }
-        let mut found = found.into_iter();
-        let mut next = || {
-            found.next().ok_or_else(|| Error::message("a layer has fewer parameters than it needs"))
-        };
-        let mut conv = |stride, padding| -> Result<Conv> {
-            let settings = Conv2d::new().stride(stride).padding(padding);
-            Conv::new(next()?, next()?, settings).map_err(Error::other)
-        };
-        Ok(match *self {
-            Self::ConvRelu { stride, padding, .. } => Layer::ConvRelu(conv(stride, padding)?),
-            Self::Fire { .. } => Layer::Fire(Box::new(Fire {
-                squeeze: conv(1, 0)?,
-                expand1x1: conv(1, 0)?,
-                expand3x3: conv(1, 1)?,
-            })),
-            Self::MaxPool(pool) => Layer::MaxPool(pool),
-            Self::GlobalAvgPool => Layer::GlobalAvgPool,
-            Self::AdaptiveAvgPool(size) => Layer::AdaptiveAvgPool(size),
-            Self::Linear { .. } => Layer::Linear(Linear { weight: next()?, bias: next()? }),
-            Self::Relu => Layer::Relu,
-        })
+    /// A convolution without bias.
+    pub(crate) fn convolution(&mut self, name: &str, shape: [usize; 4], init: Init) {
+        self.push(format!("{name}.weight"), Group::Convolution, &shape, init);
     }
-}
 
-fn pair(names: &[String], [weight, bias]: [Vec<usize>; 2], group: Group) -> [Needed; 2] {
-    let with = |suffix: &str| names.iter().map(|name| format!("{name}.{suffix}")).collect();
-    [
-        Needed { names: with("weight"), shape: weight, group },
-        Needed { names: with("bias"), shape: bias, group },
-    ]
+    /// Scale and shift of a normalisation.
+    pub(crate) fn norm(&mut self, name: &str, width: usize, scale: Init) {
+        self.push(format!("{name}.weight"), Group::Normalisation, &[width], scale);
+        self.push(format!("{name}.bias"), Group::Normalisation, &[width], Init::Constant(0.0));
+    }
+
+    /// Scale, shift, running mean and running variance.
+    pub(crate) fn batch_norm(&mut self, name: &str, width: usize, scale: Init) {
+        self.norm(name, width, scale);
+        for (part, value) in [("running_mean", 0.0), ("running_var", 1.0)] {
+            let name = format!("{name}.{part}");
+            let init = Init::Constant(value);
+            self.push(name, Group::Normalisation, &[width], init).trained = false;
+        }
+    }
 }

@@ -2,28 +2,62 @@
 
 use candle_core::{Result, Tensor, bail};
 use sconce_ops::activation::relu;
-use sconce_ops::conv::{Conv2d, conv2d_max_pool2d};
 use sconce_ops::loss::{bce_with_logits, cross_entropy};
 use sconce_ops::pool::Pool2d;
 use sconce_ops::reversal::gradient_reversal;
 
+use super::architecture::{Architecture, Parameter, Parameters, Trainable};
+use super::sequential::{Op, Sequential, Step, step};
 use super::trainable::Affine;
+use super::{Network, Pass};
 use crate::optim::Optimiser;
 use crate::variables::Variables;
+
+/// Features of an image.
+const FEATURES: usize = 48 * 7 * 7;
+
+/// The features and the label head, a network for the classes of one domain. Input `(batch, 3, 28, 28)`, 10 classes.
+///
+/// Taps: `conv1`, `pool1`, `conv2`, `pool2`, `features` (2352 numbers), `fc1`, `relu1`, `fc2`, `relu2`, `logits`.
+pub(crate) const DANN: Sequential = Sequential {
+    name: "dann",
+    input: [3, 28, 28],
+    classes: Some(10),
+    trainable: Trainable::FromNothing,
+    steps,
+    shortened: None,
+    beyond: &["domain."],
+};
+
+fn steps() -> Vec<Step> {
+    let conv = |tap, names, input, output| {
+        step(tap, Op::ConvRelu { names, input, output, kernel: 5, stride: 1, padding: 2 })
+    };
+    let linear = |tap, names, input, output| step(tap, Op::Linear { names, input, output });
+    let pool = |tap| step(tap, Op::MaxPool(Pool2d::new(2, 2)));
+    vec![
+        conv("conv1", &["features.0"], 3, 32),
+        pool("pool1"),
+        conv("conv2", &["features.3"], 32, 48),
+        pool("pool2"),
+        step("features", Op::AdaptiveAvgPool(7)),
+        linear("fc1", &["label.0"], FEATURES, 100),
+        step("relu1", Op::Relu),
+        linear("fc2", &["label.2"], 100, 100),
+        step("relu2", Op::Relu),
+        linear("logits", &["label.4"], 100, 10),
+    ]
+}
 
 /// Features, a head for labels and one for domains. Input `(batch, 3, 28, 28)`.
 ///
 /// Features: convolution 5×5 (padding 2) 3 → 32, ReLU, maximum pooling 2, the same 32 → 48, flattened to 2352.
 /// Label head 2352-100-100-10, domain head 2352-100-1, with ReLU between.
-#[derive(Debug, Clone)]
 pub struct Dann {
-    convolutions: [Affine; 2],
-    label: [Affine; 3],
+    /// Features and label head.
+    network: Box<dyn Network>,
     domain: [Affine; 2],
 }
-
-/// Features of an image.
-const FEATURES: usize = 48 * 7 * 7;
 
 /// The losses of one update.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,24 +71,21 @@ pub struct DannLosses {
 }
 
 impl Dann {
-    /// A network for `classes` classes, with PyTorch's default initialisation.
+    /// The parameters for `classes` classes: those of the network `dann`, and the domain head's.
+    pub fn parameters(classes: usize) -> Vec<Parameter> {
+        let mut domain = Parameters::new();
+        domain.layer("domain").affine(&["domain.0"], &[100, FEATURES]);
+        domain.affine(&["domain.2"], &[1, 100]);
+        DANN.parameters_for(classes).into_iter().chain(domain.list).collect()
+    }
+
+    /// The network of these variables, which are those of [`parameters`](Self::parameters).
     ///
     /// # Errors
-    /// When a name among `variables` is taken.
-    pub fn new(variables: &mut Variables, classes: usize) -> sconce_core::Result<Self> {
-        let mut layer = |name: &str, shape: &[usize]| Affine::new(variables, name, shape);
-        Ok(Self {
-            convolutions: [
-                layer("features.0", &[32, 3, 5, 5])?,
-                layer("features.3", &[48, 32, 5, 5])?,
-            ],
-            label: [
-                layer("label.0", &[100, FEATURES])?,
-                layer("label.2", &[100, 100])?,
-                layer("label.4", &[classes, 100])?,
-            ],
-            domain: [layer("domain.0", &[100, FEATURES])?, layer("domain.2", &[1, 100])?],
-        })
+    /// When one is missing.
+    pub fn new(variables: &Variables) -> sconce_core::Result<Self> {
+        let domain = [Affine::new(variables, "domain.0")?, Affine::new(variables, "domain.2")?];
+        Ok(Self { network: DANN.build(&variables.live())?, domain })
     }
 
     /// `(batch, 2352)`.
@@ -62,12 +93,7 @@ impl Dann {
     /// # Errors
     /// When the input has another shape than `(batch, 3, 28, 28)`.
     pub fn features(&self, x: &Tensor) -> Result<Tensor> {
-        let mut x = x.clone();
-        for Affine { weight, bias } in &self.convolutions {
-            let conv = Conv2d::new().padding(2).relu(true);
-            x = conv2d_max_pool2d(&x, weight, Some(bias), &conv, &Pool2d::new(2, 2))?;
-        }
-        x.flatten_from(1)
+        self.network.forward_to(x, "features")
     }
 
     /// Logits of the labels from features: `(batch, classes)`.
@@ -75,8 +101,11 @@ impl Dann {
     /// # Errors
     /// When the features have another shape.
     pub fn labels(&self, features: &Tensor) -> Result<Tensor> {
-        let [first, second, last] = &self.label;
-        last.linear(&relu(&second.linear(&relu(&first.linear(features)?)?)?)?)
+        let pass = Pass { from: Some("features"), ..Pass::default() };
+        match self.network.forward_pass(features, &pass, &["logits"])?.pop() {
+            Some(logits) => Ok(logits),
+            None => bail!("the network gave no logits"),
+        }
     }
 
     /// Logits of "is of the target domain" from features: `(batch)`. The gradient that reaches the features is turned
@@ -137,8 +166,8 @@ mod tests {
     /// cross_entropy(label(h[:3]), [0, 3, 9]), bce_with_logits(domain(Reversal.apply(h, .5)).squeeze(1), [0]*3 + [1]*3)
     #[test]
     fn losses_of_three_steps_are_pytorchs() {
-        let mut variables = Variables::new(1, &Device::Cpu);
-        let network = Dann::new(&mut variables, 10).unwrap();
+        let variables = Variables::drawn(&Dann::parameters(10), 1, &Device::Cpu).unwrap();
+        let network = Dann::new(&variables).unwrap();
         sines(&variables, 0.05);
         let sgd = Method::Sgd(Sgd { momentum: 0.9, ..Sgd::default() });
         let mut optimiser = Optimiser::new(sgd, &variables).unwrap();

@@ -1,19 +1,191 @@
 //! Deep convolutional GAN (Radford, Metz and Chintala, "Unsupervised representation learning with deep convolutional
 //! generative adversarial networks", 2016) for 32×32 images.
 
-use candle_core::{Result, Tensor, Var};
+use candle_core::{Result, Tensor, Var, bail};
 use sconce_ops::activation::leaky_relu;
 use sconce_ops::conv::{Conv2d, ConvTranspose2d, conv_transpose2d, conv2d};
 use sconce_ops::loss::bce_with_logits;
 
+use super::architecture::{Architecture, Parameter, Parameters, Trainable};
 use super::trainable::Norm;
+use super::{Network, Pass};
+use crate::Tensors;
 use crate::init::Init;
 use crate::optim::Optimiser;
-use crate::variables::Variables;
+use crate::variables::{Origin, Variables};
 
 /// The paper's initialisation: weights of convolutions from N(0, 0.02), of batch norms from N(1, 0.02).
 const WEIGHT: Init = Init::Normal { mean: 0.0, std: 0.02 };
 const SCALE: Init = Init::Normal { mean: 1.0, std: 0.02 };
+
+/// The generator for 32×32 images in grey from 100 numbers, as in the paper; weights may be of any other sizes.
+pub(crate) const GENERATOR: Part = Part::Generator { latent: 100, width: 64, channels: 1 };
+
+/// The discriminator for 32×32 images in grey; weights may be of any other sizes.
+pub(crate) const DISCRIMINATOR: Part = Part::Discriminator { width: 64, channels: 1 };
+
+/// One of the two networks, in these sizes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// From `latent` numbers to images of `channels`.
+    Generator {
+        /// Size of the noise.
+        latent: usize,
+        /// Maps before the last layer.
+        width: usize,
+        /// 1 for grey, 3 for colour.
+        channels: usize,
+    },
+    /// From images of `channels` to a logit.
+    Discriminator {
+        /// Maps behind the first layer.
+        width: usize,
+        /// 1 for grey, 3 for colour.
+        channels: usize,
+    },
+}
+
+impl Architecture for Part {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Generator { .. } => "dcgan_generator",
+            Self::Discriminator { .. } => "dcgan_discriminator",
+        }
+    }
+
+    fn taps(&self) -> Vec<&'static str> {
+        vec![self.output()]
+    }
+
+    fn input(&self) -> [usize; 3] {
+        match *self {
+            Self::Generator { latent, .. } => [latent, 1, 1],
+            Self::Discriminator { channels, .. } => [channels, 32, 32],
+        }
+    }
+
+    fn classes(&self) -> Option<usize> {
+        None
+    }
+
+    fn trainable(&self) -> Trainable {
+        Trainable::No
+    }
+
+    /// Names as in a PyTorch `Sequential`: `0.weight`, `1.weight` (batch norm), `3.weight`, … of the generator, `0.weight`,
+    /// `2.weight`, `3.weight` (batch norm), `5.weight`, … of the discriminator.
+    fn parameters(&self) -> Vec<Parameter> {
+        let mut parameters = Parameters::new();
+        parameters.layer(self.output());
+        match *self {
+            Self::Generator { latent, width, channels } => {
+                let sizes = [latent, 4 * width, 2 * width, width, channels];
+                for (i, name) in G_WEIGHTS.iter().enumerate() {
+                    parameters.convolution(name, [sizes[i], sizes[i + 1], 4, 4], WEIGHT);
+                    if let Some(norm) = G_NORMS.get(i) {
+                        parameters.batch_norm(norm, sizes[i + 1], SCALE);
+                    }
+                }
+            }
+            Self::Discriminator { width, channels } => {
+                let sizes = [channels, width, 2 * width, 4 * width, 1];
+                for (i, name) in D_WEIGHTS.iter().enumerate() {
+                    parameters.convolution(name, [sizes[i + 1], sizes[i], 4, 4], WEIGHT);
+                    if let Some(norm) = i.checked_sub(1).and_then(|i| D_NORMS.get(i)) {
+                        parameters.batch_norm(norm, sizes[i + 1], SCALE);
+                    }
+                }
+            }
+        }
+        parameters.list
+    }
+
+    /// All sizes follow from the first and the last convolution.
+    fn adapt(&self, parameters: &mut [Parameter], tensors: &Tensors) {
+        let size = |name: &str, dim: usize| tensors.find(name)?.dims().get(dim).copied();
+        let found = match self {
+            Self::Generator { .. } => size("0.weight", 0)
+                .zip(size("9.weight", 0))
+                .zip(size("9.weight", 1))
+                .map(|((latent, width), channels)| Self::Generator { latent, width, channels }),
+            Self::Discriminator { .. } => size("0.weight", 0)
+                .zip(size("0.weight", 1))
+                .map(|(width, channels)| Self::Discriminator { width, channels }),
+        };
+        for (parameter, found) in parameters.iter_mut().zip(found.iter().flat_map(Self::parameters))
+        {
+            parameter.shape = found.shape;
+        }
+    }
+
+    fn build(&self, tensors: &Tensors) -> sconce_core::Result<Box<dyn Network>> {
+        let mut parameters = self.parameters();
+        self.adapt(&mut parameters, tensors);
+        let device = tensors.get("0.weight")?.device().clone();
+        let variables = Variables::of(&parameters, tensors, 0, &device, |_| Origin::Frozen)?;
+        Ok(match self {
+            Self::Generator { .. } => Box::new(Generator::new(&variables)?),
+            Self::Discriminator { .. } => Box::new(Discriminator::new(&variables)?),
+        })
+    }
+}
+
+impl Part {
+    fn output(&self) -> &'static str {
+        match self {
+            Self::Generator { .. } => IMAGE,
+            Self::Discriminator { .. } => REAL,
+        }
+    }
+}
+
+const IMAGE: &str = "image";
+const REAL: &str = "real";
+const G_WEIGHTS: [&str; 4] = ["0", "3", "6", "9"];
+const G_NORMS: [&str; 3] = ["1", "4", "7"];
+const D_WEIGHTS: [&str; 4] = ["0", "2", "5", "8"];
+const D_NORMS: [&str; 2] = ["3", "6"];
+
+/// The one output of a part, in evaluation mode.
+fn only(
+    network: &dyn Network,
+    pass: &Pass<'_>,
+    taps: &[&str],
+    output: impl Fn() -> Result<Tensor>,
+) -> Result<Vec<Tensor>> {
+    if *pass != Pass::default() {
+        bail!("{} can be run only as a whole, with plain gradients", network.architecture());
+    }
+    super::taps::run(network, &output()?, pass, taps, |_, x| Ok(x.clone()))
+}
+
+impl Network for Generator {
+    fn architecture(&self) -> &str {
+        GENERATOR.name()
+    }
+
+    fn taps(&self) -> Vec<&'static str> {
+        vec![IMAGE]
+    }
+
+    fn forward_pass(&self, x: &Tensor, pass: &Pass<'_>, taps: &[&str]) -> Result<Vec<Tensor>> {
+        only(self, pass, taps, || self.forward(x, false))
+    }
+}
+
+impl Network for Discriminator {
+    fn architecture(&self) -> &str {
+        DISCRIMINATOR.name()
+    }
+
+    fn taps(&self) -> Vec<&'static str> {
+        vec![REAL]
+    }
+
+    fn forward_pass(&self, x: &Tensor, pass: &Pass<'_>, taps: &[&str]) -> Result<Vec<Tensor>> {
+        only(self, pass, taps, || self.forward(x, false))
+    }
+}
 
 /// From noise to images.
 ///
@@ -27,34 +199,22 @@ pub struct Generator {
     norms: [Norm; 3],
 }
 
+/// Variables `name.weight`.
+fn weights(variables: &Variables, names: [&str; 4]) -> sconce_core::Result<[Var; 4]> {
+    let [a, b, c, d] = names.map(|name| variables.get(&format!("{name}.weight")));
+    Ok([a?, b?, c?, d?])
+}
+
 impl Generator {
-    /// Names as in a PyTorch `Sequential`: `0.weight`, `1.weight` (batch norm), `3.weight`, …
+    /// The network of these variables, which are those of a [`Part::Generator`].
     ///
     /// # Errors
-    /// When a name among `variables` is taken.
-    pub fn new(
-        variables: &mut Variables,
-        latent: usize,
-        width: usize,
-        channels: usize,
-    ) -> sconce_core::Result<Self> {
-        let sizes = [latent, 4 * width, 2 * width, width, channels];
-        let weight = |variables: &mut Variables, i: usize| {
-            let name = format!("{}.weight", 3 * i);
-            variables.parameter(&name, &[sizes[i], sizes[i + 1], 4, 4], WEIGHT)
-        };
-        let norm = |variables: &mut Variables, i: usize| {
-            Norm::new(variables, &(3 * i + 1).to_string(), sizes[i + 1], SCALE, 0.0)
-        };
-        let first = (weight(variables, 0)?, norm(variables, 0)?);
-        let second = (weight(variables, 1)?, norm(variables, 1)?);
-        let third = (weight(variables, 2)?, norm(variables, 2)?);
-        let last = weight(variables, 3)?;
-        Ok(Self {
-            latent,
-            weights: [first.0, second.0, third.0, last],
-            norms: [first.1, second.1, third.1],
-        })
+    /// When one is missing.
+    pub fn new(variables: &Variables) -> sconce_core::Result<Self> {
+        let weights = weights(variables, G_WEIGHTS)?;
+        let [a, b, c] = G_NORMS.map(|name| Norm::new(variables, name, 0.0));
+        let latent = weights[0].dims().first().copied().unwrap_or_default();
+        Ok(Self { latent, weights, norms: [a?, b?, c?] })
     }
 
     /// Size of the noise.
@@ -92,27 +252,13 @@ pub struct Discriminator {
 const SLOPE: f64 = 0.2;
 
 impl Discriminator {
-    /// Names as in a PyTorch `Sequential`: `0.weight`, `2.weight`, `3.weight` (batch norm), `5.weight`, …
+    /// The network of these variables, which are those of a [`Part::Discriminator`].
     ///
     /// # Errors
-    /// When a name among `variables` is taken.
-    pub fn new(
-        variables: &mut Variables,
-        width: usize,
-        channels: usize,
-    ) -> sconce_core::Result<Self> {
-        let weight = |variables: &mut Variables, name: &str, out: usize, inside: usize| {
-            variables.parameter(&format!("{name}.weight"), &[out, inside, 4, 4], WEIGHT)
-        };
-        let norm = |variables: &mut Variables, name: &str, channels: usize| {
-            Norm::new(variables, name, channels, SCALE, SLOPE)
-        };
-        let first = weight(variables, "0", width, channels)?;
-        let second = (weight(variables, "2", 2 * width, width)?, norm(variables, "3", 2 * width)?);
-        let third =
-            (weight(variables, "5", 4 * width, 2 * width)?, norm(variables, "6", 4 * width)?);
-        let last = weight(variables, "8", 1, 4 * width)?;
-        Ok(Self { weights: [first, second.0, third.0, last], norms: [second.1, third.1] })
+    /// When one is missing.
+    pub fn new(variables: &Variables) -> sconce_core::Result<Self> {
+        let [a, b] = D_NORMS.map(|name| Norm::new(variables, name, SLOPE));
+        Ok(Self { weights: weights(variables, D_WEIGHTS)?, norms: [a?, b?] })
     }
 
     /// Logits of "is real", `(batch)`. In train mode batch norm uses the batch and its running statistics move.
@@ -138,10 +284,10 @@ impl Discriminator {
         of: impl Fn(&Var) -> Tensor + Copy,
     ) -> Result<Tensor> {
         let [first, second, third, last] = &self.weights;
-        let halve = Conv2d::new().stride(2).padding(1);
-        let mut x = leaky_relu(&conv2d(images, &of(first), None, &halve)?, SLOPE)?;
+        let strided = Conv2d::new().stride(2).padding(1);
+        let mut x = leaky_relu(&conv2d(images, &of(first), None, &strided)?, SLOPE)?;
         for (weight, norm) in [second, third].into_iter().zip(&self.norms) {
-            x = norm.forward(&conv2d(&x, &of(weight), None, &halve)?, train, of)?;
+            x = norm.forward(&conv2d(&x, &of(weight), None, &strided)?, train, of)?;
         }
         conv2d(&x, &of(last), None, &Conv2d::new())?.flatten_all()
     }
@@ -212,9 +358,12 @@ mod tests {
     #[test]
     fn numbers_of_three_steps_are_pytorchs() {
         let device = Device::Cpu;
-        let (mut of_g, mut of_d) = (Variables::new(1, &device), Variables::new(2, &device));
-        let g = Generator::new(&mut of_g, 6, 4, 1).unwrap();
-        let d = Discriminator::new(&mut of_d, 4, 1).unwrap();
+        let generator = Part::Generator { latent: 6, width: 4, channels: 1 };
+        let discriminator = Part::Discriminator { width: 4, channels: 1 };
+        let of_g = Variables::drawn(&generator.parameters(), 1, &device).unwrap();
+        let of_d = Variables::drawn(&discriminator.parameters(), 2, &device).unwrap();
+        let g = Generator::new(&of_g).unwrap();
+        let d = Discriminator::new(&of_d).unwrap();
         sines(&of_g, 0.3);
         sines(&of_d, 0.3);
         let adam = Method::Adam(Adam { betas: [0.5, 0.999], ..Adam::default() });
@@ -258,8 +407,9 @@ mod tests {
 
     #[test]
     fn a_frozen_discriminator_judges_alike_and_gets_no_gradient() {
-        let mut variables = Variables::new(2, &Device::Cpu);
-        let d = Discriminator::new(&mut variables, 4, 1).unwrap();
+        let part = Part::Discriminator { width: 4, channels: 1 };
+        let variables = Variables::drawn(&part.parameters(), 2, &Device::Cpu).unwrap();
+        let d = Discriminator::new(&variables).unwrap();
         let images = Var::from_tensor(&cosines(&[4, 1, 32, 32])).unwrap();
         let (free, frozen) = (d.forward(&images, true), d.forward_frozen(&images, true));
         let (free, frozen) = (free.unwrap(), frozen.unwrap());

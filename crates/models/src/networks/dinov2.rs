@@ -5,11 +5,15 @@
 //! and resizes position embeddings by nearest neighbour where they interpolate by cubics.
 
 use candle_core::{D, Tensor, bail};
-use candle_nn::{LayerNorm, Linear, Module};
-use sconce_core::{Error, Result};
+use candle_nn::{Linear, Module};
+use sconce_core::Result;
 
-use super::place_of_tap;
-use crate::{Network, Tensors};
+use super::architecture::{Architecture, Group, Parameter, Parameters, Trainable};
+use super::layers::{LayerNorm, softmax};
+use super::taps::Wanted;
+use super::{Network, Pass};
+use crate::Tensors;
+use crate::init::Init;
 
 const WIDTH: usize = 384;
 const HEADS: usize = 6;
@@ -19,20 +23,112 @@ const EPS: f64 = 1e-6;
 const OFFSET: f64 = 0.1;
 
 /// The name, as in the authors' torch.hub.
-pub(crate) const NAME: &str = "dinov2_vits14";
-const TAPS: [&str; 15] = [
+const NAME: &str = "dinov2_vits14";
+const TAPS: [&str; 16] = [
     "block1", "block2", "block3", "block4", "block5", "block6", "block7", "block8", "block9",
-    "block10", "block11", "block12", "patches", "cls", "features",
+    "block10", "block11", "block12", "patches", "cls", "features", "logits",
 ];
+/// The authors' linear classifier on `features`.
+const HEAD: &str = "linear_head";
 const DEPTH: usize = 12;
 
-/// The vision transformer. Input `(batch, 3, height, width)`, both multiples of 14; tensor names as in the authors'
-/// torch.hub and in timm.
+/// The vision transformer, 22,056,576 parameters. Input `(batch, 3, height, width)`, both multiples of 14; tensor names as
+/// in the authors' torch.hub and in timm.
 ///
 /// Taps: `block1` … `block12` and, normalised, `patches`, all `(batch, 384, height / 14, width / 14)`; `cls`, the
 /// normalised class token `(batch, 384)`; `features`, `cls` and the mean of `patches` `(batch, 768)`, what the authors
-/// train linear classifiers on.
-pub(crate) struct Dinov2 {
+/// train linear classifiers on; `logits` of such a classifier, `linear_head`, where the weights have one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dinov2;
+
+/// The authors' initialisation, whose cut at ±2 a normal distribution of .02 does not reach.
+const WEIGHT: Init = Init::Normal { mean: 0.0, std: 0.02 };
+const ZERO: Init = Init::Constant(0.0);
+const ONE: Init = Init::Constant(1.0);
+/// Patches on a side of the published position embeddings.
+const SIDE: usize = 37;
+
+impl Architecture for Dinov2 {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn taps(&self) -> Vec<&'static str> {
+        TAPS.to_vec()
+    }
+
+    fn input(&self) -> [usize; 3] {
+        [3, SIDE * PATCH, SIDE * PATCH]
+    }
+
+    fn classes(&self) -> Option<usize> {
+        None
+    }
+
+    fn trainable(&self) -> Trainable {
+        Trainable::FromNothing
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        let mut parameters = Parameters::new();
+        let linear = |parameters: &mut Parameters, name: &str, shape: &[usize]| {
+            let group = if shape.len() == 4 { Group::Convolution } else { Group::FullyConnected };
+            parameters.push(format!("{name}.weight"), group, shape, WEIGHT);
+            parameters.push(format!("{name}.bias"), group, &shape[..1], ZERO);
+        };
+        let tokens = 1 + SIDE * SIDE;
+        parameters.layer(TAPS[0]);
+        parameters.push(
+            "cls_token",
+            Group::Embedding,
+            &[1, 1, WIDTH],
+            Init::Normal { mean: 0.0, std: 1e-6 },
+        );
+        parameters.push("pos_embed", Group::Embedding, &[1, tokens, WIDTH], WEIGHT);
+        linear(&mut parameters, "patch_embed.proj", &[WIDTH, 3, PATCH, PATCH]);
+        for (block, tap) in TAPS.into_iter().enumerate().take(DEPTH) {
+            parameters.layer(tap);
+            let name = |part: &str| format!("blocks.{block}.{part}");
+            parameters.norm(&name("norm1"), WIDTH, ONE);
+            linear(&mut parameters, &name("attn.qkv"), &[3 * WIDTH, WIDTH]);
+            linear(&mut parameters, &name("attn.proj"), &[WIDTH, WIDTH]);
+            parameters.push(name("ls1.gamma"), Group::Normalisation, &[WIDTH], LAYER_SCALE);
+            parameters.norm(&name("norm2"), WIDTH, ONE);
+            linear(&mut parameters, &name("mlp.fc1"), &[4 * WIDTH, WIDTH]);
+            linear(&mut parameters, &name("mlp.fc2"), &[WIDTH, 4 * WIDTH]);
+            parameters.push(name("ls2.gamma"), Group::Normalisation, &[WIDTH], LAYER_SCALE);
+        }
+        parameters.layer("patches").norm("norm", WIDTH, ONE);
+        parameters.layer("logits").optional();
+        linear(&mut parameters, HEAD, &[1000, 2 * WIDTH]);
+        parameters.list
+    }
+
+    /// Position embeddings of any square.
+    fn adapt(&self, parameters: &mut [Parameter], tensors: &Tensors) {
+        let tokens = tensors.find("pos_embed").and_then(|t| t.dims().get(1).copied());
+        let side = tokens.unwrap_or(0).saturating_sub(1).isqrt();
+        let positions = parameters.iter_mut().find(|p| p.name == "pos_embed");
+        if let (Some(positions), true) = (positions, side > 0) {
+            positions.shape[1] = 1 + side * side;
+        }
+    }
+
+    fn is_foreign(&self, name: &str, tensor: &Tensor) -> bool {
+        // of the variant with registers, which has all the other tensors too
+        name == "register_tokens" || name.ends_with(".weight") && tensor.rank() > 1
+    }
+
+    fn build(&self, tensors: &Tensors) -> Result<Box<dyn Network>> {
+        Built::new(tensors).map(|network| Box::new(network) as Box<dyn Network>)
+    }
+}
+
+/// Of the scales behind attention and perceptron.
+const LAYER_SCALE: Init = Init::Constant(1e-5);
+
+/// The network with its parameters.
+struct Built {
     patch_weight: Tensor,
     patch_bias: Tensor,
     cls_token: Tensor,
@@ -41,6 +137,7 @@ pub(crate) struct Dinov2 {
     side: usize,
     blocks: Vec<Block>,
     norm: LayerNorm,
+    head: Option<Linear>,
 }
 
 struct Block {
@@ -54,41 +151,42 @@ struct Block {
     scale2: Tensor,
 }
 
-impl Dinov2 {
-    pub(crate) fn new(tensors: &Tensors) -> Result<Self> {
-        let get = |name: &str, shape: &[usize]| tensors.get(&[name], shape);
-        let norm = |name: &str| -> Result<LayerNorm> {
-            let weight = get(&format!("{name}.weight"), &[WIDTH])?;
-            Ok(LayerNorm::new(weight, get(&format!("{name}.bias"), &[WIDTH])?, EPS))
+impl Built {
+    fn new(tensors: &Tensors) -> Result<Self> {
+        let get = |name: &str| tensors.get(name);
+        let norm = |name: &str| LayerNorm::new(tensors, name, EPS);
+        let linear = |name: &str| -> Result<Linear> {
+            let (weight, bias) = (get(&format!("{name}.weight"))?, get(&format!("{name}.bias"))?);
+            Ok(Linear::new(weight, Some(bias)))
         };
-        let linear = |name: &str, input: usize, output: usize| -> Result<Linear> {
-            let weight = get(&format!("{name}.weight"), &[output, input])?;
-            Ok(Linear::new(weight, Some(get(&format!("{name}.bias"), &[output])?)))
-        };
-        let tokens = tensors.find("pos_embed").and_then(|t| t.dims().get(1).copied());
-        let side = tokens.unwrap_or(0).saturating_sub(1).isqrt();
+        let positions = get("pos_embed")?;
+        let side = (positions.dims()[1] - 1).isqrt();
         let blocks = (0..DEPTH).map(|i| {
             let name = |part: &str| format!("blocks.{i}.{part}");
             Ok(Block {
                 norm1: norm(&name("norm1"))?,
-                qkv: linear(&name("attn.qkv"), WIDTH, 3 * WIDTH)?,
-                projection: linear(&name("attn.proj"), WIDTH, WIDTH)?,
-                scale1: get(&name("ls1.gamma"), &[WIDTH])?,
+                qkv: linear(&name("attn.qkv"))?,
+                projection: linear(&name("attn.proj"))?,
+                scale1: get(&name("ls1.gamma"))?,
                 norm2: norm(&name("norm2"))?,
-                fc1: linear(&name("mlp.fc1"), WIDTH, 4 * WIDTH)?,
-                fc2: linear(&name("mlp.fc2"), 4 * WIDTH, WIDTH)?,
-                scale2: get(&name("ls2.gamma"), &[WIDTH])?,
+                fc1: linear(&name("mlp.fc1"))?,
+                fc2: linear(&name("mlp.fc2"))?,
+                scale2: get(&name("ls2.gamma"))?,
             })
         });
-        let bias = get("patch_embed.proj.bias", &[WIDTH])?;
+        let head = match tensors.contains(&format!("{HEAD}.weight")) {
+            true => Some(linear(HEAD)?),
+            false => None,
+        };
         Ok(Self {
-            patch_weight: get("patch_embed.proj.weight", &[WIDTH, 3, PATCH, PATCH])?,
-            patch_bias: bias.reshape((1, WIDTH, 1, 1)).map_err(Error::other)?,
-            cls_token: get("cls_token", &[1, 1, WIDTH])?,
-            positions: get("pos_embed", &[1, 1 + side * side, WIDTH])?,
+            patch_weight: get("patch_embed.proj.weight")?,
+            patch_bias: get("patch_embed.proj.bias")?,
+            cls_token: get("cls_token")?,
+            positions,
             side,
             blocks: blocks.collect::<Result<_>>()?,
             norm: norm("norm")?,
+            head,
         })
     }
 
@@ -102,7 +200,8 @@ impl Dinov2 {
         }
         let (rows, columns) = (height / PATCH, width / PATCH);
         let patches = x.conv2d(&self.patch_weight, 0, PATCH, 1, 1)?;
-        let patches = patches.broadcast_add(&self.patch_bias)?.flatten_from(2)?.transpose(1, 2)?;
+        let bias = self.patch_bias.reshape((1, WIDTH, 1, 1))?;
+        let patches = patches.broadcast_add(&bias)?.flatten_from(2)?.transpose(1, 2)?;
         let cls = self.cls_token.broadcast_as((batch, 1, WIDTH))?;
         let tokens = Tensor::cat(&[cls, patches], 1)?;
         Ok((tokens.broadcast_add(&self.positions(rows, columns)?)?, rows, columns))
@@ -126,48 +225,53 @@ impl Dinov2 {
     }
 }
 
-impl Network for Dinov2 {
+impl Network for Built {
     fn architecture(&self) -> &str {
         NAME
     }
 
     fn taps(&self) -> Vec<&'static str> {
-        TAPS.to_vec()
+        let end = if self.head.is_some() { TAPS.len() } else { TAPS.len() - 1 };
+        TAPS[..end].to_vec()
     }
 
-    fn forward_taps(&self, x: &Tensor, taps: &[&str]) -> candle_core::Result<Vec<Tensor>> {
-        let mut wanted = Vec::with_capacity(taps.len());
-        for tap in taps {
-            wanted.push(place_of_tap(self, tap)?);
+    fn forward_pass(
+        &self,
+        x: &Tensor,
+        pass: &Pass<'_>,
+        taps: &[&str],
+    ) -> candle_core::Result<Vec<Tensor>> {
+        if *pass != Pass::default() {
+            bail!(
+                "{NAME} can be run only as a whole, with plain gradients: no Grad-CAM (its maps go on beside a class \
+                 token), no guided backpropagation (it has no ReLU)"
+            );
         }
-        let last = wanted.iter().max().map_or(0, |last| last + 1);
+        let mut wanted = Wanted::new(self, pass, taps)?;
         let (mut tokens, rows, columns) = self.embed(x)?;
         let maps = |tokens: &Tensor| -> candle_core::Result<Tensor> {
             let patches = tokens.narrow(1, 1, rows * columns)?.transpose(1, 2)?.contiguous()?;
             patches.reshape(((), WIDTH, rows, columns))
         };
-        let mut outputs = vec![None; taps.len()];
-        let mut keep = |place: usize, output: &dyn Fn() -> candle_core::Result<Tensor>| {
-            for (slot, _) in outputs.iter_mut().zip(&wanted).filter(|(_, at)| **at == place) {
-                *slot = Some(output()?);
-            }
-            Ok::<(), candle_core::Error>(())
-        };
-        for (i, block) in self.blocks.iter().take(last).enumerate() {
+        for (i, block) in self.blocks.iter().take(wanted.end()).enumerate() {
             tokens = block.forward(&tokens)?;
-            keep(i, &|| maps(&tokens))?;
+            wanted.keep(i, || maps(&tokens))?;
         }
-        if last > DEPTH {
+        if wanted.end() > DEPTH {
             let tokens = self.norm.forward(&tokens)?;
             let cls = || tokens.narrow(1, 0, 1)?.squeeze(1)?.contiguous();
-            keep(DEPTH, &|| maps(&tokens))?;
-            keep(DEPTH + 1, &cls)?;
-            keep(DEPTH + 2, &|| {
+            let features = || {
                 let mean = tokens.narrow(1, 1, rows * columns)?.mean(1)?;
                 Tensor::cat(&[cls()?, mean], 1)
-            })?;
+            };
+            wanted.keep(DEPTH, || maps(&tokens))?;
+            wanted.keep(DEPTH + 1, cls)?;
+            wanted.keep(DEPTH + 2, features)?;
+            if let Some(head) = &self.head {
+                wanted.keep(DEPTH + 3, || head.forward(&features()?))?;
+            }
         }
-        Ok(outputs.into_iter().flatten().collect())
+        Ok(wanted.outputs())
     }
 }
 
@@ -188,7 +292,7 @@ impl Block {
         };
         let q = (part(0)? * (1.0 / (head as f64).sqrt()))?;
         let weights = q.matmul(&part(1)?.transpose(D::Minus2, D::Minus1)?.contiguous()?)?;
-        let attended = candle_nn::ops::softmax_last_dim(&weights)?.matmul(&part(2)?)?;
+        let attended = softmax(&weights)?.matmul(&part(2)?)?;
         let attended = attended.transpose(1, 2)?.contiguous()?.reshape((batch, tokens, WIDTH))?;
         self.projection.forward(&attended)
     }

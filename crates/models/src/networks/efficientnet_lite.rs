@@ -7,12 +7,15 @@ use sconce_ops::conv::{Conv2d, DepthwiseConv2d, conv2d, depthwise_conv2d, same_p
 use sconce_ops::linear::linear;
 use sconce_ops::pool::global_avg_pool2d;
 
+use super::architecture::{Architecture, Parameter, Parameters, Trainable};
 use super::layers::Rectifier;
-use super::{Pass, places};
-use crate::{Network, Tensors};
+use super::taps::run;
+use super::{Network, Pass};
+use crate::Tensors;
+use crate::init::Init;
 
 /// The name, as in timm.
-pub(crate) const NAME: &str = "efficientnet_lite0";
+const NAME: &str = "efficientnet_lite0";
 
 /// `(kernel, stride of the first, expansion, output channels, blocks)` of each stage.
 const STAGES: [(usize, usize, usize, usize, usize); 7] = [
@@ -40,7 +43,111 @@ const TAPS: [&str; 20] = [
 /// Taps: `stem`, `block1` … `block16`, `head` (1280 maps), `features` (their means), `logits`. Tensor names are those of
 /// `efficientnet_lite_pytorch`: `_conv_stem`, `_bn0`, `_blocks.0._depthwise_conv`, …, `_fc`. Batch normalisation is that
 /// of evaluation, and part of the convolution before it.
-pub(crate) struct EfficientNetLite0 {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EfficientNetLite0;
+
+/// The sizes of one layer and the names of its convolution and batch normalisation.
+struct Sizes {
+    names: [String; 2],
+    shape: [usize; 4],
+    stride: usize,
+    relu6: bool,
+}
+
+/// The sizes of one block, and whether its input is added.
+struct BlockSizes {
+    layers: Vec<Sizes>,
+    residual: bool,
+}
+
+/// The stem, the blocks, the head.
+fn sizes() -> (Sizes, Vec<BlockSizes>, Sizes) {
+    let named = |conv: String, norm: String, shape, stride, relu6| Sizes {
+        names: [conv, norm],
+        shape,
+        stride,
+        relu6,
+    };
+    let stem = named("_conv_stem".into(), "_bn0".into(), [STEM, 3, 3, 3], 2, true);
+    let mut blocks = Vec::new();
+    let mut input = STEM;
+    for (kernel, first, expansion, output, count) in STAGES {
+        for place in 0..count {
+            let name = |part: &str| format!("_blocks.{}.{part}", blocks.len());
+            let stride = if place == 0 { first } else { 1 };
+            let wide = input * expansion;
+            let mut layers = Vec::with_capacity(3);
+            if expansion > 1 {
+                let shape = [wide, input, 1, 1];
+                layers.push(named(name("_expand_conv"), name("_bn0"), shape, 1, true));
+            }
+            let shape = [wide, 1, kernel, kernel];
+            layers.push(named(name("_depthwise_conv"), name("_bn1"), shape, stride, true));
+            let shape = [output, wide, 1, 1];
+            layers.push(named(name("_project_conv"), name("_bn2"), shape, 1, false));
+            blocks.push(BlockSizes { layers, residual: stride == 1 && input == output });
+            input = output;
+        }
+    }
+    let head = named("_conv_head".into(), "_bn1".into(), [HEAD, input, 1, 1], 1, true);
+    (stem, blocks, head)
+}
+
+impl Architecture for EfficientNetLite0 {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn taps(&self) -> Vec<&'static str> {
+        TAPS.to_vec()
+    }
+
+    fn input(&self) -> [usize; 3] {
+        [3, 224, 224]
+    }
+
+    fn classes(&self) -> Option<usize> {
+        Some(1000)
+    }
+
+    /// Convolutions and batch normalisations are one here, made when the network is.
+    fn trainable(&self) -> Trainable {
+        Trainable::LastLayer
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        let mut parameters = Parameters::new();
+        let mut layer = |tap, Sizes { names: [conv, norm], shape, .. }: &Sizes| {
+            parameters.layer(tap).convolution(conv, *shape, Init::KaimingNormal);
+            parameters.batch_norm(norm, shape[0], Init::Constant(1.0));
+        };
+        let (stem, blocks, head) = sizes();
+        layer(TAPS[0], &stem);
+        for (tap, block) in TAPS[1..].iter().zip(&blocks) {
+            block.layers.iter().for_each(|sizes| layer(tap, sizes));
+        }
+        layer("head", &head);
+        parameters.layer("logits").affine(&["_fc"], &[1000, HEAD]);
+        parameters.list
+    }
+
+    fn build(&self, tensors: &Tensors) -> Result<Box<dyn Network>> {
+        let (stem, blocks, head) = sizes();
+        let block = |BlockSizes { layers, residual }: BlockSizes| {
+            let layers = layers.into_iter().map(|sizes| Layer::new(tensors, sizes));
+            Ok(Block { layers: layers.collect::<Result<_>>()?, residual })
+        };
+        Ok(Box::new(Built {
+            stem: Layer::new(tensors, stem)?,
+            blocks: blocks.into_iter().map(block).collect::<Result<_>>()?,
+            head: Layer::new(tensors, head)?,
+            classifier: (tensors.get("_fc.weight")?, tensors.get("_fc.bias")?),
+        }))
+    }
+}
+
+/// The network with its parameters.
+struct Built {
     stem: Layer,
     blocks: Vec<Block>,
     head: Layer,
@@ -63,17 +170,12 @@ struct Block {
 }
 
 impl Layer {
-    fn new(
-        tensors: &Tensors,
-        [conv, norm]: [String; 2],
-        shape: [usize; 4],
-        stride: usize,
-        relu6: bool,
-    ) -> Result<Self> {
+    fn new(tensors: &Tensors, sizes: Sizes) -> Result<Self> {
+        let Sizes { names: [conv, norm], shape, stride, relu6 } = sizes;
         let channels = shape[0];
-        let weight = tensors.get(&[&format!("{conv}.weight")], &shape)?;
+        let weight = tensors.get(&format!("{conv}.weight"))?;
         let [scale, shift, mean, variance] = ["weight", "bias", "running_mean", "running_var"]
-            .map(|part| tensors.get(&[&format!("{norm}.{part}")], &[channels]));
+            .map(|part| tensors.get(&format!("{norm}.{part}")));
         let fold = |scale: &Tensor, shift: &Tensor, mean: &Tensor, variance: &Tensor| {
             let scale = (scale / (variance + EPS)?.sqrt()?)?;
             let bias = (shift - (mean * &scale)?)?;
@@ -105,49 +207,7 @@ impl Layer {
     }
 }
 
-impl EfficientNetLite0 {
-    pub(crate) fn new(tensors: &Tensors) -> Result<Self> {
-        let pair = |conv: String, norm: String| [conv, norm];
-        let stem = Layer::new(
-            tensors,
-            pair("_conv_stem".into(), "_bn0".into()),
-            [STEM, 3, 3, 3],
-            2,
-            true,
-        )?;
-        let mut blocks = Vec::new();
-        let mut input = STEM;
-        for (kernel, first, expansion, output, count) in STAGES {
-            for place in 0..count {
-                let name = |part: &str| format!("_blocks.{}.{part}", blocks.len());
-                let stride = if place == 0 { first } else { 1 };
-                let wide = input * expansion;
-                let mut layers = Vec::with_capacity(3);
-                if expansion > 1 {
-                    let names = pair(name("_expand_conv"), name("_bn0"));
-                    layers.push(Layer::new(tensors, names, [wide, input, 1, 1], 1, true)?);
-                }
-                let names = pair(name("_depthwise_conv"), name("_bn1"));
-                layers.push(Layer::new(tensors, names, [wide, 1, kernel, kernel], stride, true)?);
-                let names = pair(name("_project_conv"), name("_bn2"));
-                layers.push(Layer::new(tensors, names, [output, wide, 1, 1], 1, false)?);
-                blocks.push(Block { layers, residual: stride == 1 && input == output });
-                input = output;
-            }
-        }
-        let names = pair("_conv_head".into(), "_bn1".into());
-        let head = Layer::new(tensors, names, [HEAD, input, 1, 1], 1, true)?;
-        let classes = tensors.find("_fc.weight").and_then(|w| w.dims().first()).copied();
-        let classes = classes.unwrap_or(1000);
-        let weight = tensors.get(&["_fc.weight"], &[classes, HEAD])?;
-        Ok(Self {
-            stem,
-            blocks,
-            head,
-            classifier: (weight, tensors.get(&["_fc.bias"], &[classes])?),
-        })
-    }
-
+impl Built {
     fn tap(&self, place: usize, x: &Tensor, rectifier: Rectifier) -> candle_core::Result<Tensor> {
         let last = self.blocks.len();
         match place {
@@ -167,7 +227,7 @@ impl EfficientNetLite0 {
     }
 }
 
-impl Network for EfficientNetLite0 {
+impl Network for Built {
     fn architecture(&self) -> &str {
         NAME
     }
@@ -176,25 +236,12 @@ impl Network for EfficientNetLite0 {
         TAPS.to_vec()
     }
 
-    fn forward_taps(&self, x: &Tensor, taps: &[&str]) -> candle_core::Result<Vec<Tensor>> {
-        self.forward_pass(x, &Pass::default(), taps)
-    }
-
     fn forward_pass(
         &self,
         x: &Tensor,
         pass: &Pass<'_>,
         taps: &[&str],
     ) -> candle_core::Result<Vec<Tensor>> {
-        let (first, wanted) = places(self, pass, taps)?;
-        let mut outputs = vec![None; taps.len()];
-        let mut x = x.clone();
-        for place in first..wanted.iter().max().map_or(0, |last| last + 1) {
-            x = self.tap(place, &x, pass.rectifier)?;
-            for (output, _) in outputs.iter_mut().zip(&wanted).filter(|(_, at)| **at == place) {
-                *output = Some(x.clone());
-            }
-        }
-        Ok(outputs.into_iter().flatten().collect())
+        run(self, x, pass, taps, |place, x| self.tap(place, x, pass.rectifier))
     }
 }

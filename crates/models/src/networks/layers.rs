@@ -6,6 +6,8 @@ use sconce_ops::conv::{Conv2d, FrozenConv2d, conv2d, conv2d_max_pool2d};
 use sconce_ops::linear::linear;
 use sconce_ops::pool::{Pool2d, global_avg_pool2d, max_pool2d};
 
+use crate::Tensors;
+
 /// How gradients pass a rectifier.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Rectifier {
@@ -82,6 +84,47 @@ impl Linear {
     /// `x weightᵀ + bias` for `x` of shape `(batch, in)`.
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         linear(x, &self.weight, Some(&self.bias))
+    }
+}
+
+/// Layer normalisation over the last dimension (Ba, Kiros and Hinton, 2016): weight and bias `(width)`.
+#[derive(Clone, Debug)]
+pub(crate) struct LayerNorm {
+    weight: Tensor,
+    bias: Tensor,
+    eps: f64,
+}
+
+impl LayerNorm {
+    /// Of the parameters `name.weight` and `name.bias`.
+    pub(crate) fn new(tensors: &Tensors, name: &str, eps: f64) -> sconce_core::Result<Self> {
+        let part = |part: &str| tensors.get(&format!("{name}.{part}"));
+        Ok(Self { weight: part("weight")?, bias: part("bias")?, eps })
+    }
+
+    /// `(x − mean) / √(variance + eps) · weight + bias`.
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let Self { weight, bias, eps } = self;
+        let tracked = [x, weight, bias].iter().any(|t| t.track_op());
+        if x.is_contiguous() && !tracked {
+            return candle_nn::ops::layer_norm(x, weight, bias, *eps as f32);
+        }
+        // candle's one operation has no gradient, and says nothing.
+        let width = x.dim(D::Minus1)? as f64;
+        let x = x.broadcast_sub(&(x.sum_keepdim(D::Minus1)? / width)?)?;
+        let variance = (x.sqr()?.sum_keepdim(D::Minus1)? / width)?;
+        let x = x.broadcast_div(&(variance + *eps)?.sqrt()?)?;
+        x.broadcast_mul(weight)?.broadcast_add(bias)
+    }
+}
+
+/// Softmax over the last dimension.
+pub(crate) fn softmax(x: &Tensor) -> Result<Tensor> {
+    // candle's one operation has no gradient, and says nothing.
+    if x.track_op() {
+        candle_nn::ops::softmax(x, D::Minus1)
+    } else {
+        candle_nn::ops::softmax_last_dim(x)
     }
 }
 

@@ -1,13 +1,46 @@
-//! Networks whose inner outputs can be taken by name.
+//! Networks whose inner outputs can be taken by name: one table, [`NETWORKS`], one [`Architecture`] a row, and one way
+//! from parameters to a [`Network`].
+//!
+//! | network | input | classes | trained by cross-entropy | Grad-CAM | guided backpropagation |
+//! |---|---|---|---|---|---|
+//! | `squeezenet1_1` | 3 × 224 × 224 | 1000 | from nothing or from weights | yes | yes |
+//! | `vgg16` | 3 × 224 × 224 | 1000 | from nothing or from weights | yes | yes |
+//! | `vgg16_features` | 3 × 224 × 224 | | no: it has no last layer | | |
+//! | `lenet5` | 1 × 28 × 28 | 10 | from nothing or from weights | yes | yes |
+//! | `resnet18`, `resnet50` | 3 × 224 × 224 | 1000 | from weights, with their batch statistics | yes | yes |
+//! | `convnext_tiny` | 3 × 224 × 224 | 1000 | from nothing or from weights | yes | no: it has no ReLU |
+//! | `dinov2_vits14` | 3 × 518 × 518 | | from nothing or from weights, with a new last layer | no | no |
+//! | `efficientnet_lite0` | 3 × 224 × 224 | 1000 | its last layer, from weights | yes | yes |
+//! | `dann` | 3 × 28 × 28 | 10 | from nothing or from weights; with two domains by [`dann::Dann`] | yes | yes |
+//! | `dcgan_generator` | 100 × 1 × 1 | | no: by [`dcgan::step`] | | |
+//! | `dcgan_discriminator` | 1 × 32 × 32 | | no: by [`dcgan::step`] | | |
+//!
+//! All explanations that need plain gradients or outputs alone work with every network that has `logits`.
+//!
+//! ```
+//! use candle_core::{DType, Device, Tensor};
+//! use sconce_models::variables::Variables;
+//! use sconce_models::{architecture, from_tensors};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let lenet = architecture("lenet5")?;
+//! let variables = Variables::drawn(&lenet.parameters(), 7, &Device::Cpu)?;
+//! let network = from_tensors("lenet5", &variables.live())?;
+//! let digits = Tensor::zeros((2, 1, 28, 28), DType::F32, &Device::Cpu)?;
+//! let outputs = network.forward_taps(&digits, &["pool2", "logits"])?;
+//! assert_eq!(outputs[0].dims(), [2, 16, 5, 5]);
+//! assert_eq!(outputs[1].dims(), [2, 10]);
+//! # Ok(())
+//! # }
+//! ```
 
 mod architecture;
-mod backbone;
-mod classes;
+mod convnext;
 pub mod dann;
 pub mod dcgan;
 mod dinov2;
 mod efficientnet_lite;
-mod initialise;
+mod fit;
 mod layers;
 mod lenet;
 #[cfg(test)]
@@ -16,7 +49,10 @@ mod made_up_tests;
 mod published_tests;
 #[cfg(test)]
 mod reference_tests;
+mod resnet;
+mod sequential;
 mod squeezenet;
+mod taps;
 mod trainable;
 mod vgg;
 
@@ -24,17 +60,27 @@ use candle_core::{Device, Tensor, bail};
 use sconce_core::{Error, Result};
 use sconce_data::Weights;
 
-pub use architecture::{Architecture, Group, Parameter};
-use backbone::BACKBONES;
-pub use classes::with_new_head;
-pub use initialise::{initialise, live};
-use layers::Layer;
+pub use architecture::{Architecture, Group, Parameter, Trainable};
+pub use fit::{Fitted, LastLayer, fit};
 pub use layers::Rectifier;
-pub use lenet::lenet5;
-pub use squeezenet::squeezenet1_1;
-pub use vgg::{vgg16, vgg16_features};
 
 use crate::Tensors;
+
+/// All networks.
+pub const NETWORKS: &[&dyn Architecture] = &[
+    &squeezenet::SQUEEZENET1_1,
+    &vgg::VGG16,
+    &vgg::VGG16_FEATURES,
+    &lenet::LENET5,
+    &resnet::RESNET18,
+    &resnet::RESNET50,
+    &convnext::ConvNextTiny,
+    &dinov2::Dinov2,
+    &efficientnet_lite::EfficientNetLite0,
+    &dann::DANN,
+    &dcgan::GENERATOR,
+    &dcgan::DISCRIMINATOR,
+];
 
 /// A network with named outputs ("taps") on the way from the image to the logits.
 pub trait Network: Send + Sync {
@@ -49,7 +95,9 @@ pub trait Network: Send + Sync {
     ///
     /// # Errors
     /// When there is no such tap (the message lists them) or the input has a wrong shape.
-    fn forward_taps(&self, x: &Tensor, taps: &[&str]) -> candle_core::Result<Vec<Tensor>>;
+    fn forward_taps(&self, x: &Tensor, taps: &[&str]) -> candle_core::Result<Vec<Tensor>> {
+        self.forward_pass(x, &Pass::default(), taps)
+    }
 
     /// The outputs called `taps`, as [`Network::forward_taps`], but on a part of the way or with other gradients.
     ///
@@ -60,15 +108,7 @@ pub trait Network: Send + Sync {
         x: &Tensor,
         pass: &Pass<'_>,
         taps: &[&str],
-    ) -> candle_core::Result<Vec<Tensor>> {
-        if *pass == Pass::default() {
-            return self.forward_taps(x, taps);
-        }
-        let name = self.architecture();
-        bail!(
-            "{name} can be run only as a whole, with plain gradients: no Grad-CAM, no guided backpropagation"
-        )
-    }
+    ) -> candle_core::Result<Vec<Tensor>>;
 
     /// The output called `tap`. See [`Network::forward_taps`].
     ///
@@ -91,141 +131,39 @@ pub struct Pass<'a> {
     pub rectifier: Rectifier,
 }
 
-/// A network that is a list of layers.
-pub(crate) struct Sequential {
-    name: &'static str,
-    layers: Vec<(&'static str, Layer)>,
+/// Refuses guided backpropagation through a network without rectifiers.
+fn no_guided<T>(network: &dyn Network) -> candle_core::Result<T> {
+    bail!("{} has no ReLU: no guided backpropagation", network.architecture())
 }
 
-impl Sequential {
-    pub(crate) fn new(architecture: &Architecture, tensors: &Tensors) -> Result<Self> {
-        Ok(Self { name: architecture.name(), layers: architecture.build(tensors)? })
-    }
-}
-
-impl Network for Sequential {
-    fn architecture(&self) -> &str {
-        self.name
-    }
-
-    fn taps(&self) -> Vec<&'static str> {
-        self.layers.iter().map(|(tap, _)| *tap).collect()
-    }
-
-    fn forward_taps(&self, x: &Tensor, taps: &[&str]) -> candle_core::Result<Vec<Tensor>> {
-        self.forward_pass(x, &Pass::default(), taps)
-    }
-
-    fn forward_pass(
-        &self,
-        x: &Tensor,
-        pass: &Pass<'_>,
-        taps: &[&str],
-    ) -> candle_core::Result<Vec<Tensor>> {
-        let (first, wanted) = places(self, pass, taps)?;
-        let mut outputs = vec![None; taps.len()];
-        let count = wanted.iter().max().map_or(0, |last| last + 1);
-        let mut x = x.clone();
-        let mut i = first;
-        while i < count {
-            let layer = &self.layers[i].1;
-            let behind = self.layers[..count].get(i + 1).filter(|_| !wanted.contains(&i));
-            x = match (layer, behind.map(|(_, layer)| layer), pass.rectifier) {
-                // one operation where nobody asks for what lies between
-                (Layer::ConvRelu(conv), Some(Layer::MaxPool(pool)), Rectifier::Plain) => {
-                    i += 1;
-                    conv.forward_relu_max_pool(&x, pool)?
-                }
-                _ => layer.forward(&x, pass.rectifier)?,
-            };
-            for (output, _) in outputs.iter_mut().zip(&wanted).filter(|(_, place)| **place == i) {
-                *output = Some(x.clone());
-            }
-            i += 1;
-        }
-        Ok(outputs.into_iter().flatten().collect())
-    }
-}
-
-/// The place of `tap` among the network's taps.
-pub(crate) fn place_of_tap(network: &dyn Network, tap: &str) -> candle_core::Result<usize> {
-    let taps = network.taps();
-    match taps.iter().position(|name| *name == tap) {
-        Some(place) => Ok(place),
-        None => {
-            bail!("{} has no tap `{tap}`; there are: {}", network.architecture(), taps.join(", "))
-        }
-    }
-}
-
-/// The place of the first tap that is computed, and those of `taps`, which have to lie behind it.
-pub(crate) fn places(
-    network: &dyn Network,
-    pass: &Pass<'_>,
-    taps: &[&str],
-) -> candle_core::Result<(usize, Vec<usize>)> {
-    let first = match pass.from {
-        Some(tap) => place_of_tap(network, tap)? + 1,
-        None => 0,
-    };
-    let mut wanted = Vec::with_capacity(taps.len());
-    for tap in taps {
-        let place = place_of_tap(network, tap)?;
-        if place < first {
-            bail!("`{tap}` does not lie behind `{}`", pass.from.unwrap_or_default());
-        }
-        wanted.push(place);
-    }
-    Ok((first, wanted))
-}
-
-/// The sequential architectures.
-pub(crate) fn architectures() -> [Architecture; 4] {
-    [squeezenet1_1(), vgg16(), vgg16_features(), lenet5()]
-}
-
-/// The sequential architecture called `name`.
+/// The network called `name`.
 ///
 /// # Errors
 /// When there is none; the message lists them.
-pub fn architecture(name: &str) -> Result<Architecture> {
-    if let Some(found) = architectures().into_iter().find(|known| known.name() == name) {
-        return Ok(found);
-    }
-    if BACKBONES.contains(&name) {
-        return Err(Error::message(format!("the layers of {name} are not listed")));
-    }
-    let known: Vec<_> = architectures().iter().map(Architecture::name).chain(BACKBONES).collect();
-    Err(Error::message(format!("unknown architecture `{name}`; known are: {}", known.join(", "))))
+pub fn architecture(name: &str) -> Result<&'static dyn Architecture> {
+    NETWORKS.iter().copied().find(|known| known.name() == name).ok_or_else(|| {
+        let known: Vec<_> = NETWORKS.iter().map(|known| known.name()).collect();
+        Error::message(format!("unknown architecture `{name}`; known are: {}", known.join(", ")))
+    })
 }
 
 /// The network that `weights` are of, on `device`.
 ///
-/// `vgg16` weights without the fully connected layers give the network up to `pool5`.
+/// Weights without the last layers give a network that ends earlier, where it can: VGG16 with `pool5`, ResNet, ConvNeXt and
+/// DINOv2 with `features`.
 ///
 /// # Errors
-/// When the architecture is unknown, or a tensor is missing or has another shape.
+/// When the architecture is unknown or the weights are not its own; see [`fit`].
 pub fn load(weights: &Weights, device: &Device) -> Result<Box<dyn Network>> {
     let tensors = Tensors::from_weights(weights, device)?;
     from_tensors(&weights.info.architecture, &tensors)
 }
 
-/// The network of this architecture with these tensors. See [`load`].
+/// The network of this name with these tensors. See [`load`].
 ///
 /// # Errors
 /// As [`load`].
 pub fn from_tensors(name: &str, tensors: &Tensors) -> Result<Box<dyn Network>> {
-    if let Some(network) = backbone::load(name, tensors) {
-        return network;
-    }
-    let mut found = architecture(name)?;
-    if name == "vgg16" && !tensors.iter().any(|(name, _)| is_head(name)) {
-        found = vgg16_features();
-    }
-    let found = found.with_classes_of(tensors);
-    Ok(Box::new(Sequential::new(&found, tensors)?))
-}
-
-fn is_head(name: &str) -> bool {
-    ["classifier.", "pre_logits.", "head."].iter().any(|prefix| name.starts_with(prefix))
+    let architecture = architecture(name)?;
+    architecture.build(&fit(architecture, tensors, LastLayer::Kept)?.tensors)
 }

@@ -3,7 +3,7 @@
 
 use candle_core::{DType, Device, Tensor};
 
-use crate::{Tensors, from_tensors};
+use crate::{Tensors, architecture, from_tensors};
 
 /// Small, varied numbers.
 fn filled(shape: &[usize]) -> Tensor {
@@ -163,7 +163,7 @@ fn vgg16_loads_torchvisions_and_timms_names() {
         let mut tensors = Tensors::default();
         let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
         let mut count = 0;
-        for parameter in crate::vgg16_features().parameters() {
+        for parameter in architecture("vgg16_features").unwrap().parameters() {
             tensors.insert(parameter.name.clone(), zeros(&parameter.shape));
             count += parameter.count();
         }
@@ -198,7 +198,7 @@ fn vgg16_loads_torchvisions_and_timms_names() {
 #[test]
 fn summed_first_weights_equal_three_equal_channels() {
     let mut tensors = Tensors::default();
-    for parameter in crate::squeezenet1_1().parameters() {
+    for parameter in architecture("squeezenet1_1").unwrap().parameters() {
         tensors.insert(parameter.name.clone(), filled(&parameter.shape));
     }
     let grey = filled(&[1, 1, 64, 64]);
@@ -224,16 +224,68 @@ fn wrong_weights_are_said() {
     assert_eq!(
         said(&tensors, "squeezenet"),
         "unknown architecture `squeezenet`; known are: squeezenet1_1, vgg16, vgg16_features, lenet5, resnet18, \
-         resnet50, convnext_tiny, dinov2_vits14, efficientnet_lite0"
+         resnet50, convnext_tiny, dinov2_vits14, efficientnet_lite0, dann, dcgan_generator, dcgan_discriminator"
     );
+    let full = || {
+        let parameters = architecture("squeezenet1_1").unwrap().parameters();
+        parameters.into_iter().map(|p| (p.name, filled(&p.shape))).collect::<Tensors>()
+    };
     tensors.insert("features.0.weight", filled(&[64, 3, 5, 5]));
+    let first = said(&tensors, "squeezenet1_1");
+    assert!(
+        first.starts_with(
+            "the weights are not those of squeezenet1_1: 51 tensors missing: `features.0.bias` [64], "
+        ),
+        "{first}"
+    );
+    assert!(
+        first.ends_with(
+            "and 45 more; 1 tensor of another shape: `features.0.weight` expected [64, 3, 3, 3], found [64, 3, 5, 5]"
+        ),
+        "{first}"
+    );
+    // Buffers that no layer reads are no fault, layers that the network does not have are.
+    let mut tensors = full();
+    tensors.insert("mask", filled(&[3]));
+    tensors.insert("criterion.weight", filled(&[1000]));
+    from_tensors("squeezenet1_1", &tensors).unwrap();
+    tensors.insert("features.13.weight", filled(&[3, 2]));
     assert_eq!(
         said(&tensors, "squeezenet1_1"),
-        "tensor `features.0.weight`: expected shape [64, 3, 3, 3], found [64, 3, 5, 5]"
+        "the weights are not those of squeezenet1_1: 1 tensor that the network does not have: \
+         `features.13.weight` [3, 2]"
     );
-    tensors.insert("features.0.weight", filled(&[64, 3, 3, 3]));
+    let mut tensors = full();
+    let numbers = vec![f32::NAN, 1.0, f32::INFINITY, -2.0];
+    let numbers: Vec<f32> = numbers.into_iter().cycle().take(64).collect();
+    tensors.insert("features.0.bias", Tensor::from_vec(numbers, 64, &Device::Cpu).unwrap());
     assert_eq!(
         said(&tensors, "squeezenet1_1"),
-        "no tensor `features.0.bias` of shape [64] in the weights; there are 1: features.0.weight, …"
+        "the weights are not those of squeezenet1_1: 1 tensor with numbers that are not finite: \
+         `features.0.bias` (32 of 64)"
     );
+}
+
+/// Of a deeper ResNet all tensors of the shallower are there, and nothing is right.
+#[test]
+fn other_networks_of_a_family_are_refused() {
+    let said =
+        |weights: &Tensors, name: &str| from_tensors(name, weights).err().unwrap().to_string();
+    let resnet34 = resnet([3, 4, 6, 3], false).0;
+    let error = said(&resnet34, "resnet18");
+    assert!(
+        error.contains("16 tensors that the network does not have: `layer1.2.conv1.weight`"),
+        "{error}"
+    );
+    let error = said(&resnet([2, 2, 2, 2], false).0, "resnet50");
+    for part in [
+        "tensors missing: `layer1.0.conv3.weight`",
+        "tensors of another shape",
+        "`layer1.0.conv1.weight` expected [64, 64, 1, 1], found [64, 64, 3, 3]",
+    ] {
+        assert!(error.contains(part), "{error}");
+    }
+    let mut registers = dinov2_vits14().0;
+    registers.insert("register_tokens", filled(&[1, 4, 384]));
+    assert!(said(&registers, "dinov2_vits14").contains("`register_tokens` [1, 4, 384]"));
 }

@@ -1,9 +1,8 @@
-//! Layers of variables, for the networks that are trained from nothing.
+//! Layers of variables, for the networks that have updates of their own.
 
 use candle_core::{Result, Tensor, Var};
 use sconce_ops::norm::{BatchNorm, RunningStatistics};
 
-use crate::init::Init;
 use crate::variables::Variables;
 
 /// Batch normalisation with a rectifier, its variables and its running statistics.
@@ -17,20 +16,16 @@ pub(crate) struct Norm {
 }
 
 impl Norm {
-    /// Named as in PyTorch; the weight drawn from `weight`, the bias 0. `slope` is the rectifier's below zero.
-    pub(crate) fn new(
-        variables: &mut Variables,
-        name: &str,
-        channels: usize,
-        weight: Init,
-        slope: f64,
-    ) -> sconce_core::Result<Self> {
+    /// Of the variables `name.weight`, `name.bias`, `name.running_mean` and `name.running_var`. `slope` is the rectifier's
+    /// below zero.
+    pub(crate) fn new(variables: &Variables, name: &str, slope: f64) -> sconce_core::Result<Self> {
+        let part = |part: &str| variables.get(&format!("{name}.{part}"));
         Ok(Self {
             op: BatchNorm::default().rectified(slope),
-            weight: variables.parameter(&format!("{name}.weight"), &[channels], weight)?,
-            bias: variables.parameter(&format!("{name}.bias"), &[channels], Init::Constant(0.0))?,
-            mean: variables.state(&format!("{name}.running_mean"), &[channels], 0.0)?,
-            var: variables.state(&format!("{name}.running_var"), &[channels], 1.0)?,
+            weight: part("weight")?,
+            bias: part("bias")?,
+            mean: part("running_mean")?,
+            var: part("running_var")?,
         })
     }
 
@@ -65,19 +60,10 @@ pub(crate) struct Affine {
 }
 
 impl Affine {
-    /// PyTorch's default distributions for a weight of this shape, `(out, in, …)`.
-    pub(crate) fn new(
-        variables: &mut Variables,
-        name: &str,
-        shape: &[usize],
-    ) -> sconce_core::Result<Self> {
-        let fan_in = shape.iter().skip(1).product();
-        let out = shape.first().copied().unwrap_or_default();
-        let bias = Init::pytorch_bias(fan_in);
-        Ok(Self {
-            weight: variables.parameter(&format!("{name}.weight"), shape, Init::PytorchDefault)?,
-            bias: variables.parameter(&format!("{name}.bias"), &[out], bias)?,
-        })
+    /// Of the variables `name.weight` and `name.bias`.
+    pub(crate) fn new(variables: &Variables, name: &str) -> sconce_core::Result<Self> {
+        let part = |part: &str| variables.get(&format!("{name}.{part}"));
+        Ok(Self { weight: part("weight")?, bias: part("bias")? })
     }
 
     pub(crate) fn linear(&self, x: &Tensor) -> Result<Tensor> {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ParameterTable {
-    /// The network: `squeezenet1_1`, `vgg16` or `vgg16_features`.
+    /// The network: `squeezenet1_1`, `vgg16`, `resnet50`, … An unknown name lists all.
     pub architecture: String,
 }
 
@@ -28,6 +28,6 @@ impl Stage for ParameterTable {
 
     fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let architecture = crate::architecture(&self.architecture)?;
-        ctx.write(Self::TABLE, &crate::parameter_table(&architecture)?)
+        ctx.write(Self::TABLE, &crate::parameter_table(architecture)?)
     }
 }

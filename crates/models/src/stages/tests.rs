@@ -12,7 +12,8 @@ fn a_pickle_becomes_safetensors() {
     let ctx = Context::in_folder(folder.path(), ReadPth::OUTPUTS)
         .unwrap()
         .with_input("file", Files::from_folder(source.path()).unwrap());
-    ReadPth { file: Input::<Folder>::new("file") }.run(&ctx).unwrap();
+    let file = Input::<Folder>::new("file");
+    ReadPth { file, key: None, prefix: None }.run(&ctx).unwrap();
     let bytes = std::fs::read(folder.path().join("out/file/model.safetensors")).unwrap();
     let tensors = crate::Tensors::from_safetensors(&bytes, &candle_core::Device::Cpu).unwrap();
     let names: Vec<_> = tensors.iter().map(|(name, _)| name).collect();

@@ -4,14 +4,15 @@ use sconce_data::resize::{Filter, Fit};
 use sconce_data::{Channels, ImageSet, Metrics, Preprocessing, Table, Weights};
 use serde::{Deserialize, Serialize};
 
+use crate::images::Images;
 use crate::optim::{Method, Sgd};
 use crate::schedule::Schedule;
 use crate::train::{
-    CHECKPOINT_SECONDS, Classifier, Direction, Images, Monitor, Training, check_learning_rate,
+    CHECKPOINT_SECONDS, Classifier, Direction, Monitor, Training, check_learning_rate,
     check_validation, checkpoint_time, hold_out,
 };
-use crate::variables::write_weights;
-use crate::{architecture, from_tensors, initialise, live};
+use crate::variables::{Variables, write_weights};
+use crate::{NETWORKS, Trainable, architecture, from_tensors};
 
 /// Trains a network from nothing to tell the classes of images apart, by cross-entropy.
 ///
@@ -22,7 +23,7 @@ use crate::{architecture, from_tensors, initialise, live};
 pub struct TrainClassifier {
     /// The images, with classes.
     pub images: Input<ImageSet>,
-    /// The network: `lenet5`. It decides about the number of classes.
+    /// The network: `lenet5`, `dann`, `squeezenet1_1`, … Its last layer gets as many outputs as the images have classes.
     #[serde(default = "lenet5")]
     pub architecture: String,
     /// The split to train on; empty for all images.
@@ -125,7 +126,7 @@ impl Stage for TrainClassifier {
     }
 
     fn check(&self) -> Result<()> {
-        architecture(&self.architecture)
+        self.check_architecture()
             .map_err(|error| Error::parameter("architecture", error.to_string()))?;
         check_validation(self.validation, self.patience)?;
         check_learning_rate(self.learning_rate)?;
@@ -139,15 +140,7 @@ impl Stage for TrainClassifier {
         let images = ctx.input(&self.images)?;
         let examples = images.examples();
         let architecture = architecture(&self.architecture)?;
-        let classes = architecture.parameters().last().and_then(|last| last.shape.first().copied());
-        if classes != Some(examples.classes.len()) {
-            return Err(Error::message(format!(
-                "{} tells {} classes apart, but the images have {}",
-                architecture.name(),
-                classes.unwrap_or_default(),
-                examples.classes.len()
-            )));
-        }
+        let classes = examples.classes.len();
         let chosen = match self.split.as_str() {
             "" => (0..images.len()).collect(),
             split => examples.in_split(split)?,
@@ -161,8 +154,9 @@ impl Stage for TrainClassifier {
         };
 
         let device = crate::device(ctx.device())?;
-        let variables = initialise(&architecture, ctx.seed(), &device)?;
-        let network = from_tensors(architecture.name(), &live(&variables))?;
+        let parameters = architecture.parameters_for(classes);
+        let variables = Variables::drawn(&parameters, ctx.seed(), &device)?;
+        let network = from_tensors(architecture.name(), &variables.live())?;
         let mut task = Classifier::new(
             |x: &candle_core::Tensor| network.forward_to(x, "logits"),
             &variables,
@@ -203,6 +197,29 @@ impl Stage for TrainClassifier {
             &examples.classes,
         )?;
         ctx.write(Self::WEIGHTS, &weights)
+    }
+}
+
+impl TrainClassifier {
+    /// Refuses a network that cannot be trained from nothing, or takes other channels.
+    fn check_architecture(&self) -> Result<()> {
+        let architecture = architecture(&self.architecture)?;
+        let name = architecture.name();
+        if architecture.trainable() != Trainable::FromNothing {
+            let can = NETWORKS.iter().filter(|n| n.trainable() == Trainable::FromNothing);
+            let can: Vec<_> = can.map(|n| n.name()).collect();
+            return Err(Error::message(format!(
+                "{name} cannot be trained from nothing; these can: {}",
+                can.join(", ")
+            )));
+        }
+        let ([expected, ..], given) = (architecture.input(), self.preprocessing.channels.count());
+        if expected != given {
+            return Err(Error::message(format!(
+                "{name} takes images of {expected} channel(s), `preprocessing` makes {given}"
+            )));
+        }
+        Ok(())
     }
 }
 
@@ -270,6 +287,11 @@ mod tests {
     fn parameters_that_cannot_be_used_are_refused() {
         for (parameters, message) in [
             (json!({ "architecture": "lenet6" }), "unknown architecture `lenet6`"),
+            (json!({ "architecture": "resnet18" }), "resnet18 cannot be trained from nothing"),
+            (
+                json!({ "architecture": "dann" }),
+                "dann takes images of 3 channel(s), `preprocessing`",
+            ),
             (json!({ "patience": 3 }), "expected `validation` above 0"),
             (json!({ "learning_rate": -0.1 }), "parameter `learning_rate`"),
             (json!({ "checkpoint_seconds": -1.0 }), "parameter `checkpoint_seconds`"),

@@ -99,7 +99,7 @@ impl Window {
 
     /// The part of `plane`, rows of `width` numbers, scaled to the plane's size by bilinear interpolation between the
     /// centres of pixels: PyTorch's `interpolate(mode="bilinear")`.
-    pub(super) fn scale(self, plane: &[f32], width: usize, out: &mut [f32]) {
+    pub(crate) fn scale(self, plane: &[f32], width: usize, out: &mut [f32]) {
         let height = plane.len() / width.max(1);
         let across = places(self.left, self.width, width);
         let down = places(self.top, self.height, height);

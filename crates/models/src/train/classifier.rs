@@ -1,143 +1,12 @@
 use candle_core::{D, DType, Device, Tensor};
-use rayon::prelude::*;
 use sconce_core::{Error, Result};
-use sconce_data::{Channels, Image, ImageSet, Preprocessing};
 use sconce_ops::loss::{cross_entropy, cross_entropy_each};
 
 use super::{Augmentation, Batch, Task, Values, View};
 use crate::Tensors;
+use crate::images::Images;
 use crate::optim::{Method, Optimiser};
 use crate::variables::Variables;
-
-/// Images in memory, one byte a sample, with their classes; a batch of them is what a network takes.
-#[derive(Debug, Clone)]
-pub struct Images {
-    /// Images × channels × height × width.
-    samples: Vec<u8>,
-    shape: [usize; 3],
-    /// What the network takes for each level of each channel.
-    levels: Vec<Vec<f32>>,
-    labels: Vec<u32>,
-}
-
-impl Images {
-    /// The images `chosen` of a set, brought to the size that `how` says; labels stay empty where the set has none.
-    ///
-    /// # Errors
-    /// When an image cannot be decoded, or they differ in size.
-    pub fn load(images: &ImageSet, chosen: &[usize], how: &Preprocessing) -> Result<Self> {
-        let count = how.channels.count();
-        let prepare = |&i: &usize| -> Result<(usize, usize, Vec<u8>)> {
-            let image = how.fit(&images.decode(i)?)?.into_color(how.channels.color());
-            let plane = |channel: usize| {
-                let at = if how.channels == Channels::Bgr { 2 - channel } else { channel };
-                image.samples().iter().skip(at).step_by(count).copied()
-            };
-            Ok((image.height(), image.width(), (0..count).flat_map(plane).collect()))
-        };
-        let prepared = chosen.par_iter().map(prepare).collect::<Result<Vec<_>>>()?;
-        let (height, width) = prepared.first().map_or((0, 0), |first| (first.0, first.1));
-        if let Some(i) = prepared.iter().position(|(h, w, _)| (*h, *w) != (height, width)) {
-            return Err(Error::message(format!(
-                "image `{}` is {} × {} pixels, the first {width} × {height}: expected one size (set `size` of the preprocessing)",
-                images.examples().ids[chosen[i]],
-                prepared[i].1,
-                prepared[i].0
-            )));
-        }
-        let labels = match images.examples().is_labelled() {
-            true => images.examples().labels_of(chosen)?,
-            false => Vec::new(),
-        };
-        let samples = prepared.into_iter().flat_map(|(_, _, samples)| samples).collect();
-        Ok(Self { samples, shape: [count, height, width], levels: levels(how)?, labels })
-    }
-
-    /// Number of images.
-    pub fn len(&self) -> usize {
-        self.samples.len() / self.size().max(1)
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Channels, height and width.
-    pub fn shape(&self) -> [usize; 3] {
-        self.shape
-    }
-
-    /// The class of each image.
-    pub fn labels(&self) -> &[u32] {
-        &self.labels
-    }
-
-    fn size(&self) -> usize {
-        self.shape.iter().product()
-    }
-
-    /// The images `rows`: `(rows, channels, height, width)`, each as `view` of its place in `rows` says.
-    ///
-    /// # Errors
-    /// When there is no such image, or the device has no room.
-    pub fn batch(
-        &self,
-        rows: &[usize],
-        device: &Device,
-        view: impl Fn(usize) -> View + Sync,
-    ) -> Result<Tensor> {
-        let (size, [c, h, w]) = (self.size(), self.shape);
-        if let Some(row) = rows.iter().find(|&&row| row >= self.len()) {
-            return Err(Error::message(format!("no image {row}: there are {}", self.len())));
-        }
-        let mut values = vec![0f32; rows.len() * size];
-        let images = values.par_chunks_mut(size.max(1)).zip(rows).enumerate();
-        images.for_each(|(i, (values, &row))| {
-            let samples = &self.samples[row * size..][..size];
-            for (plane, samples) in samples.chunks(h * w).enumerate() {
-                let levels = &self.levels[plane];
-                for (value, &sample) in values[plane * h * w..].iter_mut().zip(samples) {
-                    *value = levels[usize::from(sample)];
-                }
-            }
-            let View { flip, window } = view(i);
-            if let Some(window) = window {
-                for plane in values.chunks_mut(h * w) {
-                    let whole = plane.to_vec();
-                    window.scale(&whole, w, plane);
-                }
-            }
-            if flip {
-                values.chunks_mut(w).for_each(<[f32]>::reverse);
-            }
-        });
-        Tensor::from_vec(values, (rows.len(), c, h, w), device).map_err(Error::other)
-    }
-
-    /// The classes of the images `rows`: `(rows)` of u32.
-    ///
-    /// # Errors
-    /// When there is no such image, or the images have no classes.
-    pub fn classes(&self, rows: &[usize], device: &Device) -> Result<Tensor> {
-        let class = |&row: &usize| {
-            self.labels
-                .get(row)
-                .copied()
-                .ok_or_else(|| Error::message(format!("no class of image {row}")))
-        };
-        let classes = rows.iter().map(class).collect::<Result<Vec<u32>>>()?;
-        Tensor::from_vec(classes, rows.len(), device).map_err(Error::other)
-    }
-}
-
-/// What [`Preprocessing::normalize`] makes of each level of each channel.
-fn levels(how: &Preprocessing) -> Result<Vec<Vec<f32>>> {
-    let count = how.channels.count();
-    let samples = (0..=255u8).flat_map(|level| std::iter::repeat_n(level, count)).collect();
-    let ramp = Image::new(256, 1, how.channels.color(), samples).map_err(Error::other)?;
-    Ok(how.normalize(&ramp)?.chunks(256).map(<[f32]>::to_vec).collect())
-}
 
 /// The task of telling classes apart by cross-entropy.
 pub struct Classifier<'a, F> {
@@ -338,30 +207,12 @@ impl<F: FnMut(&Tensor) -> candle_core::Result<Tensor>> Task for Classifier<'_, F
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::images::squares;
     use crate::optim::Sgd;
-    use crate::train::Window;
-
-    /// Two images of 2 × 4 pixels, not symmetric.
-    fn images() -> Images {
-        let samples = (0..16u8).map(|i| i * i).collect();
-        let levels = vec![(0..=255u8).map(f32::from).collect()];
-        Images { samples, shape: [1, 2, 4], levels, labels: vec![0, 1] }
-    }
-
-    #[test]
-    fn views_are_cut_scaled_and_mirrored() {
-        let left = Window { left: 0, top: 0, width: 2, height: 2 };
-        let views = [View { flip: true, window: None }, View { flip: true, window: Some(left) }];
-        let x = images().batch(&[0, 1], &Device::Cpu, |i| views[i]).unwrap();
-        let x = x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        assert_eq!(x[..8], [9.0, 4.0, 1.0, 0.0, 49.0, 36.0, 25.0, 16.0]);
-        // 64, 81 and 144, 169 at 0, 1/4, 3/4, 1
-        assert_eq!(x[8..], [81.0, 76.75, 68.25, 64.0, 169.0, 162.75, 150.25, 144.0]);
-    }
 
     #[test]
     fn mirrored_logits_are_means_of_both_views() {
-        let (images, variables) = (images(), Variables::new(0, &Device::Cpu));
+        let (images, variables) = (squares(), Variables::new(0, &Device::Cpu));
         // the first column of the upper row, and the last
         let forward = |x: &Tensor| {
             let upper = x.narrow(2, 0, 1)?.flatten_from(1)?;

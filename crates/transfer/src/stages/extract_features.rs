@@ -8,7 +8,7 @@ use crate::extract::{Extractor, Grey, Pooling};
 
 /// Takes a layer's output of a network for every image.
 ///
-/// Images are read, prepared as the weights expect, and sent through the network in batches; one batch is in memory.
+/// Images are read, prepared as the weights expect, and sent through the network in batches; few are in memory.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExtractFeatures {
@@ -33,14 +33,13 @@ pub struct ExtractFeatures {
     /// What the network expects of its input, in the place of what the weights say.
     #[serde(default)]
     pub preprocessing: Option<Preprocessing>,
-    /// Images in memory at a time. It changes no feature.
+    /// Images that go through the network at a time: memory against speed. It may change the last bits of a result.
     #[serde(default = "batch")]
-    #[schemars(extend("x-sconce-cosmetic" = true))]
     pub batch: usize,
 }
 
 const fn batch() -> usize {
-    32
+    8
 }
 
 outputs! { ExtractFeatures:

@@ -273,7 +273,7 @@ mod tests {
     use super::*;
     use sconce_core::{Artifact, Files, Yields};
     use sconce_data::{Channels, Color, Examples};
-    use sconce_models::variables::write_weights;
+    use sconce_models::variables::{Variables, write_weights};
     use serde_json::json;
     use std::path::Path;
 
@@ -349,9 +349,9 @@ mod tests {
     #[test]
     fn the_head_and_the_whole_network_learn() {
         let folder = tempfile::tempdir().unwrap();
-        let architecture = sconce_models::squeezenet1_1();
+        let architecture = sconce_models::architecture("squeezenet1_1").unwrap();
         let device = candle_core::Device::Cpu;
-        let variables = sconce_models::initialise(&architecture, 1, &device).unwrap();
+        let variables = Variables::drawn(&architecture.parameters(), 1, &device).unwrap();
         let preprocessing = Preprocessing {
             channels: Channels::Rgb,
             scale: 1.0,

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use sconce_core::{Context, Error, Input, Resources, Result, Stage, outputs};
 use sconce_data::resize::Fit;
-use sconce_data::{Channels, Color, Examples, ImageSet, Table, Weights};
+use sconce_data::{Examples, ImageSet, Table, Weights};
 use serde::{Deserialize, Serialize};
 
 use crate::extract::{Extractor, Grey, Pooling};
@@ -29,6 +29,9 @@ outputs! { PredictTop5:
     /// The images as the network saw them, before its mean and deviation.
     PREPARED: ImageSet = "prepared";
 }
+
+/// Images that go through the network at a time.
+const BATCH: usize = 8;
 
 impl Stage for PredictTop5 {
     const KIND: &'static str = "predict-top5";
@@ -58,11 +61,8 @@ impl Stage for PredictTop5 {
             ));
         };
         let all: Vec<usize> = (0..images.len()).collect();
-        let color = match preprocessing.channels {
-            Channels::Grey => Color::Grey,
-            Channels::Rgb | Channels::Bgr => Color::Rgb,
-        };
-        let fitted = images.batches(&all, 16, |_, image| {
+        let color = preprocessing.channels.color();
+        let fitted = images.batches(&all, BATCH, |_, image| {
             Ok(preprocessing.fit(&image)?.into_color(color).samples().to_vec())
         });
         let samples = fitted.collect::<Result<Vec<_>>>()?.concat().concat();
@@ -79,7 +79,7 @@ impl Stage for PredictTop5 {
             device,
         )?;
         let mut table = top5::table();
-        extractor.extract(&images, &all, 16, |shape, rows, done| {
+        extractor.extract(&images, &all, BATCH, |shape, rows, done| {
             let classes: usize = shape.iter().product();
             let first = done - rows.len() / classes.max(1);
             for (i, logits) in rows.chunks_exact(classes.max(1)).enumerate() {
