@@ -172,6 +172,10 @@ impl Network for Built {
         TAPS[..end].to_vec()
     }
 
+    fn classes(&self) -> Option<usize> {
+        self.head.as_ref()?.1.weight().dims().first().copied()
+    }
+
     fn forward_pass(
         &self,
         x: &Tensor,

@@ -168,6 +168,10 @@ impl Network for Generator {
         vec![IMAGE]
     }
 
+    fn classes(&self) -> Option<usize> {
+        None
+    }
+
     fn forward_pass(&self, x: &Tensor, pass: &Pass<'_>, taps: &[&str]) -> Result<Vec<Tensor>> {
         only(self, pass, taps, || self.forward(x, false))
     }
@@ -180,6 +184,10 @@ impl Network for Discriminator {
 
     fn taps(&self) -> Vec<&'static str> {
         vec![REAL]
+    }
+
+    fn classes(&self) -> Option<usize> {
+        None
     }
 
     fn forward_pass(&self, x: &Tensor, pass: &Pass<'_>, taps: &[&str]) -> Result<Vec<Tensor>> {

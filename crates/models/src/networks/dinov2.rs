@@ -235,6 +235,10 @@ impl Network for Built {
         TAPS[..end].to_vec()
     }
 
+    fn classes(&self) -> Option<usize> {
+        self.head.as_ref()?.weight().dims().first().copied()
+    }
+
     fn forward_pass(
         &self,
         x: &Tensor,

@@ -236,6 +236,10 @@ impl Network for Built {
         TAPS.to_vec()
     }
 
+    fn classes(&self) -> Option<usize> {
+        self.classifier.0.dims().first().copied()
+    }
+
     fn forward_pass(
         &self,
         x: &Tensor,

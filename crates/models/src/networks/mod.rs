@@ -90,6 +90,9 @@ pub trait Network: Send + Sync {
     /// Names of the outputs that can be taken, from the input on.
     fn taps(&self) -> Vec<&'static str>;
 
+    /// How many classes the network tells apart: the length of its logits. None without logits.
+    fn classes(&self) -> Option<usize>;
+
     /// The outputs called `taps`, in that order, for `x` of shape `(batch, channels, height, width)`. Nothing beyond the
     /// last of them is computed.
     ///

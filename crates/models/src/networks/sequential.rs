@@ -119,8 +119,11 @@ impl Architecture for Sequential {
             steps.retain(|step| !step.optional);
             name = shortened;
         }
+        let last = steps.iter().filter_map(|step| step.op.layers().pop()).next_back();
+        let rows = last.and_then(|layer| tensors.find(&weight(&layer))?.dims().first().copied());
+        let classes = rows.filter(|_| steps.iter().any(|step| step.tap == "logits"));
         let layers = steps.iter().map(|step| Ok((step.tap, step.op.build(tensors)?)));
-        Ok(Box::new(Chain { name, layers: layers.collect::<Result<_>>()? }))
+        Ok(Box::new(Chain { name, classes, layers: layers.collect::<Result<_>>()? }))
     }
 }
 
@@ -193,6 +196,7 @@ impl Op {
 /// The layers with their parameters.
 struct Chain {
     name: &'static str,
+    classes: Option<usize>,
     layers: Vec<(&'static str, Layer)>,
 }
 
@@ -203,6 +207,10 @@ impl Network for Chain {
 
     fn taps(&self) -> Vec<&'static str> {
         self.layers.iter().map(|(tap, _)| *tap).collect()
+    }
+
+    fn classes(&self) -> Option<usize> {
+        self.classes
     }
 
     fn forward_pass(
