@@ -48,6 +48,7 @@ impl Bench {
             .env("XDG_CONFIG_HOME", self.folder.path().join("no-configuration"))
             .env_remove("SCONCE_STORE")
             .env_remove("SCONCE_MIRROR")
+            .env_remove("SCONCE_LOG")
             .stdin(Stdio::null());
         command
     }

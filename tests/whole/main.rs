@@ -10,6 +10,7 @@ mod face;
 mod kills;
 mod layout;
 mod runs;
+mod spans;
 mod stops;
 #[cfg(feature = "chapters")]
 mod training;

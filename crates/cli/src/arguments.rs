@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use sconce_core::{ByteSize, quantity};
+
+use crate::environment;
 
 const AFTER: &str = "\
 Examples:
@@ -18,16 +20,19 @@ Examples:
 
 Configuration: `sconce.toml` in the current directory, then
 `$XDG_CONFIG_HOME/sconce/config.toml`, can set `store`, `mirror`, `artifacts`, `device`, `jobs`,
-`threads` and `memory`. Flags win over SCONCE_STORE and SCONCE_MIRROR, and those over files.
-NO_COLOR is honoured.
+`threads` and `memory`. Flags win over variables of the environment, and those over files.
 
 Exit codes: 0 all is well; 1 a cell failed; 2 the command line or the pipeline file is wrong;
 130 interrupted.";
 
+fn after() -> String {
+    format!("{AFTER}\n\n{}", environment::help())
+}
+
 /// Runs deep-learning pipelines: one TOML file in, tables and figures out, every result cached by
 /// content.
 #[derive(Debug, Parser)]
-#[command(name = "sconce", version, after_help = AFTER, max_term_width = 100)]
+#[command(name = "sconce", version, after_help = after(), max_term_width = 100)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -35,7 +40,7 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
-/// Where things are.
+/// Where things are, and what is told beside a command's own results.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Global {
     /// The store's folder [environment: SCONCE_STORE; default: .sconce]
@@ -47,6 +52,13 @@ pub(crate) struct Global {
     /// Where results are shown under human names [default: artifacts]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Places")]
     pub(crate) artifacts: Option<PathBuf>,
+    /// Tell more: which cells are done already and what took how long; `-vv` every phase of a cell,
+    /// `-vvv` steps of trainings [environment: SCONCE_LOG]
+    #[arg(long, short, global = true, action = ArgAction::Count, help_heading = "Where time goes")]
+    pub(crate) verbose: u8,
+    /// Write what took how long to a file that chrome://tracing and ui.perfetto.dev open
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Where time goes")]
+    pub(crate) trace: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -137,9 +149,6 @@ pub(crate) struct TalkArguments {
     /// Say only what went wrong
     #[arg(long, short, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
-    /// Name also the cells that are done already
-    #[arg(long, short)]
-    pub(crate) verbose: bool,
 }
 
 #[derive(Debug, Args)]
@@ -259,4 +268,7 @@ pub(crate) struct ExecArguments {
     /// worker's life line: the line `cancel` asks it to stop, and its end ends the worker
     #[arg(value_name = "CELL.json")]
     pub(crate) cell: PathBuf,
+    /// Send what took how long to the parent, as far as this filter wants it
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) spans: Option<String>,
 }

@@ -11,6 +11,7 @@ use sconce_core::ByteSize;
 use serde::Deserialize;
 
 use crate::arguments::Global;
+use crate::environment;
 use crate::failure::Failure;
 
 /// What a configuration file can hold.
@@ -58,8 +59,8 @@ impl Configuration {
     /// Reads the files and lays flags and environment variables over them.
     pub(crate) fn load(global: &Global) -> Result<Self, Failure> {
         let mut settings = Self::default();
-        let mut store = global.store.clone().or_else(|| path_variable("SCONCE_STORE"));
-        let mut mirror = global.mirror.clone().or_else(|| path_variable("SCONCE_MIRROR"));
+        let mut store = global.store.clone().or_else(|| environment::path(environment::STORE));
+        let mut mirror = global.mirror.clone().or_else(|| environment::path(environment::MIRROR));
         let mut artifacts = global.artifacts.clone();
         for path in candidates() {
             let Some(file) = read(&path)? else { continue };
@@ -103,16 +104,12 @@ impl Configuration {
 /// The places of configuration files, the nearest first.
 pub(crate) fn candidates() -> Vec<PathBuf> {
     let mut places = vec![PathBuf::from("sconce.toml")];
-    let home = path_variable("XDG_CONFIG_HOME")
+    let home = environment::path("XDG_CONFIG_HOME")
         .filter(|path| path.is_absolute())
-        .or_else(|| path_variable("HOME").map(|home| home.join(".config")))
-        .or_else(|| path_variable("APPDATA"));
+        .or_else(|| environment::path("HOME").map(|home| home.join(".config")))
+        .or_else(|| environment::path("APPDATA"));
     places.extend(home.map(|home| home.join("sconce").join("config.toml")));
     places
-}
-
-fn path_variable(name: &str) -> Option<PathBuf> {
-    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 fn read(path: &Path) -> Result<Option<FileSettings>, Failure> {

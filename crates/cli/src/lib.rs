@@ -17,10 +17,12 @@ mod arguments;
 mod commands;
 mod configuration;
 mod diagnostics;
+mod environment;
 mod failure;
 mod kinds;
 mod report;
 mod session;
+mod spans;
 mod style;
 
 use std::process::ExitCode;

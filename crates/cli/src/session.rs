@@ -9,11 +9,13 @@ use sconce_core::{Kinds, LoadOptions, load};
 use crate::arguments::{Global, PipelineArguments, ResourceArguments};
 use crate::configuration::Configuration;
 use crate::failure::Failure;
+use crate::spans::Spans;
 
 /// What every command is given.
 pub(crate) struct Call<'a> {
     pub(crate) global: &'a Global,
     pub(crate) kinds: &'a Kinds,
+    pub(crate) spans: &'a Spans,
 }
 
 /// Configuration and the open store.

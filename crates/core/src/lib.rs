@@ -19,6 +19,7 @@ pub mod plan;
 pub mod quantity;
 pub mod random;
 pub mod run;
+pub mod span;
 pub mod stage;
 pub mod store;
 pub mod text;

@@ -17,6 +17,7 @@ pub use history::{Direction, History, Monitor};
 pub use order::{check_validation, hold_out, order};
 use sconce_core::random::{Generator, generator};
 use sconce_core::{Context, Error, Result};
+use tracing::{debug_span, trace_span};
 
 use crate::Tensors;
 use crate::schedule::{Position, Schedule};
@@ -164,6 +165,9 @@ impl Training {
     }
 }
 
+/// Updates from one that has a span to the next: all of them would fill a trace.
+const STEPS_APART: usize = 10;
+
 /// The time between checkpoints where a stage says nothing else, in seconds.
 pub const CHECKPOINT_SECONDS: f64 = 20.0;
 
@@ -212,12 +216,20 @@ impl Runner<'_> {
         let (start, first) = (Instant::now(), state.step);
         let mut noted = start;
         let mut rows = Vec::new();
+        let mut span = None;
         while state.step < total && !state.stopped(self.training) {
             let (epoch, within) = (state.step / per_epoch, state.step % per_epoch);
             if rows.is_empty() || within == 0 {
+                // The last one ends before the next begins.
+                drop(span.take());
+                span = Some(debug_span!("epoch", epoch = epoch + 1).entered());
                 rows = order(self.ctx.seed(), "examples", epoch, self.training.examples);
             }
+            let step = within
+                .is_multiple_of(STEPS_APART)
+                .then(|| trace_span!("step", step = state.step).entered());
             self.step(task, state, &rows, epoch, within)?;
+            drop(step);
             if within + 1 == per_epoch {
                 self.end_epoch(task, state, epoch)?;
             }
@@ -270,7 +282,7 @@ impl Runner<'_> {
         let mut values: Vec<(String, f64)> =
             state.sums.drain(..).map(|(name, sum)| (name, sum / state.seen as f64)).collect();
         state.seen = 0;
-        let validation = task.validate(epoch)?;
+        let validation = debug_span!("validate").in_scope(|| task.validate(epoch))?;
         values.extend(validation.into_iter().map(|(name, value)| (name.to_owned(), value)));
         for (name, value) in &values {
             self.ctx.metric(name, *value);
@@ -291,6 +303,7 @@ impl Runner<'_> {
     }
 
     fn save(&mut self, task: &dyn Task, state: &State) -> Result<()> {
+        let _span = debug_span!("checkpoint").entered();
         self.place.save(&task.snapshot()?, state)?;
         self.saved = Instant::now();
         Ok(())

@@ -4,13 +4,15 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use sconce_core::executor::serve;
+use sconce_core::executor::{Lines, serve};
 use sconce_core::run::Request;
 
 use crate::arguments::ExecArguments;
 use crate::failure::{FAILED, Failure};
 use crate::session::{Call, Session};
+use crate::spans;
 
 pub(crate) fn exec(call: &Call<'_>, arguments: &ExecArguments) -> Result<ExitCode, Failure> {
     let supervised = arguments.cell == Path::new("-");
@@ -28,8 +30,12 @@ pub(crate) fn exec(call: &Call<'_>, arguments: &ExecArguments) -> Result<ExitCod
         Failure::usage(format!("{}: not a resolved cell: {error}", arguments.cell.display()))
     })?;
     let out = if supervised { protocol_output()? } else { Box::new(std::io::stdout()) };
+    let lines = Arc::new(Lines::new(out));
+    if let Some(filter) = &arguments.spans {
+        spans::send(filter, &lines)?;
+    }
     let session = Session::open(call)?;
-    let good = serve(&session.store, call.kinds, &request, control, out);
+    let good = serve(&session.store, call.kinds, &request, control, &lines);
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
 

@@ -19,11 +19,17 @@ use sconce_core::Kinds;
 use crate::arguments::{Arguments, Command};
 use crate::failure::Failure;
 use crate::session::Call;
+use crate::spans::Spans;
 
 /// Runs the command.
 pub(crate) fn dispatch(arguments: &Arguments, kinds: &Kinds) -> Result<ExitCode, Failure> {
-    let call = &Call { global: &arguments.global, kinds };
-    match &arguments.command {
+    let spans = match &arguments.command {
+        // It sends its own to the parent.
+        Command::Exec(arguments) if arguments.spans.is_some() => Spans::silent(),
+        _ => Spans::start(&arguments.global)?,
+    };
+    let call = &Call { global: &arguments.global, kinds, spans: &spans };
+    let done = match &arguments.command {
         Command::Run(arguments) => run::run(call, arguments),
         Command::Plan(arguments) => plan::plan(call, arguments),
         Command::Why(arguments) => why::why(call, arguments),
@@ -35,5 +41,6 @@ pub(crate) fn dispatch(arguments: &Arguments, kinds: &Kinds) -> Result<ExitCode,
         Command::Gc(arguments) => gc::gc(call, arguments),
         Command::Doctor(arguments) => doctor::doctor(call, arguments),
         Command::Exec(arguments) => exec::exec(call, arguments),
-    }
+    };
+    done.and_then(|code| spans.finish().map(|()| code))
 }

@@ -21,7 +21,7 @@ pub(crate) fn run(call: &Call<'_>, arguments: &RunArguments) -> Result<ExitCode,
     // A name that means nothing is a mistake of usage, and not one of the run.
     named(&plan, &options.wanted)?;
     named(&plan, &options.force)?;
-    execute_plan(&session, &plan, &options, &arguments.talk)
+    execute_plan(call, &session, &plan, &options, &arguments.talk)
 }
 
 /// `--force` alone means all that was asked for.
@@ -57,23 +57,29 @@ pub(super) fn options(
 
 /// Executes the plan with worker processes and shows what happens.
 pub(super) fn execute_plan(
+    call: &Call<'_>,
     session: &Session,
     plan: &Plan,
     options: &Options,
     talk: &TalkArguments,
 ) -> Result<ExitCode, Failure> {
-    let runner = Processes::new(
-        session.store.clone(),
-        std::env::current_exe()?,
-        vec![
-            OsString::from("--store"),
-            session.store.root().as_os_str().to_owned(),
-            "exec".into(),
-            "-".into(),
-        ],
-    );
+    let mut worker = vec![
+        OsString::from("--store"),
+        session.store.root().as_os_str().to_owned(),
+        "exec".into(),
+        "-".into(),
+    ];
+    let spans = call.spans.for_workers();
+    worker.extend(spans.iter().flat_map(|filter| ["--spans".into(), filter.into()]));
+    let mut runner = Processes::new(session.store.clone(), std::env::current_exe()?, worker);
+    if spans.is_some() {
+        let spans = call.spans.clone();
+        runner = runner.with_spans(move |worker, cell, span| {
+            spans.take_of_worker(worker, cell, &span);
+        });
+    }
     stop_on_signals(&options.interrupt);
-    let report = Report::new(plan, options, talk);
+    let report = Report::new(plan, options, talk, call);
     let summary = execute(plan, &session.store, &runner, options, &|event| report.event(&event))?;
     report.finish()?;
     Ok(exit_code(&summary))

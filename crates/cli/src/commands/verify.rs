@@ -13,5 +13,5 @@ pub(crate) fn verify(call: &Call<'_>, arguments: &VerifyArguments) -> Result<Exi
     named(&plan, &arguments.stages)?;
     options.wanted.clone_from(&arguments.stages);
     options.verify = true;
-    execute_plan(&session, &plan, &options, &arguments.talk)
+    execute_plan(call, &session, &plan, &options, &arguments.talk)
 }

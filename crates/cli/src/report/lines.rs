@@ -7,7 +7,6 @@ use sconce_core::plan::Plan;
 use sconce_core::run::{Event, Summary};
 
 use super::tally::Tally;
-use crate::arguments::TalkArguments;
 use crate::style::{self, BAD, BUSY, DIM, GOOD, WARN, count, number, paint, seconds, status};
 
 /// Without a terminal, progress of a cell is told so often at most.
@@ -29,10 +28,10 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    pub(super) fn new(plan: &Plan, talk: &TalkArguments, plain: bool) -> Self {
+    pub(super) fn new(plan: &Plan, quiet: bool, verbose: bool, plain: bool) -> Self {
         Self {
-            quiet: talk.quiet,
-            verbose: talk.verbose,
+            quiet,
+            verbose,
             plain,
             fresh: Tally::new(plan),
             started: false,

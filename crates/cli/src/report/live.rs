@@ -48,6 +48,12 @@ impl Live {
         }
     }
 
+    /// Prints lines of others above the bars.
+    pub(super) fn above(&self) -> impl FnMut(&str) + Send + 'static {
+        let bars = self.bars.clone();
+        move |line| bars.suspend(|| super::print(&[line.trim_end().to_owned()]))
+    }
+
     /// Shows an event, with the lines that it gives.
     pub(super) fn event(&mut self, event: &Event, lines: &[String]) {
         if self.total.is_some() {

@@ -14,6 +14,7 @@ use sconce_core::run::{Event, Options};
 
 use crate::arguments::TalkArguments;
 use crate::failure::Failure;
+use crate::session::Call;
 use json::Json;
 use lines::Lines;
 use live::Live;
@@ -34,14 +35,24 @@ pub(crate) struct Text {
 
 impl Report {
     /// The way of showing that the arguments and the terminal ask for.
-    pub(crate) fn new(plan: &Plan, options: &Options, talk: &TalkArguments) -> Self {
+    pub(crate) fn new(
+        plan: &Plan,
+        options: &Options,
+        talk: &TalkArguments,
+        call: &Call<'_>,
+    ) -> Self {
         if talk.json {
             return Self::Json(RefCell::new(Json::new(options.interrupt.clone())));
         }
-        let live = std::io::stderr().is_terminal() && !talk.quiet;
+        let draws = std::io::stderr().is_terminal() && !is_dumb() && !talk.quiet;
+        let live = draws.then(|| Live::new(plan));
+        if let Some(live) = &live {
+            call.spans.print_with(live.above());
+        }
+        let verbose = call.global.verbose > 0;
         Self::Text(RefCell::new(Text {
-            lines: Lines::new(plan, talk, !live),
-            live: live.then(|| Live::new(plan)),
+            lines: Lines::new(plan, talk.quiet, verbose, !draws),
+            live,
         }))
     }
 
@@ -67,6 +78,11 @@ impl Report {
             Self::Text(_) => Ok(()),
         }
     }
+}
+
+/// Whether the terminal cannot move its cursor, and so would show nothing of what is drawn.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// Writes lines to standard error.

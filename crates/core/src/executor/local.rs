@@ -6,12 +6,14 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::serve::Line;
 use super::{Runner, Told};
+use crate::CellId;
 use crate::run::{Failure, Outcome, Request};
+use crate::span::{self, Span};
 use crate::store::Store;
 
 /// Computes each cell in a process of its own, so that a crash, a leak or a stuck thread stays
@@ -20,11 +22,16 @@ pub struct Processes {
     store: Store,
     program: PathBuf,
     arguments: Vec<OsString>,
-    live: Mutex<BTreeMap<u64, Arc<Worker>>>,
-    started: AtomicU64,
+    /// By number: the smallest that no other has.
+    live: Mutex<BTreeMap<usize, Arc<Worker>>>,
     cancelled: AtomicBool,
     killed: AtomicBool,
+    spans: Option<Box<TakeSpan>>,
 }
+
+/// Takes what took time in worker processes: the worker's number (the smallest that no other running
+/// one has), its cell, and the span.
+type TakeSpan = dyn Fn(usize, &CellId, Span) + Send + Sync;
 
 /// A worker that was started and not yet reaped.
 struct Worker {
@@ -42,9 +49,27 @@ impl Processes {
             program,
             arguments,
             live: Mutex::default(),
-            started: AtomicU64::default(),
             cancelled: AtomicBool::default(),
             killed: AtomicBool::default(),
+            spans: None,
+        }
+    }
+
+    /// Hands the spans of the workers to `take`, with the worker's number (the smallest that no other
+    /// running one has) and its cell. Those that a worker tells come within one called `worker`, from
+    /// its start to its end.
+    #[must_use]
+    pub fn with_spans(
+        mut self,
+        take: impl Fn(usize, &CellId, Span) + Send + Sync + 'static,
+    ) -> Self {
+        self.spans = Some(Box::new(take));
+        self
+    }
+
+    fn take_span(&self, worker: usize, request: &Request, span: impl FnOnce() -> Span) {
+        if let Some(take) = &self.spans {
+            take(worker, &request.cell.cell, span());
         }
     }
 
@@ -100,6 +125,7 @@ impl Runner for Processes {
         log: &Path,
         tell: &(dyn Fn(Told) + Send + Sync),
     ) -> Result<Outcome, Failure> {
+        let begin = span::now();
         let (mut child, stdin) = self.start(request, log)?;
         let stdout = child.stdout.take();
         let pid = child.id();
@@ -108,8 +134,12 @@ impl Runner for Processes {
             stdin: Mutex::new(Some(stdin)),
             reaped: AtomicBool::new(false),
         });
-        let number = self.started.fetch_add(1, Ordering::Relaxed);
-        relock(&self.live).insert(number, Arc::clone(&worker));
+        let number = {
+            let mut live = relock(&self.live);
+            let number = (0..).find(|number| !live.contains_key(number)).unwrap_or_default();
+            live.insert(number, Arc::clone(&worker));
+            number
+        };
         // Asked to stop while this worker started.
         if self.killed.load(Ordering::SeqCst) {
             worker.kill();
@@ -122,12 +152,15 @@ impl Runner for Processes {
             match serde_json::from_str(&line) {
                 Ok(Line::Update(update)) => tell(Told::Update(update)),
                 Ok(Line::Damage(text)) => tell(Told::Damage(text)),
+                Ok(Line::Span(span)) => self.take_span(number, request, || span),
                 Ok(outcome) => last = Some(outcome),
                 // Not ours: a library that prints.
                 Err(_) => {}
             }
         }
         let status = worker.reap(pid);
+        // Before another worker gets the number.
+        self.take_span(number, request, || lifetime(request, pid, begin));
         relock(&self.live).remove(&number);
         match last {
             Some(Line::Ran(key)) => self.receipt(&key).map(Outcome::Ran),
@@ -231,6 +264,20 @@ pub(super) fn end_own_group() {
         }
     }
     std::process::exit(137);
+}
+
+/// The whole life of a worker.
+fn lifetime(request: &Request, pid: u32, begin: u64) -> Span {
+    let cell = request.cell.cell.to_string();
+    Span {
+        name: "worker".to_owned(),
+        target: module_path!().to_owned(),
+        level: "debug".to_owned(),
+        start: begin,
+        nanoseconds: Some(span::now().saturating_sub(begin)),
+        thread: 0,
+        fields: BTreeMap::from([("cell".to_owned(), cell.into()), ("pid".to_owned(), pid.into())]),
+    }
 }
 
 /// How a worker that said nothing ended.

@@ -13,7 +13,7 @@ pub use in_process::InProcess;
 pub use local::Processes;
 #[cfg(unix)]
 pub(crate) use local::signal_name;
-pub use serve::serve;
+pub use serve::{Lines, serve};
 
 use crate::Update;
 use crate::run::{Failure, Outcome, Request};

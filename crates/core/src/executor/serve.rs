@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Kinds;
 use crate::run::{Failure, Outcome, Request, run_cell};
+use crate::span::Span;
 use crate::store::Store;
 use crate::{Digest, Reporter, Update};
 
@@ -29,6 +30,8 @@ pub(super) enum Line {
     Update(Update),
     /// Stored content was found bad.
     Damage(String),
+    /// Something that took time has ended, where the parent wants to know.
+    Span(Span),
     /// The cell was computed; its receipt is in the store.
     Ran(Digest),
     /// Another process had computed it.
@@ -39,14 +42,14 @@ pub(super) enum Line {
     Failed(Failure),
 }
 
-/// Computes the cell of `request` and writes lines to `out`. `control` is the life line of a
+/// Computes the cell of `request` and tells `lines` of it. `control` is the life line of a
 /// supervised worker, after the line with the request. Returns whether the cell has its result.
 pub fn serve(
     store: &Store,
     kinds: &Kinds,
     request: &Request,
     control: Option<Box<dyn BufRead + Send>>,
-    out: Box<dyn Write + Send>,
+    lines: &Arc<Lines>,
 ) -> bool {
     let cancelled = Arc::new(AtomicBool::new(false));
     if let Some(control) = control {
@@ -54,8 +57,7 @@ pub fn serve(
         // It ends with the process.
         std::thread::spawn(move || listen(control, &cancelled));
     }
-    let lines = Arc::new(Lines { out: Mutex::new(out), told: Mutex::default() });
-    let reporter: Arc<dyn Reporter> = Arc::clone(&lines) as _;
+    let reporter: Arc<dyn Reporter> = Arc::clone(lines) as _;
     let outcome = run_cell(store, kinds, request, &reporter, &cancelled);
     for damage in store.take_damage() {
         lines.write(&Line::Damage(damage.to_string()));
@@ -81,13 +83,24 @@ fn listen(control: Box<dyn BufRead + Send>, cancelled: &AtomicBool) {
     super::local::end_own_group();
 }
 
-struct Lines {
+/// The lines that a worker writes.
+pub struct Lines {
     out: Mutex<Box<dyn Write + Send>>,
     /// When each thing was last told.
     told: Mutex<BTreeMap<String, Instant>>,
 }
 
 impl Lines {
+    /// Lines to `out`.
+    pub fn new(out: Box<dyn Write + Send>) -> Self {
+        Self { out: Mutex::new(out), told: Mutex::default() }
+    }
+
+    /// Tells of a span that has ended.
+    pub fn span(&self, span: Span) {
+        self.write(&Line::Span(span));
+    }
+
     fn write(&self, line: &Line) {
         let Ok(mut text) = serde_json::to_string(line) else { return };
         text.push('\n');

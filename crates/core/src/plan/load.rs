@@ -29,6 +29,7 @@ impl LoadOptions {
 /// # Errors
 /// All that is wrong with the file, each with its place.
 pub fn load(options: &LoadOptions, kinds: &Kinds) -> Result<Plan, Diagnostics> {
+    let parse = tracing::info_span!("parse", file = %options.path.display()).entered();
     let name = options.path.display().to_string();
     let unreadable = |message: String| {
         Diagnostics::new(Sources::default(), vec![Diagnostic::new(message, None)])
@@ -51,7 +52,10 @@ pub fn load(options: &LoadOptions, kinds: &Kinds) -> Result<Plan, Diagnostics> {
     let sources = document::sources(&name, text, &options.sets)
         .map_err(|error| Diagnostics::new(Sources::default(), vec![error]))?;
     let mut errors = Vec::new();
-    let plan = pipeline::read(&sources, options, kinds, &mut errors).and_then(|pipeline| {
+    let pipeline = pipeline::read(&sources, options, kinds, &mut errors);
+    parse.exit();
+    let plan = pipeline.and_then(|pipeline| {
+        let _span = tracing::info_span!("plan").entered();
         expand::expand(pipeline, folder, stem.unwrap_or_default(), &mut errors)
     });
     match plan {

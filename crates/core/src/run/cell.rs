@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
+use tracing::debug_span;
+
 use super::{Mode, Request, ResolvedCell};
 use crate::Kinds;
 use crate::error::{IoResultExt, ResultExt};
@@ -45,9 +47,14 @@ pub fn run_cell(
 ) -> Result<Outcome> {
     let cell = &request.cell;
     let key = cell.parts.key();
+    let _span = debug_span!("cell", cell = %cell.cell, kind = cell.parts.kind, key = %key.short())
+        .entered();
     let _lock = match request.mode {
         Mode::Verify => None,
-        Mode::Run | Mode::Force => Some(lock(store, &key, reporter.as_ref(), cancelled)?),
+        Mode::Run | Mode::Force => {
+            let span = debug_span!("lock");
+            Some(span.in_scope(|| lock(store, &key, reporter.as_ref(), cancelled))?)
+        }
     };
     if request.mode == Mode::Run
         && let Some(receipt) = store.receipt(&key)?
@@ -65,7 +72,7 @@ pub fn run_cell(
     std::fs::create_dir_all(&private).at(&private)?;
     let ctx = Context::new(Job {
         coordinates: cell.cell.coordinates.clone(),
-        inputs: inputs(store, cell)?,
+        inputs: debug_span!("inputs").in_scope(|| inputs(store, cell))?,
         outputs: outputs.clone(),
         output_root: output_root.clone(),
         scratch: private,
@@ -89,9 +96,12 @@ pub fn run_cell(
     });
     ctx.check_cancelled()?;
     let (clock, started) = (Instant::now(), seconds_since_1970());
-    catch_unwind(AssertUnwindSafe(|| stage.run(&ctx)))
+    let run = || catch_unwind(AssertUnwindSafe(|| stage.run(&ctx)));
+    debug_span!("run")
+        .in_scope(run)
         .unwrap_or_else(|panic| Err(panicked(&cell.parts.kind, panic.as_ref())))?;
     let seconds = clock.elapsed().as_secs_f64();
+    let _commit = debug_span!("commit").entered();
     if request.mode == Mode::Verify {
         return digests(&outputs, &output_root).map(Outcome::Verified);
     }
@@ -164,6 +174,7 @@ fn inputs(store: &Store, cell: &ResolvedCell) -> Result<BTreeMap<String, Vec<Gat
     for (slot, parts) in &cell.parts.inputs {
         let mut artifacts = Vec::with_capacity(parts.len());
         for part in parts {
+            let _span = debug_span!("hash", slot).entered();
             let artifact = store.files(&part.digest).doing(|| format!("reading input `{slot}`"))?;
             let (stage, coordinates) = match &part.from {
                 Some(from) => (from.stage.clone(), from.coordinates.clone()),
@@ -184,6 +195,7 @@ fn import(
 ) -> Result<BTreeMap<String, OutputRecord>> {
     let mut records = BTreeMap::new();
     for output in outputs {
+        let _span = debug_span!("hash", output = &*output.name).entered();
         let imported = store
             .import(&root.join(&*output.name))
             .doing(|| format!("storing output `{}`", output.name))?;

@@ -35,7 +35,7 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let message = error.to_string();
+        let message = without_backtrace(&error.to_string());
         match error.root() {
             Error::Cancelled => Self::Cancelled,
             Error::Damaged { digest, .. } => Self::Damaged { digest: *digest, message },
@@ -44,11 +44,47 @@ impl From<Error> for Failure {
     }
 }
 
+/// The message without the backtrace that some libraries put into theirs where `RUST_BACKTRACE` is
+/// set: what a cell says does not depend on it.
+fn without_backtrace(message: &str) -> String {
+    let mut within = false;
+    let is_frame = |line: &str| {
+        let line = line.trim_start();
+        let number = line.trim_start_matches(|c: char| c.is_ascii_digit());
+        line.starts_with("at ") || number.len() < line.len() && number.starts_with(": ")
+    };
+    let lines = message.lines().filter(|line| {
+        within = if within { is_frame(line) } else { line.starts_with("   0: ") };
+        !within
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cancelled => f.write_str("cancelled"),
             Self::Damaged { message, .. } | Self::Failed { message } => f.write_str(message),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As candle writes its errors.
+    #[derive(Debug, thiserror::Error)]
+    #[error("shapes differ\n{0}")]
+    struct WithBacktrace(std::backtrace::Backtrace);
+
+    #[test]
+    fn a_library_s_backtrace_is_no_part_of_the_message() {
+        let error = WithBacktrace(std::backtrace::Backtrace::force_capture());
+        let error = Error::message(format!("{}\nthe last line", Error::other(error)));
+        assert!(error.to_string().lines().count() > 5, "{error}");
+        assert_eq!(Failure::from(error).to_string(), "shapes differ\nthe last line");
+        let plain = "found:\n   1: cat\n   at night";
+        assert_eq!(Failure::from(Error::message(plain)).to_string(), plain);
     }
 }

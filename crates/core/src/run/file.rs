@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use tracing::debug_span;
+
 use super::cell::{lock, seconds_since_1970};
 use super::{Outcome, Request};
 use crate::error::ResultExt;
@@ -43,13 +45,18 @@ pub(super) fn run(
 ) -> Result<Outcome> {
     let cell = &request.cell;
     let key = cell.parts.key();
-    let _lock = lock(store, &key, &Silent, &AtomicBool::new(false))?;
+    let _span = debug_span!("cell", cell = %cell.cell, kind = cell.parts.kind, key = %key.short())
+        .entered();
+    let _lock =
+        debug_span!("lock").in_scope(|| lock(store, &key, &Silent, &AtomicBool::new(false)))?;
     if let Some(receipt) = store.receipt(&key)? {
         return Ok(Outcome::Shared(Box::new(receipt)));
     }
+    let _commit = debug_span!("commit").entered();
     let (clock, started) = (Instant::now(), seconds_since_1970());
-    let imported =
-        store.import_snapshot(path, snapshot).doing(|| format!("storing {}", path.display()))?;
+    let imported = debug_span!("hash", path = %path.display())
+        .in_scope(|| store.import_snapshot(path, snapshot))
+        .doing(|| format!("storing {}", path.display()))?;
     let record = imported.record(output.artifact.as_ref(), output.volatile);
     let receipt = Receipt {
         key,

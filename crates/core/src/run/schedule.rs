@@ -43,7 +43,7 @@ pub fn execute(
         threads: options.threads,
         memory: options.memory,
     });
-    walk.look_at_all();
+    tracing::info_span!("assess", cells = walk.wanted()).in_scope(|| walk.look_at_all());
     let mut cancelled = false;
     if walk.has_queued() {
         cancelled = std::thread::scope(|scope| run_queued(&mut walk, runner, scope));

@@ -78,6 +78,7 @@ impl Store {
     /// There is nothing at `path`; below it is a symbolic link, a device or a name that is not
     /// UTF-8; a file changed each time that it was read.
     pub fn snapshot(&self, path: &Path) -> Result<Snapshot> {
+        let _span = tracing::debug_span!("hash", path = %path.display()).entered();
         let place = std::fs::canonicalize(path).at(path)?;
         let metadata = std::fs::metadata(&place).at(path)?;
         let (folder, walk) = if metadata.is_dir() {
