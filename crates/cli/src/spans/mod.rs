@@ -110,7 +110,7 @@ impl Spans {
     /// Says whether the trace could be written.
     pub(crate) fn finish(&self) -> Result<(), Failure> {
         match self.0.chrome.as_ref().and_then(|chrome| relock(chrome).error()) {
-            Some(error) => Err(Failure::usage(format!("cannot write the trace: {error}"))),
+            Some(error) => Err(std::io::Error::other(format!("the trace: {error}")).into()),
             None => Ok(()),
         }
     }

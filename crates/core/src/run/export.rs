@@ -36,7 +36,6 @@ pub(super) fn export(
     else {
         return Ok(());
     };
-    let _span = tracing::debug_span!("export", cell = %cell.id).entered();
     let folder = shown_at(artifacts, &plan.pipeline, &cell.id);
     let alone = receipt.outputs.len() == 1;
     for (name, output) in &receipt.outputs {

@@ -46,6 +46,7 @@ impl Store {
         if shows(&Self::read_index(&record_path)?) {
             return Ok(false);
         }
+        let _span = tracing::debug_span!("export", to = %to.display()).entered();
         let name = record_path.file_name().unwrap_or_default();
         let _lock = self.lock_name(&format!("view-{}", name.to_string_lossy()))?;
         let bytes = Self::read_index(&record_path)?;
