@@ -145,7 +145,7 @@ pub fn assess(
     store: &Store,
     contents: &BTreeMap<CellIndex, Digest>,
 ) -> Result<PerCell<State>> {
-    let _span = tracing::info_span!("assess", cells = plan.indices().count()).entered();
+    let _span = tracing::info_span!("assess", cells = plan.indices().len()).entered();
     let last = store.last(&plan.pipeline)?;
     let mut states = PerCell::new(plan, |_| State::Depends(Vec::new()));
     for cell in plan.indices() {
