@@ -1,6 +1,6 @@
 //! The registry: the kinds of all crates.
 
-use sconce_core::{Kind, Kinds};
+use sconce_core::{Kind, Kinds, Result};
 
 /// The slices of the crates, the engine's own first.
 const SLICES: &[&[Kind]] = &[
@@ -17,7 +17,10 @@ const SLICES: &[&[Kind]] = &[
     sconce_figures::stages::KINDS,
 ];
 
-/// All kinds that pipeline files can name: these, and those that the program adds.
-pub(crate) fn registry(own: &[Kind]) -> Kinds {
+/// All kinds that pipeline files can name: Sconce's, and those that the program adds.
+///
+/// # Errors
+/// A name that is there twice.
+pub(crate) fn registry(own: &[Kind]) -> Result<Kinds> {
     Kinds::new(SLICES.iter().copied().chain([own]))
 }

@@ -56,7 +56,10 @@ pub fn main(kinds: &[Kind]) -> ExitCode {
         }
     }
     let arguments = Arguments::parse();
-    match commands::dispatch(&arguments, &kinds::registry(kinds)) {
+    let done = kinds::registry(kinds)
+        .map_err(|error| Failure::usage(error.to_string()))
+        .and_then(|kinds| commands::dispatch(&arguments, &kinds));
+    match done {
         Ok(code) => code,
         // The reader, such as `head`, has seen enough.
         Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {

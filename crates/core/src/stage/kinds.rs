@@ -7,7 +7,7 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use crate::stage::properties;
-use crate::{Kind, Slot};
+use crate::{Error, Kind, Result, Slot};
 
 /// The kinds of all crates, by name.
 #[derive(Clone, Default)]
@@ -16,10 +16,21 @@ pub struct Kinds {
 }
 
 impl Kinds {
-    /// Joins the crates' slices. A later kind of the same name replaces an earlier one.
-    pub fn new<'a>(slices: impl IntoIterator<Item = &'a [Kind]>) -> Self {
-        let kinds = slices.into_iter().flatten().map(|kind| (kind.name, *kind)).collect();
-        Self { kinds }
+    /// Joins the crates' slices.
+    ///
+    /// # Errors
+    /// Two kinds of one name: which of them a file means would depend on the order of the slices.
+    pub fn new<'a>(slices: impl IntoIterator<Item = &'a [Kind]>) -> Result<Self> {
+        let mut kinds = BTreeMap::new();
+        for kind in slices.into_iter().flatten() {
+            if kinds.insert(kind.name, *kind).is_some() {
+                return Err(Error::message(format!(
+                    "there are two kinds with the name `{}`: expected each name once",
+                    kind.name
+                )));
+            }
+        }
+        Ok(Self { kinds })
     }
 
     /// The kind of this name.
@@ -78,5 +89,18 @@ impl Shape {
             docs: properties(&schema).filter_map(doc).collect(),
             kind,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::KINDS;
+
+    #[test]
+    fn a_name_that_is_there_twice_is_refused() {
+        let error = Kinds::new([KINDS, &KINDS[..1]]).err().unwrap().to_string();
+        let name = KINDS[0].name;
+        assert!(error.contains(&format!("two kinds with the name `{name}`")), "{error}");
     }
 }

@@ -21,7 +21,7 @@ fn plan(text: &str, options: &[&str]) -> Result<Plan, Diagnostics> {
             None => load_options.sets.push((*option).to_owned()),
         }
     }
-    load(&load_options, &Kinds::new([kinds::KINDS]))
+    load(&load_options, &Kinds::new([kinds::KINDS]).unwrap())
 }
 
 /// What is wrong with `text`, with the folder taken out.

@@ -26,7 +26,7 @@ struct Told {
 
 impl Bench {
     fn new() -> Self {
-        let kinds = Kinds::new([kinds::KINDS, crate::kinds::KINDS]);
+        let kinds = Kinds::new([kinds::KINDS, crate::kinds::KINDS]).unwrap();
         Self { folder: tempfile::tempdir().unwrap(), kinds }
     }
 
