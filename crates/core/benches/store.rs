@@ -124,7 +124,7 @@ fn imported() -> &'static Store {
     static STORE: OnceLock<Store> = OnceLock::new();
     STORE.get_or_init(|| {
         let store = Store::open(&place("imported")).unwrap();
-        let snapshot = store.snapshot(small_files()).unwrap();
+        let snapshot = store.snapshot(small_files(), false).unwrap();
         store.import_snapshot(small_files(), &snapshot).unwrap();
         store
     })
@@ -154,14 +154,14 @@ fn commit_one_cell(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn snapshot_10000_unchanged(bencher: Bencher<'_, '_>) {
     let store = imported();
-    bencher.bench_local(|| store.snapshot(small_files()).unwrap());
+    bencher.bench_local(|| store.snapshot(small_files(), false).unwrap());
 }
 
 /// What a no-op pays for a cell whose output is a large folder.
 #[divan::bench]
 fn receipt_of_10000_files(bencher: Bencher<'_, '_>) {
     let store = imported();
-    let snapshot = store.snapshot(small_files()).unwrap();
+    let snapshot = store.snapshot(small_files(), false).unwrap();
     let output = store.import_snapshot(small_files(), &snapshot).unwrap();
     let mut receipt = commit(store, 0);
     receipt.outputs.insert("out".to_owned(), output.record("files", false));
@@ -180,7 +180,7 @@ fn snapshot_and_import_10000_one_changed(bencher: Bencher<'_, '_>) {
             std::fs::write(path, format!("{number} {:?}", SystemTime::now())).unwrap();
         })
         .bench_local_values(|()| {
-            let snapshot = store.snapshot(small_files()).unwrap();
+            let snapshot = store.snapshot(small_files(), false).unwrap();
             store.import_snapshot(small_files(), &snapshot).unwrap()
         });
 }
@@ -194,7 +194,7 @@ fn snapshot_and_import_10000_new(bencher: Bencher<'_, '_>) {
             Store::open(&place(&format!("new{number}"))).unwrap()
         })
         .bench_local_values(|store| {
-            let snapshot = store.snapshot(small_files()).unwrap();
+            let snapshot = store.snapshot(small_files(), false).unwrap();
             store.import_snapshot(small_files(), &snapshot).unwrap();
             store
         });
@@ -203,7 +203,7 @@ fn snapshot_and_import_10000_new(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn verify_10000_files(bencher: Bencher<'_, '_>) {
     let store = imported();
-    let tree = store.snapshot(small_files()).unwrap();
+    let tree = store.snapshot(small_files(), false).unwrap();
     store.import_snapshot(small_files(), &tree).unwrap();
     bencher.bench_local(|| store.files(&tree.digest).unwrap());
 }
@@ -211,7 +211,7 @@ fn verify_10000_files(bencher: Bencher<'_, '_>) {
 #[divan::bench(sample_count = 20)]
 fn materialise_10000_files(bencher: Bencher<'_, '_>) {
     let store = imported();
-    let tree = store.snapshot(small_files()).unwrap();
+    let tree = store.snapshot(small_files(), false).unwrap();
     store.import_snapshot(small_files(), &tree).unwrap();
     let files = store.files(&tree.digest).unwrap();
     let mut number = 0;
@@ -269,7 +269,7 @@ fn hash_10000_files(bencher: Bencher<'_, '_>) {
                 std::fs::remove_file(entry.unwrap().path()).unwrap();
             }
         })
-        .bench_local_values(|()| store.snapshot(small_files()).unwrap());
+        .bench_local_values(|()| store.snapshot(small_files(), false).unwrap());
 }
 
 #[divan::bench(sample_count = 20)]

@@ -57,6 +57,20 @@ fn features_are_mapped_and_streamed() {
 }
 
 #[test]
+fn features_that_are_not_finite_are_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = FeaturesWriter::create(folder.path(), &examples(4), &[3]).unwrap();
+    writer.push(&[0.0, 1.0, 2.0, 3.0, 4.0, f32::NAN, 6.0]).unwrap();
+    writer.push(&[f32::NEG_INFINITY, f32::NAN, 9.0, 10.0, 11.0]).unwrap();
+    assert_eq!(
+        writer.finish().unwrap_err().to_string(),
+        "expected finite numbers: of 12 numbers 2 are NaN and 1 are infinite, first of row 1 (`train/1.png`) in column 2"
+    );
+    let infinite = Features::new(examples(1), vec![1], vec![f32::INFINITY]).unwrap();
+    assert!(infinite.save(folder.path()).is_err());
+}
+
+#[test]
 fn image_sets_of_both_sorts() {
     let picture = |i: usize| {
         let samples = (0..5 * 4 * 3).map(|s| (s * 3 + i * 50) as u8).collect();

@@ -3,6 +3,7 @@
 //! What it is, from where and under which licence: `assets/LICENSES.md`.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use sconce_core::error::IoResultExt;
 use sconce_core::{Error, Result};
@@ -76,11 +77,16 @@ pub fn write(name: &str, to: &Path) -> Result<()> {
 }
 
 /// The 1000 ImageNet class names, in order of the classes' numbers; synonyms separated by commas.
-pub fn imagenet_classes() -> Vec<String> {
-    let Some(Asset { content: Content::File(bytes), .. }) =
-        ASSETS.iter().find(|asset| asset.name == "imagenet1k_label_to_names.json")
-    else {
-        return Vec::new();
-    };
-    weights::parse_class_names(bytes).unwrap_or_default()
+pub fn imagenet_classes() -> &'static [String] {
+    static NAMES: OnceLock<Vec<String>> = OnceLock::new();
+    NAMES.get_or_init(|| {
+        let json = include_bytes!("../assets/imagenet1k_label_to_names.json");
+        weights::parse_class_names(json).unwrap_or_default()
+    })
+}
+
+/// The 1000 ImageNet classes' WordNet ids, such as `n01443537`, in order of the classes' numbers.
+pub fn imagenet_wordnet_ids() -> &'static [&'static str] {
+    static IDS: OnceLock<Vec<&'static str>> = OnceLock::new();
+    IDS.get_or_init(|| include_str!("../assets/imagenet1k_wordnet_ids.txt").lines().collect())
 }

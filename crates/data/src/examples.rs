@@ -70,6 +70,25 @@ impl Examples {
         Ok(chosen.iter().map(|&i| self.labels[i]).collect())
     }
 
+    /// Refuses examples `chosen` that are all of one class, or of none: nothing can learn to tell classes apart by them.
+    ///
+    /// # Errors
+    /// Names the class.
+    pub fn check_told_apart(&self, chosen: &[usize]) -> Result<()> {
+        let labels = self.labels_of(chosen)?;
+        let Some(first) = labels.first().filter(|first| labels.iter().all(|l| l == *first)) else {
+            return match labels.is_empty() {
+                true => Err(Error::message("expected examples of two classes or more, found none")),
+                false => Ok(()),
+            };
+        };
+        let name = self.classes.get(*first as usize).map_or("", String::as_str);
+        Err(Error::message(format!(
+            "expected examples of two classes or more: all {} are of `{name}` (are its folders the classes?)",
+            labels.len()
+        )))
+    }
+
     /// The examples `chosen`, in that order, with the same classes and splits.
     pub fn select(&self, chosen: &[usize]) -> Self {
         let column = |column: &[u32]| match column {

@@ -9,6 +9,7 @@ use sconce_core::{Artifact, Error, Files, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::examples::Examples;
+use crate::finite::NotFinite;
 use crate::tensor_file::{Mapped, TensorWriter};
 
 /// Rows of numbers, one for each example.
@@ -126,7 +127,7 @@ impl Artifact for Features {
 
     fn load(files: &Files) -> Result<Self> {
         let Index { shape, examples } = files.read_json(INDEX)?;
-        let (bytes, _) = Mapped::open(files.path(VALUES)?, "features", Dtype::F32)?;
+        let (bytes, _) = Mapped::open(files, VALUES, "features", Dtype::F32)?;
         let values = if cfg!(target_endian = "little")
             && bytemuck::try_cast_slice::<u8, f32>(&bytes).is_ok()
         {
@@ -153,6 +154,9 @@ impl Artifact for Features {
 /// Writes [`Features`] as they come, so that they need not fit into memory.
 pub struct FeaturesWriter {
     file: TensorWriter,
+    ids: Vec<String>,
+    dimension: usize,
+    not_finite: NotFinite,
 }
 
 impl FeaturesWriter {
@@ -164,11 +168,13 @@ impl FeaturesWriter {
         let path = folder.join(INDEX);
         std::fs::write(&path, serde_json::to_vec(&index)?).at(&path)?;
         let file = TensorWriter::create(folder.join(VALUES), "features", Dtype::F32, &[n, d])?;
-        Ok(Self { file })
+        let (ids, not_finite) = (examples.ids.clone(), NotFinite::default());
+        Ok(Self { file, ids, dimension: d, not_finite })
     }
 
     /// Adds numbers: the next rows, or parts of them.
     pub fn push(&mut self, values: &[f32]) -> Result<()> {
+        self.not_finite.add(values);
         if cfg!(target_endian = "little") {
             self.file.push(bytemuck::cast_slice(values))
         } else {
@@ -176,8 +182,19 @@ impl FeaturesWriter {
         }
     }
 
-    /// Ends the file; an error when numbers are missing.
+    /// Ends the file.
+    ///
+    /// # Errors
+    /// When numbers are missing, or some are NaN or infinite.
     pub fn finish(self) -> Result<()> {
+        if let Some(first) = self.not_finite.first {
+            let (row, column) = (first / self.dimension as u64, first % self.dimension as u64);
+            let id = self.ids.get(row as usize).map_or("", String::as_str);
+            return Err(Error::message(format!(
+                "expected finite numbers: {}, first of row {row} (`{id}`) in column {column}",
+                self.not_finite.words()
+            )));
+        }
         self.file.finish()
     }
 }

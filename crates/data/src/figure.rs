@@ -55,7 +55,7 @@ impl Artifact for Figure {
         let Index { caption } = files.read_json(INDEX)?;
         let mut figure = Self::new(caption);
         for (name, _, path) in files.iter().filter(|(name, ..)| *name != INDEX) {
-            figure.files.insert(name.to_owned(), std::fs::read(path).at(path)?);
+            figure.files.insert(name.to_owned(), std::fs::read(path).at(name)?);
         }
         Ok(figure)
     }

@@ -11,9 +11,8 @@ use std::io::Cursor;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use zune_jpeg::zune_core::bytestream::ZCursor;
-use zune_jpeg::zune_core::colorspace::ColorSpace;
-use zune_jpeg::zune_core::options::DecoderOptions;
+
+use crate::jpeg;
 
 /// How many samples a pixel has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -107,7 +106,7 @@ impl Image {
     /// Decodes a JPEG, PNG or GIF file, converted to `color`.
     pub fn decode(bytes: &[u8], color: Color) -> Result<Self, ImageError> {
         let image = if bytes.starts_with(&[0xff, 0xd8, 0xff]) {
-            decode_jpeg(bytes)?
+            jpeg::decode(bytes)?
         } else if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
             decode_other(bytes, image::ImageFormat::Png, "PNG")?
         } else if bytes.starts_with(b"GIF8") {
@@ -179,66 +178,11 @@ impl Image {
     }
 }
 
-fn check_size(width: usize, height: usize) -> Result<(), ImageError> {
+pub(crate) fn check_size(width: usize, height: usize) -> Result<(), ImageError> {
     if width.saturating_mul(height) > MAX_PIXELS {
         return Err(ImageError::TooLarge { width, height });
     }
     Ok(())
-}
-
-fn decode_jpeg(bytes: &[u8]) -> Result<Image, ImageError> {
-    let broken = |cause: String| ImageError::Broken { format: "JPEG", cause };
-    // zune-jpeg fills what is missing at the end with grey, as browsers do: refused here.
-    if !has_end_of_image(bytes) {
-        return Err(ImageError::Truncated("JPEG"));
-    }
-    let decode = |strict: bool| {
-        let options = DecoderOptions::default()
-            .set_strict_mode(strict)
-            .set_max_width(usize::from(u16::MAX))
-            .set_max_height(usize::from(u16::MAX));
-        let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-        decoder.decode_headers().map_err(|error| broken(error.to_string()))?;
-        let (width, height) = decoder.dimensions().unwrap_or_default();
-        check_size(width, height)?;
-        let (color, out) = match decoder.input_colorspace() {
-            Some(ColorSpace::Luma | ColorSpace::LumaA) => (Color::Grey, ColorSpace::Luma),
-            _ => (Color::Rgb, ColorSpace::RGB),
-        };
-        decoder.set_options(options.jpeg_set_out_colorspace(out));
-        let samples = decoder.decode().map_err(|error| broken(error.to_string()))?;
-        Image::new(width, height, color, samples)
-    };
-    match decode(true) {
-        // Padding between headers harms nothing; strict mode alone minds it.
-        Err(ImageError::Broken { cause, .. }) if cause.contains("between headers") => decode(false),
-        result => result,
-    }
-}
-
-/// Whether the markers lead to an end-of-image marker (ITU-T T.81, B.1.1).
-fn has_end_of_image(bytes: &[u8]) -> bool {
-    let mut at = 2;
-    while let Some(&byte) = bytes.get(at) {
-        if byte != 0xff {
-            at += 1;
-            continue;
-        }
-        match bytes.get(at + 1) {
-            None => return false,
-            Some(0xd9) => return true,
-            // Fill bytes, stuffed zeros, restart markers and TEM have no length.
-            Some(0xff) => at += 1,
-            Some(0x00 | 0x01 | 0xd0..=0xd8) => at += 2,
-            Some(_) => {
-                let Some(length) = bytes.get(at + 2..at + 4) else {
-                    return false;
-                };
-                at += 2 + usize::from(u16::from_be_bytes([length[0], length[1]])).max(2);
-            }
-        }
-    }
-    false
 }
 
 fn decode_other(
@@ -346,9 +290,9 @@ mod tests {
         let grey = Image::new(64, 64, Color::Grey, smooth).unwrap();
         for whole in [jpeg(&picture()), jpeg(&grey), picture().to_png().unwrap()] {
             assert!(Image::decode(&whole, Color::Rgb).is_ok());
-            // The last 12 bytes of a PNG are the chunk that marks its end, which Pillow does not
-            // ask for either.
-            let end = if whole[0] == 0xff { whole.len() } else { whole.len() - 12 };
+            // The last 12 bytes of a PNG are the chunk that marks its end, the last 2 of a JPEG its
+            // marker: Pillow does not ask for them either.
+            let end = if whole[0] == 0xff { whole.len() - 2 } else { whole.len() - 12 };
             for length in 0..end {
                 assert!(Image::decode(&whole[..length], Color::Rgb).is_err(), "{length} bytes");
             }

@@ -7,9 +7,7 @@ use sconce_core::{Error, Files, Result};
 use crate::examples::Examples;
 use crate::image::Color;
 use crate::image_set::ImageSet;
-
-/// Folders at the top that are splits unless said otherwise, in the order that splits get.
-pub const SPLIT_NAMES: [&str; 5] = ["train", "val", "valid", "validation", "test"];
+use crate::split_folders;
 
 /// Endings of files that hold no image and are passed over (and told).
 const OTHER: [&str; 14] =
@@ -24,9 +22,10 @@ pub struct PassedOver {
 
 /// The images below a folder: `SPLIT/CLASS/…`, `CLASS/…`, or files without classes.
 ///
-/// Top folders are splits when `splits` names them, or, without `splits`, when all are called as
-/// in [`SPLIT_NAMES`]. The class is the next folder; deeper folders belong to it. Images are
-/// ordered by split, then by path. Nothing is decoded: [`ImageSet::check_images`] does that.
+/// Top folders are splits when `splits` names them, or, without `splits`, when all are called like
+/// one (see [`split_folders`]); folders that can be read both ways are refused. The class is the
+/// next folder; deeper folders belong to it. Images are ordered by split, then by path. Nothing is
+/// decoded: [`ImageSet::check_images`] does that.
 pub fn read(
     files: &Files,
     color: Color,
@@ -46,15 +45,16 @@ pub fn read(
     if images.is_empty() {
         return Err(Error::message(format!("no image among {} files", files.len())));
     }
-    let splits = find_splits(&images, splits)?;
+    let splits = split_folders::find(images.iter().map(|(name, _)| *name), splits)?;
+    let folders: Vec<&str> = splits.iter().map(|(folder, _)| folder.as_str()).collect();
     let mut rows = Vec::new();
     for (name, path) in images {
         let (split, rest) = match name.split_once('/') {
             Some((top, rest)) if !splits.is_empty() => {
-                let split = splits.iter().position(|split| split == top).ok_or_else(|| {
+                let split = folders.iter().position(|folder| *folder == top).ok_or_else(|| {
                     Error::message(format!(
                         "`{name}`: expected a split folder at the top: {}",
-                        splits.join(", ")
+                        folders.join(", ")
                     ))
                 })?;
                 (split, rest)
@@ -62,7 +62,7 @@ pub fn read(
             None if !splits.is_empty() => {
                 return Err(Error::message(format!(
                     "`{name}` is in no split folder; there are: {}",
-                    splits.join(", ")
+                    folders.join(", ")
                 )));
             }
             _ => (0, name),
@@ -89,31 +89,8 @@ pub fn read(
             false => rows.iter().map(|(split, ..)| *split as u32).collect(),
         },
         classes: classes.iter().map(|&class| class.to_owned()).collect(),
-        splits,
+        splits: splits.into_iter().map(|(_, split)| split).collect(),
     };
     let paths = rows.iter().map(|(.., path)| (*path).to_owned()).collect();
     Ok((ImageSet::encoded(examples, color, paths)?, passed_over))
-}
-
-fn find_splits(
-    images: &[(&str, &std::path::Path)],
-    wanted: Option<&[String]>,
-) -> Result<Vec<String>> {
-    let tops: BTreeSet<_> =
-        images.iter().filter_map(|(name, _)| name.split_once('/').map(|(top, _)| top)).collect();
-    if let Some(wanted) = wanted {
-        if let Some(missing) = wanted.iter().find(|split| !tops.contains(split.as_str())) {
-            let tops: Vec<_> = tops.into_iter().take(8).collect();
-            return Err(Error::parameter(
-                "splits",
-                format!("no images in a folder `{missing}`; the folders are: {}", tops.join(", ")),
-            ));
-        }
-        return Ok(wanted.to_vec());
-    }
-    if tops.iter().all(|top| SPLIT_NAMES.contains(top)) {
-        let there = SPLIT_NAMES.iter().filter(|split| tops.contains(*split));
-        return Ok(there.map(|&split| split.to_owned()).collect());
-    }
-    Ok(Vec::new())
 }

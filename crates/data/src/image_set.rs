@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::examples::Examples;
 use crate::image::{Color, Image};
+use crate::jpeg;
 use crate::place;
 use crate::tensor_file::{Mapped, TensorWriter};
 
@@ -172,7 +173,9 @@ impl ImageSet {
     /// The bytes that image `i` is kept as: its file, or its samples.
     pub fn content(&self, i: usize) -> Result<std::borrow::Cow<'_, [u8]>> {
         match &self.pixels {
-            Pixels::Encoded(files) => Ok(std::fs::read(&files[i]).at(&files[i])?.into()),
+            Pixels::Encoded(files) => {
+                Ok(std::fs::read(&files[i]).at(&self.examples.ids[i])?.into())
+            }
             Pixels::Packed { width, height, samples } => {
                 let length = width * height * self.color.channels();
                 Ok(samples.bytes()[i * length..(i + 1) * length].into())
@@ -225,20 +228,35 @@ impl ImageSet {
         })
     }
 
-    /// Decodes every image once and throws it away: an error that names all broken ones.
+    /// Decodes every image once and throws it away: an error that names all broken ones. Gives the
+    /// places of JPEG files that lack their end marker; no pixel is missing.
     ///
     /// `progress` gets the number of images done now and then.
-    pub fn check_images(&self, mut progress: impl FnMut(usize) -> Result<()>) -> Result<()> {
+    pub fn check_images(
+        &self,
+        mut progress: impl FnMut(usize) -> Result<()>,
+    ) -> Result<Vec<usize>> {
         /// Enough for all threads, few enough to be stopped soon.
         const BATCH: usize = 256;
         let mut errors = Vec::new();
+        let mut without_end = Vec::new();
         let all: Vec<_> = (0..self.len()).collect();
         for places in all.chunks(BATCH) {
-            let check = |&i: &usize| self.decode(i).err();
-            errors.extend(places.par_iter().map(check).collect::<Vec<_>>().into_iter().flatten());
+            let check = |&i: &usize| {
+                self.decode(i)?;
+                let encoded = matches!(self.pixels, Pixels::Encoded(_));
+                Ok::<_, Error>((encoded && jpeg::lacks_end(&self.content(i)?)).then_some(i))
+            };
+            for checked in places.par_iter().map(check).collect::<Vec<_>>() {
+                match checked {
+                    Ok(place) => without_end.extend(place),
+                    Err(error) => errors.push(error),
+                }
+            }
             progress(places[places.len() - 1] + 1)?;
         }
-        all_or_errors(errors.into_iter().map(Err::<(), _>).collect()).map(drop)
+        all_or_errors(errors.into_iter().map(Err::<(), _>).collect())?;
+        Ok(without_end)
     }
 }
 
@@ -272,7 +290,7 @@ impl Artifact for ImageSet {
             let paths = examples.ids.iter().map(path).collect::<Result<_>>()?;
             return Self::encoded(examples, color, paths);
         }
-        let (samples, shape) = Mapped::open(files.path(PIXELS)?, "pixels", Dtype::U8)?;
+        let (samples, shape) = Mapped::open(files, PIXELS, "pixels", Dtype::U8)?;
         let [n, height, width, channels] = shape[..] else {
             return Err(Error::message(format!(
                 "{PIXELS}: expected images × height × width × channels, found shape {shape:?}"

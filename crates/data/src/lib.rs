@@ -1,6 +1,6 @@
 //! What flows along edges and where it comes from.
 //!
-//! Sources: [`fetch`], [`embedded`], [`archive`]; readers: [`image_folder`], [`idx`], [`npz`]; and what is
+//! Sources: [`fetch`], [`embedded`], [`archive`]; readers: [`image_folder`], [`mnist`], [`npz`]; and what is
 //! done to sets of examples: [`duplicates`], [`split`]. The kinds of stages are in [`stages`].
 //!
 //! The artifacts: [`ImageSet`], [`Features`], [`Weights`], [`Table`], [`Figure`], [`Metrics`].
@@ -8,28 +8,34 @@
 pub mod archive;
 #[cfg(test)]
 mod artifact_tests;
+pub mod classes;
 pub mod duplicates;
 pub mod embedded;
 pub mod examples;
 pub mod features;
 pub mod fetch;
 pub mod figure;
+pub mod finite;
 pub mod idx;
 pub mod image;
 pub mod image_folder;
 pub mod image_set;
+mod jpeg;
 pub mod metrics;
 pub mod mistaken;
+pub mod mnist;
 pub mod npz;
 mod place;
 pub mod preprocess;
 pub mod resize;
 pub mod split;
+pub mod split_folders;
 pub mod stages;
 pub mod table;
 mod tensor_file;
 pub mod weights;
 
+pub use classes::SameClasses;
 pub use examples::Examples;
 pub use features::{Features, FeaturesWriter};
 pub use figure::Figure;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
 use sconce_core::error::{IoResultExt, ResultExt};
-use sconce_core::{Error, Result};
+use sconce_core::{Error, Files, Result};
 
 /// Maps a file into memory.
 pub(crate) fn map(path: &Path) -> Result<Mmap> {
@@ -35,10 +35,15 @@ impl Deref for Mapped {
 }
 
 impl Mapped {
-    /// Maps tensor `name` of the file; also its shape.
-    pub(crate) fn open(path: &Path, name: &str, dtype: Dtype) -> Result<(Self, Vec<usize>)> {
-        let map = map(path)?;
-        let (range, shape) = Self::find(&map, name, dtype).doing(|| path.display().to_string())?;
+    /// Maps tensor `name` of file `file` of an artifact; also its shape.
+    pub(crate) fn open(
+        files: &Files,
+        file: &str,
+        name: &str,
+        dtype: Dtype,
+    ) -> Result<(Self, Vec<usize>)> {
+        let map = map(files.path(file)?)?;
+        let (range, shape) = Self::find(&map, name, dtype).doing(|| format!("reading `{file}`"))?;
         Ok((Self { map: Arc::new(map), range }, shape))
     }
 

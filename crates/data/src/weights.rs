@@ -47,9 +47,7 @@ impl Weights {
     pub fn open(path: &Path, info: WeightsInfo) -> Result<Self> {
         info.preprocessing.check()?;
         let map = map(path)?;
-        SafeTensors::deserialize(&map)
-            .map_err(|error| not_safetensors(&map, error))
-            .doing(|| path.display().to_string())?;
+        SafeTensors::deserialize(&map).map_err(|error| not_safetensors(&map, error))?;
         Ok(Self { info, path: path.to_owned(), map: Arc::new(map) })
     }
 
@@ -62,9 +60,8 @@ impl Weights {
         classes: Vec<String>,
     ) -> Result<Self> {
         let map = map(path)?;
-        let (_, metadata) = SafeTensors::read_metadata(&map)
-            .map_err(|error| not_safetensors(&map, error))
-            .doing(|| path.display().to_string())?;
+        let (_, metadata) =
+            SafeTensors::read_metadata(&map).map_err(|error| not_safetensors(&map, error))?;
         let metadata: BTreeMap<_, _> =
             metadata.metadata().clone().unwrap_or_default().into_iter().collect();
         let architecture = match (architecture, metadata.get("architecture")) {
@@ -189,6 +186,7 @@ impl Artifact for Weights {
 
     fn load(files: &Files) -> Result<Self> {
         Self::open(files.path(MODEL)?, files.read_json(INFO)?)
+            .doing(|| format!("reading `{MODEL}`"))
     }
 
     fn save(&self, folder: &Path) -> Result<()> {

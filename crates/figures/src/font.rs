@@ -1,12 +1,7 @@
-//! The bundled fonts and the width of text set in them.
-//!
-//! System fonts are never loaded, so that a picture has the same bytes everywhere. The fonts are
-//! subsets of [Inter](https://rsms.me/inter/) with digits of one width; see `assets/`.
+//! The width of text set in the fonts that there are (see [`faces`](crate::faces)), and lines broken by it.
 
-use std::sync::{Arc, OnceLock};
-
-use harfrust::{FontRef, ShapeOptions, ShaperData, UnicodeBuffer};
-use resvg::usvg::fontdb;
+pub use crate::faces::Weight;
+use crate::faces::{self, Run};
 
 /// The family's name in SVG.
 pub const FAMILY: &str = "Inter";
@@ -17,63 +12,9 @@ pub const DESCENT: f64 = 0.22;
 /// Distance of two baselines in a paragraph, as a share of the font size.
 pub const LINE_HEIGHT: f64 = 1.4;
 
-/// The weights that are bundled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Weight {
-    /// Body text.
-    #[default]
-    Regular,
-    /// Titles and best values (600).
-    SemiBold,
-}
-
-struct Face {
-    font: FontRef<'static>,
-    data: ShaperData,
-}
-
-const REGULAR: &[u8] = include_bytes!("../assets/Inter-Regular.otf");
-const SEMI_BOLD: &[u8] = include_bytes!("../assets/Inter-SemiBold.otf");
-
-fn face(weight: Weight) -> Option<&'static Face> {
-    static REGULAR_FACE: OnceLock<Option<Face>> = OnceLock::new();
-    static SEMI_BOLD_FACE: OnceLock<Option<Face>> = OnceLock::new();
-    let (cell, bytes) = match weight {
-        Weight::Regular => (&REGULAR_FACE, REGULAR),
-        Weight::SemiBold => (&SEMI_BOLD_FACE, SEMI_BOLD),
-    };
-    cell.get_or_init(|| {
-        let font = FontRef::new(bytes).ok()?;
-        let data = ShaperData::new(&font);
-        Some(Face { font, data })
-    })
-    .as_ref()
-}
-
-/// The fonts as the rasteriser wants them.
-pub(crate) fn database() -> Arc<fontdb::Database> {
-    static DATABASE: OnceLock<Arc<fontdb::Database>> = OnceLock::new();
-    DATABASE
-        .get_or_init(|| {
-            let mut database = fontdb::Database::new();
-            for bytes in [REGULAR, SEMI_BOLD] {
-                database.load_font_source(fontdb::Source::Binary(Arc::new(bytes)));
-            }
-            Arc::new(database)
-        })
-        .clone()
-}
-
 /// Width of `text` in the units of `size`, kerning included: what the rasteriser will take.
 pub fn text_width(text: &str, size: f64, weight: Weight) -> f64 {
-    let Some(face) = face(weight) else { return 0.0 };
-    let shaper = face.data.shaper(&face.font).build();
-    let mut buffer = UnicodeBuffer::new();
-    buffer.push_str(text);
-    buffer.guess_segment_properties();
-    let shaped = shaper.shape(buffer, ShapeOptions::new());
-    let advance: i32 = shaped.glyph_positions().iter().map(|position| position.x_advance).sum();
-    f64::from(advance) / f64::from(shaper.units_per_em()) * size
+    faces::runs(text, weight).iter().map(|Run { width, .. }| width * size).sum()
 }
 
 /// `text` cut with `…` so that it is at most `max` wide.
@@ -92,7 +33,7 @@ pub fn shorten(text: &str, size: f64, weight: Weight, max: f64) -> String {
     if fits == 0 { "…".to_owned() } else { cut(fits) }
 }
 
-/// `text` broken at spaces (and at its own line ends) into lines of at most `max`; a word that is
+/// `text` broken at spaces, between ideographs and at its own line ends into lines of at most `max`; a word that is
 /// wider than a line is shortened.
 pub fn wrap(text: &str, size: f64, weight: Weight, max: f64) -> Vec<String> {
     let mut lines = Vec::new();
@@ -101,9 +42,14 @@ pub fn wrap(text: &str, size: f64, weight: Weight, max: f64) -> Vec<String> {
         // A percent sign stays with its number.
         let words = paragraph.replace(" %", "\u{a0}%");
         let breaks = |c: char| c.is_whitespace() && c != '\u{a0}';
-        for word in words.split(breaks).filter(|word| !word.is_empty()) {
+        let words = words.split(breaks).filter(|word| !word.is_empty());
+        for (word, spaced) in words.flat_map(pieces) {
             let word = word.replace('\u{a0}', " ");
-            let longer = if line.is_empty() { word.clone() } else { format!("{line} {word}") };
+            let longer = match (line.is_empty(), spaced) {
+                (true, _) => word.clone(),
+                (false, true) => format!("{line} {word}"),
+                (false, false) => format!("{line}{word}"),
+            };
             if text_width(&longer, size, weight) <= max {
                 line = longer;
                 continue;
@@ -118,29 +64,27 @@ pub fn wrap(text: &str, size: f64, weight: Weight, max: f64) -> Vec<String> {
     lines
 }
 
+/// The parts of a word that may stand on different lines, each with whether a space goes before it.
+fn pieces(word: &str) -> Vec<(&str, bool)> {
+    // Chinese characters and Japanese syllables; not the signs that end a clause.
+    let breaks_before = |c: char| matches!(c, '\u{3040}'..='\u{30FF}' | '\u{3400}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{3FFFF}');
+    let mut pieces = Vec::new();
+    let mut start = 0;
+    for (at, letter) in word.char_indices().skip(1) {
+        if breaks_before(letter) {
+            pieces.push((&word[start..at], start == 0));
+            start = at;
+        }
+    }
+    pieces.push((&word[start..], start == 0));
+    pieces
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::scene::{Scene, Text};
     use resvg::usvg;
-
-    #[test]
-    fn both_weights_load_and_have_the_signs_of_the_field() {
-        for weight in [Weight::Regular, Weight::SemiBold] {
-            let face = face(weight).expect("the font loads");
-            let shaper = face.data.shaper(&face.font).build();
-            for sign in "×±λσ∂−…–—·•η‖∞≤≥≈√∑Δεβγμ→²₀°é".chars()
-            {
-                let mut buffer = UnicodeBuffer::new();
-                buffer.push_str(&sign.to_string());
-                buffer.guess_segment_properties();
-                let shaped = shaper.shape(buffer, ShapeOptions::new());
-                assert_ne!(shaped.glyph_infos()[0].glyph_id, 0, "no glyph for {sign}");
-            }
-        }
-        assert_eq!(database().faces().count(), 2);
-        assert!(database().faces().all(|face| face.families[0].0 == FAMILY));
-    }
 
     #[test]
     fn measured_width_is_what_the_rasteriser_sets() {
@@ -150,8 +94,7 @@ mod tests {
         ] {
             let mut scene = Scene::new(600.0, 60.0);
             scene.text(Text { weight, size: 20.0, ..Text::new(10.0, 40.0, text) });
-            let options = usvg::Options { fontdb: database(), ..Default::default() };
-            let tree = usvg::Tree::from_str(&scene.svg(), &options).unwrap();
+            let tree = usvg::Tree::from_str(&scene.svg(), &faces::options()).unwrap();
             fn find(group: &usvg::Group) -> Option<f32> {
                 group.children().iter().find_map(|node| match node {
                     usvg::Node::Text(text) => Some(text.bounding_box().width()),
@@ -186,6 +129,8 @@ mod tests {
         let almost = text_width("terrier (86", 12.0, Weight::Regular) + 1.0;
         let broken = wrap("terrier (86 %)", 12.0, Weight::Regular, almost);
         assert_eq!(broken, ["terrier", "(86 %)"]);
+        let wide = text_width("猫犬猫", 12.0, Weight::Regular) + 1.0;
+        assert_eq!(wrap("猫犬猫犬。 cat", 12.0, Weight::Regular, wide), ["猫犬猫", "犬。", "cat"]);
         assert_eq!(shorten("é", 12.0, Weight::Regular, 1.0), "…");
     }
 }

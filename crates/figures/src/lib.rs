@@ -9,6 +9,7 @@ pub mod adversarial;
 pub mod animation;
 pub mod color;
 pub mod error;
+pub mod faces;
 pub mod font;
 pub mod frame;
 pub mod grid;

@@ -4,8 +4,8 @@ use image::RgbImage;
 use resvg::{tiny_skia, usvg};
 
 use crate::color::{Color, INK};
-use crate::font::{self, CAP_HEIGHT, DESCENT, FAMILY, LINE_HEIGHT, Weight};
-use crate::{Error, Result, raster, svg};
+use crate::font::{self, CAP_HEIGHT, DESCENT, LINE_HEIGHT, Weight};
+use crate::{Error, Result, faces, raster, svg};
 
 /// Pixels a side that a rasterised picture may have.
 const LARGEST: u32 = 16_384;
@@ -268,12 +268,7 @@ impl Scene {
         if !fits(width) || !fits(height) {
             return Err(Error::TooLarge { width, height, limit: LARGEST });
         }
-        let options = usvg::Options {
-            font_family: FAMILY.to_owned(),
-            fontdb: font::database(),
-            ..Default::default()
-        };
-        let tree = usvg::Tree::from_str(&self.svg(), &options)?;
+        let tree = usvg::Tree::from_str(&svg::write_in_runs(self), &faces::options())?;
         let (width, height) = (width as u32, height as u32);
         let mut pixmap = tiny_skia::Pixmap::new(width, height).ok_or(Error::TooLarge {
             width: f64::from(width),

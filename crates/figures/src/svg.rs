@@ -5,11 +5,24 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 
 use crate::color::Color;
+use crate::faces::{self, Run};
 use crate::font::{FAMILY, Weight};
 use crate::raster;
 use crate::scene::{Anchor, Item, Scene, Stroke, Text};
 
+/// The scene as SVG for people: text is text, and whoever shows it has fonts of his own.
 pub(crate) fn write(scene: &Scene) -> String {
+    write_with(scene, write_text)
+}
+
+/// The scene as SVG for the rasteriser: text in runs of one font each, boxes for letters that no font has.
+pub(crate) fn write_in_runs(scene: &Scene) -> String {
+    write_with(scene, write_runs)
+}
+
+type WriteText = fn(&mut String, &Text);
+
+fn write_with(scene: &Scene, text: WriteText) -> String {
     let mut out = String::new();
     let (width, height) = (number(scene.width), number(scene.height));
     let _ = writeln!(
@@ -18,7 +31,7 @@ pub(crate) fn write(scene: &Scene) -> String {
     );
     let _ = writeln!(out, r##"<rect width="{width}" height="{height}" fill="#ffffff"/>"##);
     for item in scene.items() {
-        write_item(&mut out, item);
+        write_item(&mut out, item, text);
     }
     out.push_str("</svg>\n");
     out
@@ -72,7 +85,7 @@ fn style(out: &mut String, fill: Option<Color>, stroke: Option<Stroke>) {
     }
 }
 
-fn write_item(out: &mut String, item: &Item) {
+fn write_item(out: &mut String, item: &Item, write_text: WriteText) {
     match item {
         Item::Rect { place: [x, y, width, height], fill, stroke } => {
             let [x, y, width, height] = [x, y, width, height].map(|value| number(*value));
@@ -121,7 +134,7 @@ fn write_item(out: &mut String, item: &Item) {
         Item::Group { dx, dy, items } => {
             let _ = writeln!(out, r#"<g transform="translate({} {})">"#, number(*dx), number(*dy));
             for item in items {
-                write_item(out, item);
+                write_item(out, item, write_text);
             }
             out.push_str("</g>\n");
         }
@@ -129,8 +142,37 @@ fn write_item(out: &mut String, item: &Item) {
 }
 
 fn write_text(out: &mut String, text: &Text) {
-    let (x, y) = (number(text.x), number(text.y));
-    let _ = write!(out, r#"<text x="{x}" y="{y}" font-size="{}""#, number(text.size));
+    write_element(out, text, text.x, "");
+}
+
+fn write_runs(out: &mut String, text: &Text) {
+    faces::tell_missing(&text.content, text.weight);
+    let runs = faces::runs(&text.content, text.weight);
+    if let [Run { text: letters, family: None, .. }] = runs.as_slice()
+        && *letters == text.content
+    {
+        return write_text(out, text);
+    }
+    let width: f64 = runs.iter().map(|run| run.width * text.size).sum();
+    let mut x = match text.anchor {
+        Anchor::Start => text.x,
+        Anchor::Middle => text.x - width / 2.0,
+        Anchor::End => text.x - width,
+    };
+    for Run { text: letters, family, width } in runs {
+        let part = Text { content: letters, anchor: Anchor::Start, ..text.clone() };
+        // Spaces at a run's ends count.
+        let family = family.map(|family| format!(r#" font-family="{family}""#));
+        let more = format!(r#"{} xml:space="preserve""#, family.unwrap_or_default());
+        write_element(out, &part, x, &more);
+        x += width * text.size;
+    }
+}
+
+/// `text` from `x` on, turned about its own place, with more attributes.
+fn write_element(out: &mut String, text: &Text, x: f64, more: &str) {
+    let (from, x, y) = (number(x), number(text.x), number(text.y));
+    let _ = write!(out, r#"<text x="{from}" y="{y}" font-size="{}"{more}"#, number(text.size));
     match text.anchor {
         Anchor::Start => {}
         Anchor::Middle => out.push_str(r#" text-anchor="middle""#),

@@ -7,7 +7,6 @@ pub mod localise;
 pub mod maps;
 // Adversarial images.
 pub mod attack;
-mod class_number;
 pub mod model;
 pub mod mosaic;
 pub mod randomise;
@@ -18,6 +17,5 @@ mod testing;
 // Pictures of a class.
 pub mod visualisation;
 
-pub use class_number::class_number;
 pub use model::{Model, Objective, Of, softmax};
 pub use stages::KINDS;

@@ -3,7 +3,9 @@
 use candle_core::{D, DType, Device, Tensor, Var};
 use schemars::JsonSchema;
 use sconce_core::{Error, Result};
-use sconce_data::{Image, ImageSet, Preprocessing, Weights};
+use sconce_data::classes::Outputs;
+use sconce_data::finite::NotFinite;
+use sconce_data::{Image, ImageSet, Preprocessing, SameClasses, Weights};
 use sconce_models::images::Images;
 use sconce_models::{Network, Pass, Rectifier};
 use serde::{Deserialize, Serialize};
@@ -45,19 +47,26 @@ impl Model {
     /// The network of `weights` on `device`. `size` replaces the input's side that the weights come with.
     ///
     /// # Errors
-    /// When the network cannot be loaded or has no logits.
+    /// When the network cannot be loaded, has no logits or cannot take images of that size.
     pub fn load(weights: &Weights, size: Option<usize>, device: Device) -> Result<Self> {
         let mut preprocessing = weights.info.preprocessing.clone();
         preprocessing.check()?;
         preprocessing.size = size.or(preprocessing.size);
         let network = sconce_models::load(weights, &device)?;
+        if let Some(size) = size.filter(|size| Some(*size) != weights.info.preprocessing.size)
+            && network.taps().contains(&"logits")
+        {
+            let channels = preprocessing.channels.count();
+            let key = ("size", size);
+            sconce_models::check_size(&*network, key, channels, "logits", &device)?;
+        }
         Self::new(network, preprocessing, weights.info.classes.clone(), device)
     }
 
     /// A network with the way its input is prepared and the names of its classes (or none).
     ///
     /// # Errors
-    /// When the network has no logits, as weights without their last layers.
+    /// When the network has no logits, as weights without their last layers, or another number of classes than names.
     pub fn new(
         network: Box<dyn Network>,
         preprocessing: Preprocessing,
@@ -73,6 +82,13 @@ impl Model {
                     network.architecture(),
                     network.taps().last().unwrap_or(&"nothing")
                 ),
+            });
+        }
+        Outputs { names: &classes, count: network.classes() }.check()?;
+        if network.classes().is_some_and(|count| count < 2) {
+            return Err(Error::Input {
+                slot: "weights".into(),
+                message: "expected a network that tells two classes or more apart".into(),
             });
         }
         let count = preprocessing.channels.count();
@@ -101,30 +117,52 @@ impl Model {
         &self.classes
     }
 
+    /// The names of all classes; their numbers where names are unknown, which [`Outputs::same_as`] knows again.
+    pub fn class_names(&self) -> Vec<String> {
+        match self.classes.as_slice() {
+            [] => (0..self.network.classes().unwrap_or(0)).map(|class| class.to_string()).collect(),
+            names => names.to_vec(),
+        }
+    }
+
     /// The name of a class, or its number where names are unknown.
     pub fn class_name(&self, class: u32) -> String {
         self.classes.get(class as usize).cloned().unwrap_or_else(|| class.to_string())
     }
 
-    /// The network's classes of the images at `places`: those of the same names, or of the same numbers where the
-    /// network's names are unknown.
+    /// The network's classes, by which names and numbers are told.
+    pub fn outputs(&self) -> Outputs<'_> {
+        Outputs { names: &self.classes, count: self.network.classes() }
+    }
+
+    /// The number of the class called `name`. See [`Outputs::number`].
     ///
     /// # Errors
-    /// When the images have no classes, or the network knows no class of that name.
-    pub fn true_classes(&self, images: &ImageSet, places: &[usize]) -> Result<Vec<u32>> {
+    /// As [`Outputs::number`]; the error names the parameter `key`.
+    pub fn class_number(&self, key: &str, name: &str) -> Result<u32> {
+        self.outputs().number(key, name)
+    }
+
+    /// The network's classes of the images at `places`: see [`Outputs::same_as`].
+    ///
+    /// # Errors
+    /// When the images have no classes, or it is not certain which of the network's they are.
+    pub fn true_classes(
+        &self,
+        images: &ImageSet,
+        places: &[usize],
+        said: &SameClasses,
+    ) -> Result<Vec<u32>> {
         let examples = images.examples();
         let labels = examples.labels_of(places)?;
-        if self.classes.is_empty() || self.classes == examples.classes {
-            return Ok(labels);
-        }
-        let class = |label: u32| {
-            let name = examples.classes.get(label as usize).map_or("", String::as_str);
-            let found = self.classes.iter().position(|known| known == name);
-            found.map(|class| class as u32).ok_or_else(|| {
-                Error::message(format!("the network knows no class `{name}` of the images"))
-            })
-        };
-        labels.into_iter().map(class).collect()
+        let numbers = self.outputs().same_as(&examples.classes, &labels, said)?;
+        let number =
+            |label: u32| {
+                numbers.get(label as usize).copied().flatten().ok_or_else(|| {
+                    Error::message(format!("the images have no class number {label}"))
+                })
+            };
+        labels.into_iter().map(number).collect()
     }
 
     /// Where the tensors are.
@@ -171,8 +209,16 @@ impl Model {
     }
 
     /// The class of the largest logit of each input.
+    ///
+    /// # Errors
+    /// When a logit is NaN or infinite: no class is the likeliest then.
     pub fn predict(&self, inputs: &Tensor) -> candle_core::Result<Vec<u32>> {
-        self.logits(inputs)?.argmax(D::Minus1)?.to_vec1()
+        let logits = self.logits(inputs)?;
+        let count = NotFinite::of(&logits.flatten_all()?.to_vec1::<f32>()?);
+        if count.first.is_some() {
+            candle_core::bail!("the network's logits: {}", count.words());
+        }
+        logits.argmax(D::Minus1)?.to_vec1()
     }
 
     /// The objective of each input, and its gradient with respect to the input (of the input's shape).

@@ -51,7 +51,7 @@ pub(crate) fn squeezenet(size: usize) -> Weights {
         "channels": "rgb", "scale": 255, "mean": [123, 117, 104], "std": [1, 1, 1], "size": size, "fit": "stretch"
     }))
     .unwrap();
-    let classes = sconce_data::embedded::imagenet_classes();
+    let classes = sconce_data::embedded::imagenet_classes().to_vec();
     let info = WeightsInfo { architecture: "squeezenet1_1".into(), preprocessing, classes };
     Weights::open(&path, info).unwrap()
 }
@@ -75,7 +75,7 @@ pub(crate) fn images() -> ImageSet {
     let samples = cat.samples().iter().copied().chain(mirrored).chain(pattern).collect();
     let examples = Examples {
         ids: ["cat", "mirrored", "pattern"].map(str::to_owned).to_vec(),
-        classes: sconce_data::embedded::imagenet_classes(),
+        classes: sconce_data::embedded::imagenet_classes().to_vec(),
         labels: vec![285, 285, 0],
         ..Examples::default()
     };

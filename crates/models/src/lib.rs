@@ -16,7 +16,7 @@ pub mod variables;
 pub use device::device;
 pub use networks::{
     Architecture, Fitted, Group, LastLayer, NETWORKS, Network, Parameter, Pass, Rectifier,
-    Trainable, architecture, fit, from_tensors, load,
+    Trainable, architecture, check_size, fit, from_tensors, load,
 };
 pub use parameters::parameter_table;
 pub use pth::Checkpoint;

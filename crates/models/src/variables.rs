@@ -5,6 +5,7 @@ use std::path::Path;
 use candle_core::{Device, Tensor, Var};
 use sconce_core::error::ResultExt;
 use sconce_core::{Error, Result, random};
+use sconce_data::finite::NotFinite;
 use sconce_data::{Preprocessing, Weights, WeightsInfo};
 
 use crate::Tensors;
@@ -222,6 +223,11 @@ pub fn write_weights(
     classes: &[String],
 ) -> Result<Weights> {
     let path = folder.join("model.safetensors");
+    for variable in variables.iter() {
+        let values = variable.var.flatten_all().and_then(|v| v.to_vec1::<f32>());
+        let count = NotFinite::of(&values.map_err(Error::other)?);
+        count.check(|| format!("the network's `{}`", variable.name))?;
+    }
     let tensors = variables.iter().map(|v| (v.name.as_str(), v.var.as_tensor()));
     safetensors::serialize_to_file(tensors, None, &path)
         .map_err(Error::other)

@@ -3,6 +3,7 @@
 use candle_core::{Device, Tensor};
 use schemars::JsonSchema;
 use sconce_core::{Error, Result};
+use sconce_data::classes::Outputs;
 use sconce_data::{Channels, ImageSet, Preprocessing, Weights};
 use sconce_models::{LastLayer, Network, Tensors, images};
 use serde::{Deserialize, Serialize};
@@ -45,7 +46,8 @@ impl Extractor {
     /// The network of `weights` on `device`, up to `layer`. `preprocessing` replaces what the weights say.
     ///
     /// # Errors
-    /// When the network cannot be loaded, has no such layer, or `grey` does not fit the preprocessing.
+    /// When the network cannot be loaded, has no such layer or cannot take images of that size, or `grey` does not fit the
+    /// preprocessing.
     pub fn new(
         weights: &Weights,
         preprocessing: Preprocessing,
@@ -55,6 +57,7 @@ impl Extractor {
         device: Device,
     ) -> Result<Self> {
         preprocessing.check()?;
+        let weights_size = weights.info.preprocessing.size;
         let architecture = sconce_models::architecture(&weights.info.architecture)?;
         let tensors = Tensors::from_weights(weights, &device)?;
         let mut tensors = sconce_models::fit(architecture, &tensors, LastLayer::Kept)?.tensors;
@@ -65,6 +68,9 @@ impl Extractor {
             tensors.sum_input_channels(&first)?;
         }
         let network = architecture.build(&tensors)?;
+        if layer == "logits" {
+            Outputs { names: &weights.info.classes, count: network.classes() }.check()?;
+        }
         let taps = network.taps();
         if !taps.contains(&layer) {
             return Err(Error::parameter(
@@ -75,6 +81,10 @@ impl Extractor {
                     taps.join(", ")
                 ),
             ));
+        }
+        if let Some(size) = preprocessing.size.filter(|size| Some(*size) != weights_size) {
+            let channels = preprocessing.channels.count();
+            sconce_models::check_size(&*network, ("size", size), channels, layer, &device)?;
         }
         Ok(Self { network, preprocessing, device, layer: layer.to_owned(), pooling })
     }

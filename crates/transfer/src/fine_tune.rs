@@ -11,7 +11,7 @@ use sconce_models::optim::Method;
 use sconce_models::schedule::Schedule;
 use sconce_models::train::{Augmentation, Classifier, History, Monitor, Training};
 use sconce_models::variables::{Variables, write_weights};
-use sconce_models::{Tensors, architecture, from_tensors};
+use sconce_models::{Tensors, architecture, check_size, from_tensors};
 use serde::{Deserialize, Serialize};
 
 /// What of a network is trained.
@@ -92,6 +92,10 @@ pub fn fine_tune(
         Variables::with_new_head(architecture, &tensors, classes.len(), all, ctx.seed(), &device)?;
     drop(tensors);
     let network = from_tensors(architecture.name(), &variables.live())?;
+    if let Some(size) = how.preprocessing.size {
+        let channels = how.preprocessing.channels.count();
+        check_size(&*network, ("size", size), channels, "logits", &device)?;
+    }
     let load = |chosen: &[usize]| Images::load(images, chosen, how.preprocessing);
     let (train, held_out) = (load(how.train)?, load(how.held_out)?);
     let mut task = Classifier::new(

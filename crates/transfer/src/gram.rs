@@ -17,7 +17,7 @@ impl Gram {
     /// always 1, so that a linear model's intercept is one more (regularised) weight.
     ///
     /// # Errors
-    /// When there is no row.
+    /// When there is no row, or a row's inner product with itself is beyond single precision.
     pub fn new(rows: Rows<'_>, constant: f32) -> Result<Self, Error> {
         let len = rows.len();
         if len == 0 {
@@ -32,6 +32,14 @@ impl Gram {
             }
             out.iter_mut().for_each(|value| *value += constant);
         });
+        // No inner product of two rows is larger than both of those with themselves.
+        if let Some(row) = (0..len).find(|row| !values[row * (len + 1)].is_finite()) {
+            let largest = rows.row(row).iter().fold(0f32, |most, v| most.max(v.abs()));
+            return Err(Error::Data(format!(
+                "row {row} has features as large as {largest:e}, whose squares are beyond single precision: expected \
+                 `normalize = true`, or features of another scale"
+            )));
+        }
         mirror(&mut values, len);
         Ok(Self { values, len })
     }
@@ -102,6 +110,16 @@ mod tests {
         }
         let part = gram.subset(&[300, 2]);
         assert_eq!(part.row(0), [gram.row(300)[300], gram.row(300)[2]]);
+    }
+
+    #[test]
+    fn rows_that_single_precision_cannot_square_are_refused() {
+        let (mut x, _) = synthetic::clusters(20, 5, 2, 3);
+        x[7 * 5 + 2] = 1e18;
+        assert!(Gram::new(Rows::new(&x, 5).unwrap(), 1.0).is_ok());
+        x[7 * 5 + 2] = -1e22;
+        let error = Gram::new(Rows::new(&x, 5).unwrap(), 1.0).unwrap_err().to_string();
+        assert!(error.starts_with("row 7 has features as large as 1e22, whose squares"), "{error}");
     }
 
     #[test]

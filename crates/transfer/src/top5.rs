@@ -1,6 +1,7 @@
 //! The likeliest classes of an image.
 
 use sconce_core::{Error, Result};
+use sconce_data::finite::NotFinite;
 use sconce_data::{Column, Table};
 use serde_json::json;
 
@@ -17,6 +18,9 @@ pub(crate) fn table() -> Table {
 }
 
 /// Adds the five classes of highest softmax probability. Without names a class is its number.
+///
+/// # Errors
+/// When names and logits differ in number, the softmax of one logit would be 1 whatever it is, or a logit is not finite.
 pub(crate) fn push(table: &mut Table, image: &str, logits: &[f32], names: &[String]) -> Result<()> {
     if !names.is_empty() && names.len() != logits.len() {
         return Err(Error::message(format!(
@@ -25,6 +29,12 @@ pub(crate) fn push(table: &mut Table, image: &str, logits: &[f32], names: &[Stri
             names.len()
         )));
     }
+    if logits.len() < 2 {
+        return Err(Error::message(
+            "expected a network that tells two classes or more apart, found one output",
+        ));
+    }
+    NotFinite::of(logits).check(|| format!("the network's logits of image `{image}`"))?;
     let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let odds: Vec<f64> = logits.iter().map(|&v| f64::from(v - highest).exp()).collect();
     let sum: f64 = odds.iter().sum();
@@ -52,5 +62,11 @@ mod tests {
         assert!((table.rows[0][3].as_f64().unwrap() - 2f64.exp() / sum).abs() < 1e-12);
         let error = push(&mut table, "a.png", &logits, &["cat".into()]).unwrap_err();
         assert_eq!(error.to_string(), "the network tells 7 classes apart, the weights name 1");
+        let error = push(&mut table, "a.png", &[0.0, f32::NAN, f32::INFINITY], &[]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the network's logits of image `a.png`: of 3 numbers 1 are NaN and 1 are infinite"
+        );
+        assert!(push(&mut table, "a.png", &[0.5], &[]).is_err());
     }
 }

@@ -218,7 +218,7 @@ impl Story<'_> {
     fn changes(&self, index: CellIndex, old: &Digest) -> Result<Vec<String>, Failure> {
         const MOST: usize = 5;
         let Some(path) = self.plan[index].stage.local_path() else { return Ok(Vec::new()) };
-        let snapshot = self.store.snapshot(&self.plan.folder.join(path))?;
+        let snapshot = self.store.snapshot(&self.plan.folder.join(path), false)?;
         let Some(changes) = self.store.changes(old, &snapshot)? else { return Ok(Vec::new()) };
         let kinds =
             [("changed", changes.changed), ("added", changes.added), ("removed", changes.removed)];

@@ -82,6 +82,8 @@ impl Processes {
         command
             .args(&self.arguments)
             .env("RAYON_NUM_THREADS", request.cell.settings.threads.to_string())
+            // Libraries would put backtraces into their messages; a panic's is still shown where one is asked for.
+            .env("RUST_LIB_BACKTRACE", "0")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log_file);

@@ -28,7 +28,7 @@ pub(super) fn local_path(plan: &Plan, cell: CellIndex) -> Option<PathBuf> {
 }
 
 pub(super) fn snapshot(store: &Store, path: &std::path::Path) -> Result<Snapshot> {
-    let snapshot = store.snapshot(path)?;
+    let snapshot = store.snapshot(path, false)?;
     if snapshot.members.is_empty() {
         return Err(Error::message(format!("{}: the folder holds no file", path.display())));
     }

@@ -96,8 +96,8 @@ impl Files {
 
     /// The bytes of file `name`.
     pub fn read(&self, name: &str) -> Result<Vec<u8>> {
-        let path = self.path(name)?;
-        std::fs::read(path).at(path)
+        // The name that people know, not the place of a blob.
+        std::fs::read(self.path(name)?).at(name)
     }
 
     /// File `name`, read as JSON.

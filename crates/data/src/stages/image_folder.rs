@@ -10,7 +10,8 @@ use crate::image_set::ImageSet;
 /// files without class folders are images without classes.
 ///
 /// JPEG, PNG and GIF. Every image is decoded once: broken ones are reported by name, all in one
-/// message, and none is passed over. Hidden files and files that hold no image by their ending
+/// message, and none is passed over; a JPEG file that lacks only its end marker is read and told.
+/// Hidden files and files that hold no image by their ending
 /// (`README.md`) are left out and told.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -21,7 +22,8 @@ pub struct ImageFolder {
     #[serde(default)]
     pub color: Color,
     /// Folders at the top that are splits, in their order. Without it, they are splits when all
-    /// of them are called `train`, `val`, `valid`, `validation` or `test`. An empty list: none.
+    /// of them are called like one: `train`, `val`, `valid`, `validation`, `test`, or as `Training`,
+    /// `test_set`, `val2017`, which become `train`, `test` and `val`. An empty list: none.
     #[serde(default)]
     pub splits: Option<Vec<String>>,
 }
@@ -33,7 +35,7 @@ outputs! { ImageFolder:
 
 impl Stage for ImageFolder {
     const KIND: &'static str = "image-folder";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 
     fn resources(&self) -> Resources {
         Resources { threads: Threads::All, ..Resources::default() }
@@ -46,7 +48,13 @@ impl Stage for ImageFolder {
             let n = passed_over.files.len();
             ctx.note(format!("{n} files that are no images were left out, such as `{first}`"));
         }
-        images.check_images(|done| ctx.progress(done, images.len(), "images"))?;
+        let without_end = images.check_images(|done| ctx.progress(done, images.len(), "images"))?;
+        if let Some(&first) = without_end.first() {
+            let (n, id) = (without_end.len(), &images.examples().ids[first]);
+            ctx.note(format!(
+                "{n} JPEG files end without their end marker, such as `{id}`; no pixel is missing"
+            ));
+        }
         ctx.metric("images", images.len() as f64);
         ctx.metric("classes", images.examples().classes.len() as f64);
         ctx.write(Self::IMAGES, &images)

@@ -2,14 +2,21 @@ use schemars::JsonSchema;
 use sconce_core::{Context, Error, Folder, Inputs, Resources, Result, Stage, outputs};
 use serde::{Deserialize, Serialize};
 
-use crate::idx;
 use crate::image_set::ImageSet;
+use crate::mnist::{self, Emnist};
 
 /// Reads MNIST and what is laid out like it (Fashion-MNIST, KMNIST, EMNIST): IDX files of images
 /// and labels, plain or gzipped.
 ///
 /// `train-images-idx3-ubyte` and `train-labels-idx1-ubyte` become the split `train`, the same
-/// with `t10k` the split `test`; one of the two is enough. The images are grey.
+/// with `t10k` the split `test`; one of the two is enough. The images are grey. Packed and unpacked
+/// files may lie side by side, as torchvision leaves them. QMNIST's files have its own names or
+/// MNIST's.
+///
+/// EMNIST's files have the names that it is published with (`emnist-letters-train-images-idx3-ubyte`
+/// and so on). Its images lie on their side there; here they stand upright, and the classes are
+/// called by their characters: `a` to `z` of `letters`, `0` to `9`, `A` to `Z` and small letters of
+/// the others.
 ///
 /// All 70,000 digits of MNIST, in one folder or as four files:
 ///
@@ -29,6 +36,11 @@ use crate::image_set::ImageSet;
 pub struct Mnist {
     /// The files: one stage that has them all, or a list of stages.
     pub files: Inputs<Folder>,
+    /// The set of EMNIST that is meant, where there are several or their files are renamed:
+    /// `balanced`, `byclass`, `bymerge`, `digits`, `letters` or `mnist`; `none` for files with MNIST's
+    /// names that are none of EMNIST's.
+    #[serde(default)]
+    pub emnist: Option<Emnist>,
 }
 
 outputs! { Mnist:
@@ -54,7 +66,7 @@ impl Stage for Mnist {
     fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let files = ctx.inputs(&self.files)?;
         let files: Vec<_> = files.into_iter().map(|from| from.artifact.0).collect();
-        let images = idx::mnist(&files)?;
+        let images = mnist::read(&files, self.emnist)?;
         ctx.metric("images", images.len() as f64);
         ctx.write(Self::IMAGES, &images)
     }

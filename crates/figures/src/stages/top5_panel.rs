@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use sconce_core::{Context, Error, Input, Result, Stage, outputs};
+use sconce_data::classes::is_same;
 use sconce_data::{Figure, ImageSet, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -97,7 +98,8 @@ impl Stage for Top5Panel {
             classes.truncate(self.classes);
             let truth = images.examples().class_of(*place);
             let label = truth.unwrap_or_else(|| pictures::short_name(id)).to_owned();
-            let truth = classes.iter().position(|(class, _)| Some(class.as_str()) == truth);
+            let place = |truth| classes.iter().position(|(class, _)| is_same(class, truth));
+            let truth = truth.and_then(place);
             Ok(Prediction { label, images: shown, classes, truth })
         });
         let rows: Vec<Prediction> = rows.collect::<Result<_>>()?;

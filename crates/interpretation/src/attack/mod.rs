@@ -31,6 +31,7 @@ pub use target::Target;
 
 use schemars::JsonSchema;
 use sconce_core::{Error, Result};
+use sconce_data::finite::NotFinite;
 use serde::{Deserialize, Serialize};
 
 /// The largest level of a sample.
@@ -194,7 +195,9 @@ pub fn rounded(image: &[f32]) -> Vec<f32> {
 }
 
 pub(crate) fn logits_of(classifier: &impl Classifier, image: Vec<f32>) -> Result<Vec<f32>> {
-    Ok(classifier.logits(&[image])?.pop().unwrap_or_default())
+    let logits = classifier.logits(&[image])?.pop().unwrap_or_default();
+    NotFinite::of(&logits).check(|| "the network's logits".to_owned())?;
+    Ok(logits)
 }
 
 pub(crate) fn pull_back_one(

@@ -5,6 +5,7 @@ use std::path::Path;
 use candle_core::Device;
 use rand::RngExt;
 use sconce_core::random::generator;
+use sconce_data::classes::Outputs;
 use sconce_data::{Channels, Preprocessing, Weights, WeightsInfo};
 use sconce_models::variables::Variables;
 use sconce_models::{architecture, from_tensors};
@@ -176,7 +177,8 @@ fn targets() {
     let goal = |target: serde_json::Value, place: usize, id: &str| {
         let target: Target = serde_json::from_value(target).unwrap();
         target.check()?;
-        target.goal((place, id), &logits, &classes, 5)
+        let outputs = Outputs { names: &classes, count: Some(classes.len()) };
+        target.goal((place, id), &logits, &outputs, 5)
     };
     assert_eq!(goal(json!("any"), 0, "a").unwrap(), Goal::Leave(1));
     assert_eq!(goal(json!("next"), 0, "a").unwrap(), Goal::Reach(2));

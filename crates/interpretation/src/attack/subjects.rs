@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use sconce_core::{Context, Error, Result};
-use sconce_data::{Color, Examples, Image, ImageSet, Metrics, Table};
+use sconce_data::{Color, Examples, Image, ImageSet, Metrics, SameClasses, Table};
 
 use super::outcome;
 use super::{Attacked, Distance, Goal, Outcome, Target, Verdict, logits_of, rounded};
@@ -35,6 +35,8 @@ pub(crate) struct Choice<'a> {
     pub(crate) count: Option<usize>,
     /// Whether images that the network does not take for what they are labelled are left out, before they are counted.
     pub(crate) correct: bool,
+    /// Which of the network's classes the images' are, where no name tells.
+    pub(crate) classes: &'a SameClasses,
     /// What they are to be taken for.
     pub(crate) target: &'a Target,
 }
@@ -55,20 +57,28 @@ pub(crate) fn choose(
         split => examples.in_split(split)?,
     };
     if choice.correct {
-        let labels = examples.labels_of(&places)?;
-        let numbers = label_numbers(model, examples)?;
+        let truth = model.true_classes(images, &places, choice.classes)?;
         let mut correct = Vec::new();
-        for (done, (&place, label)) in places.iter().zip(labels).enumerate() {
+        for (done, (&place, truth)) in places.iter().zip(truth).enumerate() {
             if done % 64 == 0 {
                 ctx.check_cancelled()?;
             }
             let predicted =
                 model.predict(&model.inputs(images, &[place])?).map_err(Error::other)?;
-            if predicted.first() == numbers.get(label as usize) {
+            if predicted.first() == Some(&truth) {
                 correct.push(place);
             }
         }
         ctx.metric("clean_accuracy", correct.len() as f64 / places.len().max(1) as f64);
+        if correct.is_empty() && !places.is_empty() {
+            return Err(Error::Input {
+                slot: "images".into(),
+                message: format!(
+                    "no image to attack: the network takes none of the {} for what it is labelled (`correct = true`)",
+                    places.len()
+                ),
+            });
+        }
         places = correct;
     }
     if let Some(count) = choice.count.filter(|count| *count < places.len()) {
@@ -82,18 +92,10 @@ pub(crate) fn choose(
         let logits =
             logits_of(&Attacked::new(model, shape, &|| ctx.check_cancelled()), levels.clone())?;
         let id = examples.ids[place].clone();
-        let goal = choice.target.goal((turn, &id), &logits, model.classes(), ctx.seed())?;
+        let goal = choice.target.goal((turn, &id), &logits, &model.outputs(), ctx.seed())?;
         Ok(Subject { place, id, levels, shape, goal, before: Verdict::of(&logits) })
     };
     places.iter().enumerate().map(subject).collect()
-}
-
-/// The network's number of each class of the labels.
-fn label_numbers(model: &Model, examples: &Examples) -> Result<Vec<u32>> {
-    if model.classes().is_empty() {
-        return Ok((0..examples.classes.len() as u32).collect());
-    }
-    examples.classes.iter().map(|class| model.class_number("correct", class)).collect()
 }
 
 /// A changed image on its way to an [`Outcome`].

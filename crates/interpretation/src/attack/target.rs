@@ -3,10 +3,10 @@
 use rand::RngExt;
 use schemars::JsonSchema;
 use sconce_core::{Error, Result, random};
+use sconce_data::classes::Outputs;
 use serde::{Deserialize, Serialize};
 
 use super::{Goal, predicted};
-use crate::class_number;
 
 /// The class that an image is to be taken for. The one it is taken for now is what the network predicts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -48,7 +48,7 @@ impl Target {
         &self,
         (place, id): (usize, &str),
         logits: &[f32],
-        classes: &[String],
+        classes: &Outputs<'_>,
         seed: u64,
     ) -> Result<Goal> {
         let now = predicted(logits);
@@ -70,7 +70,7 @@ impl Target {
                 (0..count).filter(|k| *k != now).min_by(order).unwrap_or(now)
             }
             Self::Classes(names) => {
-                let number = |name: &String| class_number("target.classes", classes, name);
+                let number = |name: &String| classes.number("target.classes", name);
                 let numbers = names.iter().map(number).collect::<Result<Vec<_>>>()?;
                 if let Some(number) = numbers.iter().find(|number| **number as usize >= count) {
                     let message = format!("expected classes below {count}, found {number}");

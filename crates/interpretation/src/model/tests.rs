@@ -156,7 +156,7 @@ fn gradients_equal_pytorchs_on_photographs() {
     else {
         return;
     };
-    let classes = sconce_data::embedded::imagenet_classes();
+    let classes = sconce_data::embedded::imagenet_classes().to_vec();
     let images =
         sconce_data::npz::images(&mirror.join("imagenet_val_25.npz"), "X", Some("y"), classes)
             .unwrap();

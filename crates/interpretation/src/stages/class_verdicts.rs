@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use sconce_core::cell::Plain;
 use sconce_core::{Context, Error, Gathered, Input, Inputs, Resources, Result, Stage, outputs};
-use sconce_data::{Column, ImageSet, Metrics, Table, Weights};
+use sconce_data::{Column, ImageSet, Metrics, SameClasses, Table, Weights};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -25,6 +25,10 @@ pub struct ClassVerdicts {
     /// The side of its square input in pixels; by default the one that the weights come with.
     #[serde(default)]
     pub size: Option<usize>,
+    /// Which of the network's classes an images' class is, where no name tells: `{ cat = "tabby", "my fish" = 1 }`. All
+    /// others are matched by name, synonym (`goldfish`) or WordNet id (`n01443537`).
+    #[serde(default)]
+    pub classes: SameClasses,
     /// Random transforms of each picture that are judged too; 0 for none.
     #[serde(default)]
     pub transforms: usize,
@@ -82,6 +86,10 @@ impl Stage for ClassVerdicts {
         let sets = ctx.inputs(&self.images)?;
         let weights = ctx.input(&self.weights)?;
         let model = Model::load(&weights, self.size, sconce_models::device(ctx.device())?)?;
+        let known = |class: &str| sets.iter().any(|set| has_class(&set.artifact, class));
+        if let Some(unknown) = self.classes.keys().find(|class| !known(class)) {
+            return Err(Error::parameter("classes", format!("no picture has a class `{unknown}`")));
+        }
         let origin = Origin::of(&sets);
         let mut columns: Vec<Column> = origin.names.iter().map(Column::text).collect();
         columns.extend([
@@ -130,7 +138,8 @@ impl ClassVerdicts {
                 message: "expected pictures with classes: what they are to show".into(),
             });
         };
-        let class = model.class_number("images", target)?;
+        let said = self.classes.only(|class| has_class(images, class));
+        let class = model.true_classes(images, &[place], &said)?[0];
         let image = images.decode(place)?;
         let found = verdict(model, &image, class)?;
         let mut row = vec![
@@ -169,6 +178,10 @@ impl ClassVerdicts {
         }
         Ok(metrics)
     }
+}
+
+fn has_class(images: &ImageSet, class: &str) -> bool {
+    images.examples().classes.iter().any(|known| known == class)
 }
 
 /// Columns that say where a picture is from.

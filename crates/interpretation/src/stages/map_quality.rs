@@ -1,6 +1,6 @@
 use schemars::JsonSchema;
 use sconce_core::{Context, Error, Input, Resources, Result, Stage, outputs};
-use sconce_data::{Column, Features, ImageSet, Metrics, Table, Weights};
+use sconce_data::{Column, Features, ImageSet, Metrics, SameClasses, Table, Weights};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -26,6 +26,10 @@ pub struct MapQuality {
     /// The class whose probability is watched: the `predicted` or the `true` one.
     #[serde(default)]
     pub of: Of,
+    /// Which of the network's classes an images' class is, where no name tells: `{ cat = "tabby", "my fish" = 1 }`. All
+    /// others are matched by name, synonym (`goldfish`) or WordNet id (`n01443537`).
+    #[serde(default)]
+    pub classes: SameClasses,
     /// Steps from no pixel to all of them.
     #[serde(default = "thirty_two")]
     pub steps: usize,
@@ -123,7 +127,7 @@ impl Stage for MapQuality {
             })
             .collect::<Result<_>>()?;
         let truth = match self.of {
-            Of::True => Some(model.true_classes(&images, &all)?),
+            Of::True => Some(model.true_classes(&images, &all, &self.classes)?),
             Of::Predicted => None,
         };
         let columns = ["deletion", "insertion"].map(|name| Column::decimals(name, 3));

@@ -19,7 +19,7 @@ mod visualise_class;
 mod visualise_class_fourier;
 
 use sconce_core::{Error, Kind, Result};
-use sconce_data::Features;
+use sconce_data::{Features, SameClasses};
 
 pub use attack::Attack;
 pub use choose_cases::ChooseCases;
@@ -60,6 +60,14 @@ fn check_count(key: &str, count: Option<usize>) -> Result<()> {
     }
 }
 
+/// Refuses `classes` where nobody asks for the images' own classes.
+fn check_classes(classes: &SameClasses, correct: bool) -> Result<()> {
+    match classes.is_empty() || correct {
+        true => Ok(()),
+        false => Err(Error::parameter("classes", "expected `correct = true` beside it")),
+    }
+}
+
 /// Height and width of maps of shape `(1, height, width)`.
 fn map_size(slot: &str, maps: &Features) -> Result<(usize, usize)> {
     match maps.shape() {
@@ -94,6 +102,8 @@ fn one_map<'a>(
 
 #[cfg(test)]
 mod attack_tests;
+#[cfg(test)]
+mod class_tests;
 #[cfg(test)]
 mod picture_tests;
 #[cfg(test)]

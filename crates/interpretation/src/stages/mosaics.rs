@@ -1,6 +1,6 @@
 use schemars::JsonSchema;
 use sconce_core::{Context, Error, Input, Resources, Result, Stage, outputs};
-use sconce_data::{Column, Examples, ImageSet, Table, Weights};
+use sconce_data::{Column, Examples, ImageSet, SameClasses, Table, Weights};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -22,6 +22,10 @@ pub struct Mosaics {
     /// the network predicts.
     #[serde(default)]
     pub of: Of,
+    /// Which of the network's classes an images' class is, where no name tells: `{ cat = "tabby", "my fish" = 1 }`. All
+    /// others are matched by name, synonym (`goldfish`) or WordNet id (`n01443537`).
+    #[serde(default)]
+    pub classes: SameClasses,
     /// Mosaics.
     #[serde(default = "sixteen")]
     pub count: usize,
@@ -43,7 +47,7 @@ outputs! { Mosaics:
 
 impl Stage for Mosaics {
     const KIND: &'static str = "mosaics";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SEEDED: bool = true;
 
     fn resources(&self) -> Resources {
@@ -63,13 +67,18 @@ impl Stage for Mosaics {
         let images = ctx.input(&self.images)?;
         let device = sconce_models::device(ctx.device())?;
         let model = Model::load(&ctx.input(&self.weights)?, self.size, device)?;
+        let all: Vec<usize> = (0..images.len()).collect();
+        let truth = match self.of {
+            Of::True => Some(model.true_classes(&images, &all, &self.classes)?),
+            Of::Predicted => None,
+        };
         let mut pictures = Vec::new();
         let mut classes = Vec::new();
         let mut names = Vec::new();
-        for place in 0..images.len() {
+        for &place in &all {
             let x = model.inputs(&images, &[place])?;
             let predicted = model.predict(&x).map_err(Error::other)?[0];
-            if self.of == Of::Predicted || model.true_classes(&images, &[place])? == [predicted] {
+            if truth.as_ref().is_none_or(|truth| truth[place] == predicted) {
                 pictures.push(model.image(&x, 0)?);
                 classes.push(predicted);
                 names.push(images.examples().ids[place].clone());
@@ -95,11 +104,7 @@ impl Stage for Mosaics {
                 samples.extend_from_slice(whole.samples());
             }
         }
-        let most = examples.labels.iter().max().map_or(0, |most| most + 1);
-        examples.classes = match model.classes() {
-            [] => (0..most).map(|class| class.to_string()).collect(),
-            classes => classes.to_vec(),
-        };
+        examples.classes = model.class_names();
         let color = model.preprocessing().channels.color();
         ctx.write(Self::IMAGES, &ImageSet::packed(examples, color, size.0, size.1, samples)?)?;
         ctx.write(Self::TABLE, &table)

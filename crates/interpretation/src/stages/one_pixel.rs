@@ -4,7 +4,7 @@ use std::time::Instant;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use sconce_core::{Context, Error, Input, Resources, Result, Stage, outputs};
-use sconce_data::{ImageSet, Metrics, Table, Weights};
+use sconce_data::{ImageSet, Metrics, SameClasses, Table, Weights};
 use serde::{Deserialize, Serialize};
 
 use crate::Model;
@@ -50,6 +50,10 @@ pub struct OnePixel {
     /// Whether only images are attacked that the network takes for what they are labelled.
     #[serde(default)]
     pub correct: bool,
+    /// Which of the network's classes an images' class is, where no name tells: `{ cat = "tabby", "my fish" = 1 }`. All
+    /// others are matched by name, synonym (`goldfish`) or WordNet id (`n01443537`).
+    #[serde(default)]
+    pub classes: SameClasses,
     /// The side of the network's square input in pixels; by default the one that the weights come with.
     #[serde(default)]
     pub size: Option<usize>,
@@ -103,6 +107,7 @@ impl Stage for OnePixel {
     fn check(&self) -> Result<()> {
         super::check_count("count", self.count)?;
         super::check_count("size", self.size)?;
+        super::check_classes(&self.classes, self.correct)?;
         super::check_count("pixels", Some(self.pixels))?;
         if self.population < 4 {
             let message = format!("expected at least 4, found {}", self.population);
@@ -125,6 +130,7 @@ impl Stage for OnePixel {
             split: &self.split,
             count: self.count,
             correct: self.correct,
+            classes: &self.classes,
             target: &self.target,
         };
         let subjects = choose(ctx, &model, &images, choice)?;

@@ -156,10 +156,15 @@ impl<'a> Recorder<'a> {
             std::fs::write(&path, image.to_png().map_err(Error::other)?).at(&path)?;
             files.push(path);
         }
+        // A number is known again as a class's only among all of them.
+        let (classes, label) = match self.model.classes() {
+            [] => (self.model.class_names(), self.class),
+            _ => (vec![class.to_owned()], 0),
+        };
         let examples = Examples {
             ids: pictures.iter().map(|(name, _)| name.clone()).collect(),
-            classes: vec![class.to_owned()],
-            labels: vec![0; pictures.len()],
+            classes,
+            labels: vec![label; pictures.len()],
             ..Examples::default()
         };
         let color = pictures.first().map_or(Color::Rgb, |(_, image)| image.color());

@@ -1,6 +1,8 @@
 use schemars::JsonSchema;
 use sconce_core::{Context, Error, Input, Resources, Result, Stage, outputs, random};
-use sconce_data::{Column, Examples, Features, FeaturesWriter, ImageSet, Table, Weights};
+use sconce_data::{
+    Column, Examples, Features, FeaturesWriter, ImageSet, SameClasses, Table, Weights,
+};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::json;
 
@@ -28,6 +30,10 @@ pub struct SaliencyMap {
     /// The class that is explained: the `predicted` or the `true` one.
     #[serde(default)]
     pub of: Of,
+    /// Which of the network's classes an images' class is, where no name tells: `{ cat = "tabby", "my fish" = 1 }`. All
+    /// others are matched by name, synonym (`goldfish`) or WordNet id (`n01443537`).
+    #[serde(default)]
+    pub classes: SameClasses,
     /// Weights whose predictions are explained, where they are not `weights`: to compare maps of one class.
     #[serde(default)]
     pub predicted_by: Option<Input<Weights>>,
@@ -103,6 +109,7 @@ impl Serialize for SaliencyMap {
         fields.serialize_entry("weights", &self.weights)?;
         fields.serialize_entry("method", &self.method)?;
         fields.serialize_entry("of", &self.of)?;
+        fields.serialize_entry("classes", &self.classes)?;
         fields.serialize_entry("predicted_by", &self.predicted_by)?;
         match self.method {
             MethodName::Smoothgrad => fields.serialize_entry("smoothgrad", &self.smoothgrad)?,
@@ -134,7 +141,7 @@ outputs! { SaliencyMap:
 
 impl Stage for SaliencyMap {
     const KIND: &'static str = "saliency-map";
-    const VERSION: u32 = 4;
+    const VERSION: u32 = 5;
     const SEEDED: bool = true;
 
     fn seeded(&self) -> bool {
@@ -187,8 +194,7 @@ impl Stage for SaliencyMap {
             });
         }
         let all: Vec<usize> = (0..images.len()).collect();
-        let truth = model.true_classes(&images, &all);
-        let truth = if self.of == Of::True { Some(truth?) } else { truth.ok() };
+        let truth = self.truth(ctx, &model, &images)?;
         let method = self.method(&model, &images)?;
 
         let examples = images.examples();
@@ -271,6 +277,22 @@ impl SaliencyMap {
         let count = self.most.unwrap_or(places.len()).min(places.len());
         let evenly: Vec<usize> = (0..count).map(|i| places[i * places.len() / count]).collect();
         images.select(&evenly)
+    }
+
+    /// The network's classes of the images. Where they are not explained, images may have none, or others.
+    fn truth(&self, ctx: &Context, model: &Model, images: &ImageSet) -> Result<Option<Vec<u32>>> {
+        let all: Vec<usize> = (0..images.len()).collect();
+        let labelled = images.examples().is_labelled();
+        if self.of == Of::Predicted && !labelled && self.classes.is_empty() {
+            return Ok(None);
+        }
+        match model.true_classes(images, &all, &self.classes) {
+            Err(error) if self.of == Of::Predicted && self.classes.is_empty() => {
+                ctx.note(format!("`truth` and `right` stay empty: {error}"));
+                Ok(None)
+            }
+            truth => truth.map(Some),
+        }
     }
 
     fn method(&self, model: &Model, images: &ImageSet) -> Result<Method> {

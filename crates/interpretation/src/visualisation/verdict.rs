@@ -4,6 +4,7 @@ use candle_core::Tensor;
 use sconce_core::random::Generator;
 use sconce_core::{Error, Result};
 use sconce_data::Image;
+use sconce_data::finite::NotFinite;
 
 use super::picture;
 use super::transform::Transforms;
@@ -26,7 +27,7 @@ impl Verdict {
     /// The verdict on one row of probabilities.
     ///
     /// # Errors
-    /// When there is no such class.
+    /// When there is no such class, or a probability is not finite.
     pub fn of(probabilities: &[f32], class: u32) -> Result<Self> {
         let Some(&probability) = probabilities.get(class as usize) else {
             return Err(Error::message(format!(
@@ -34,6 +35,7 @@ impl Verdict {
                 probabilities.len()
             )));
         };
+        NotFinite::of(probabilities).check(|| "the network's probabilities".to_owned())?;
         let above = probabilities.iter().filter(|&&other| other > probability).count();
         let (prediction, confidence) =
             probabilities.iter().enumerate().fold((0, f32::NEG_INFINITY), |best, (place, &p)| {

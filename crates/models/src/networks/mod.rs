@@ -56,9 +56,10 @@ mod taps;
 mod trainable;
 mod vgg;
 
-use candle_core::{Device, Tensor, bail};
+use candle_core::{DType, Device, Tensor, bail};
 use sconce_core::{Error, Result};
 use sconce_data::Weights;
+use sconce_data::classes::Outputs;
 
 pub use architecture::{Architecture, Group, Parameter, Trainable};
 pub use fit::{Fitted, LastLayer, fit};
@@ -156,10 +157,35 @@ pub fn architecture(name: &str) -> Result<&'static dyn Architecture> {
 /// DINOv2 with `features`.
 ///
 /// # Errors
-/// When the architecture is unknown or the weights are not its own; see [`fit`].
+/// When the architecture is unknown, the weights are not its own (see [`fit`]), or they name another number of classes
+/// than the network tells apart.
 pub fn load(weights: &Weights, device: &Device) -> Result<Box<dyn Network>> {
     let tensors = Tensors::from_weights(weights, device)?;
-    from_tensors(&weights.info.architecture, &tensors)
+    let network = from_tensors(&weights.info.architecture, &tensors)?;
+    Outputs { names: &weights.info.classes, count: network.classes() }.check()?;
+    Ok(network)
+}
+
+/// Refuses a side of the input (the parameter `key`) that the network cannot take to `tap`: one image of zeros is sent
+/// there.
+///
+/// # Errors
+/// Names the parameter, and what the network said.
+pub fn check_size(
+    network: &dyn Network,
+    (key, size): (&str, usize),
+    channels: usize,
+    tap: &str,
+    device: &Device,
+) -> Result<()> {
+    let zeros = Tensor::zeros((1, channels, size, size), DType::F32, device);
+    let passed = zeros.and_then(|zeros| network.forward_to(&zeros, tap));
+    passed.map(drop).map_err(|error| {
+        let message = error.to_string();
+        let cause = message.lines().next().unwrap_or_default();
+        let name = network.architecture();
+        Error::parameter(key, format!("{name} cannot take {size} × {size} pixels: {cause}"))
+    })
 }
 
 /// The network of this name with these tensors. See [`load`].

@@ -12,7 +12,7 @@ use crate::train::{
     check_validation, checkpoint_time, hold_out,
 };
 use crate::variables::{Variables, write_weights};
-use crate::{NETWORKS, Trainable, architecture, from_tensors};
+use crate::{NETWORKS, Trainable, architecture, check_size, from_tensors};
 
 /// Trains a network from nothing to tell the classes of images apart, by cross-entropy.
 ///
@@ -145,6 +145,9 @@ impl Stage for TrainClassifier {
             "" => (0..images.len()).collect(),
             split => examples.in_split(split)?,
         };
+        examples
+            .check_told_apart(&chosen)
+            .map_err(|error| Error::Input { slot: "images".into(), message: error.to_string() })?;
         let (train, held_out) = hold_out(chosen, self.validation, ctx.seed());
         let load = |chosen: &[usize]| Images::load(&images, chosen, &self.preprocessing);
         let (train, held_out) = (load(&train)?, load(&held_out)?);
@@ -157,6 +160,10 @@ impl Stage for TrainClassifier {
         let parameters = architecture.parameters_for(classes);
         let variables = Variables::drawn(&parameters, ctx.seed(), &device)?;
         let network = from_tensors(architecture.name(), &variables.live())?;
+        if let Some(size) = self.preprocessing.size {
+            let channels = self.preprocessing.channels.count();
+            check_size(&*network, ("preprocessing.size", size), channels, "logits", &device)?;
+        }
         let mut task = Classifier::new(
             |x: &candle_core::Tensor| network.forward_to(x, "logits"),
             &variables,

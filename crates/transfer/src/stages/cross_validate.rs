@@ -4,7 +4,7 @@ use sconce_data::{Column, Features, Metrics, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{choose, train, yes};
+use super::{choose_to_fit, train, yes};
 use crate::svm::Stopping;
 use crate::{CrossValidation, Rows, cross_validate, stratified_folds};
 
@@ -68,7 +68,7 @@ impl Stage for CrossValidate {
 
     fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let features = ctx.input(&self.features)?;
-        let chosen = choose(&features, &self.split, self.normalize)?;
+        let chosen = choose_to_fit(&features, &self.split, self.normalize)?;
         let rows = Rows::new(&chosen.values, features.dimension()).map_err(Error::other)?;
         let folds = stratified_folds(&chosen.labels, self.folds, &mut ctx.rng("folds"))
             .map_err(Error::other)?;

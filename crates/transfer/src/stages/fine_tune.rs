@@ -209,6 +209,9 @@ impl FineTune {
             "" => (0..images.len()).collect(),
             split => examples.in_split(split)?,
         };
+        examples
+            .check_told_apart(&chosen)
+            .map_err(|error| Error::Input { slot: "images".into(), message: error.to_string() })?;
         let (train, held_out) = hold_out(chosen, self.validation, ctx.seed());
         let test = match self.test_split.as_str() {
             "" => Vec::new(),

@@ -3,7 +3,7 @@ use sconce_core::{Context, Error, Input, Resources, Result, Stage, Threads, outp
 use sconce_data::Features;
 use serde::{Deserialize, Serialize};
 
-use super::{choose, train, yes};
+use super::{choose_to_fit, train, yes};
 use crate::Rows;
 use crate::classifier::{Classifier, Method};
 use crate::logistic::{self, Options};
@@ -72,7 +72,7 @@ impl Stage for FitHead {
 
     fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let features = ctx.input(&self.features)?;
-        let chosen = choose(&features, &self.split, self.normalize)?;
+        let chosen = choose_to_fit(&features, &self.split, self.normalize)?;
         let rows = Rows::new(&chosen.values, features.dimension()).map_err(Error::other)?;
         let classes = features.examples().classes.clone();
         let (labels, count) = (&chosen.labels, classes.len());

@@ -3,7 +3,7 @@ use sconce_core::{Context, Error, Input, Resources, Result, Stage, Threads, outp
 use sconce_data::{Features, Metrics};
 use serde::{Deserialize, Serialize};
 
-use super::{choose, train, yes};
+use super::{choose_to_fit, train, yes};
 use crate::Rows;
 use crate::classifier::{Classifier, Method};
 use crate::svm::{self, Stopping};
@@ -79,7 +79,7 @@ impl Stage for FitSvm {
             Some(chosen) => chosen.get("c")?,
             None => self.c.unwrap_or(1.0),
         };
-        let chosen = choose(&features, &self.split, self.normalize)?;
+        let chosen = choose_to_fit(&features, &self.split, self.normalize)?;
         let rows = Rows::new(&chosen.values, features.dimension()).map_err(Error::other)?;
         let classes = features.examples().classes.clone();
         let stopping = Stopping { tolerance: self.tolerance, max_sweeps: self.max_passes };

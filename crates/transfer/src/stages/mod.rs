@@ -10,9 +10,9 @@ mod fit_svm;
 mod pca;
 mod predict_top5;
 
-use sconce_core::Kind;
-use sconce_core::Result;
+use sconce_core::{Error, Kind, Result};
 use sconce_data::Features;
+use sconce_data::finite::NotFinite;
 
 pub use compare::Compare;
 pub use cross_validate::CrossValidate;
@@ -53,10 +53,34 @@ fn choose(features: &Features, split: &str, normalize: bool) -> Result<Chosen> {
     };
     let labels = examples.labels_of(&places)?.into_iter().map(|label| label as usize).collect();
     let mut values = features.gather(&places);
+    let count = NotFinite::of(&values);
+    if let Some(first) = count.first {
+        let (row, column) =
+            (first as usize / features.dimension(), first as usize % features.dimension());
+        let place = places[row];
+        return Err(Error::Input {
+            slot: "features".into(),
+            message: format!(
+                "expected finite numbers: {}, first of row {place} of the file (`{}`) in column {column}",
+                count.words(),
+                examples.ids[place]
+            ),
+        });
+    }
     if normalize {
         crate::l2_normalise(&mut values, features.dimension());
     }
     Ok(Chosen { places, values, labels })
+}
+
+/// [`choose`] to fit a classifier on: two classes at least.
+fn choose_to_fit(features: &Features, split: &str, normalize: bool) -> Result<Chosen> {
+    let chosen = choose(features, split, normalize)?;
+    features
+        .examples()
+        .check_told_apart(&chosen.places)
+        .map_err(|error| Error::Input { slot: "features".into(), message: error.to_string() })?;
+    Ok(chosen)
 }
 
 /// The default of parameters called `split` of kinds that fit.

@@ -6,7 +6,7 @@ use sconce_data::{Column, Features, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{choose, test, train, yes};
+use super::{choose, choose_to_fit, test, train, yes};
 use crate::Rows;
 use crate::pca::Pca;
 use crate::svm::{self, Stopping};
@@ -76,7 +76,7 @@ impl Stage for PcaCurve {
         let features = ctx.input(&self.features)?;
         let d = features.dimension();
         let classes = features.examples().classes.len();
-        let train = choose(&features, &self.split, self.normalize)?;
+        let train = choose_to_fit(&features, &self.split, self.normalize)?;
         let test = choose(&features, &self.test_split, self.normalize)?;
         let train_rows = Rows::new(&train.values, d).map_err(Error::other)?;
         let test_rows = Rows::new(&test.values, d).map_err(Error::other)?;

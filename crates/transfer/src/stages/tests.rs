@@ -298,3 +298,144 @@ fn predictions_of_other_examples_are_not_compared() {
         "input `second`: expected predictions of the same examples as in `first`"
     );
 }
+
+/// The rows whose classes pass `keep`, with the classes' names.
+fn some_classes(keep: impl Fn(u32) -> bool, names: [&str; 3]) -> Features {
+    let all = features();
+    let rows: Vec<usize> = (0..all.len()).filter(|&i| keep(all.examples().labels[i])).collect();
+    let examples =
+        Examples { classes: names.map(String::from).into(), ..all.examples().select(&rows) };
+    Features::new(examples, vec![12], all.gather(&rows)).unwrap()
+}
+
+#[test]
+fn classes_are_the_classifiers_by_name() {
+    let (_f, files) = saved(&features());
+    let svm = run::<FitSvm>(json!({ "features": "features" }), &[("features", &files)]).unwrap();
+    let on = |features: &Features, more: Value| -> Result<f64> {
+        let (_o, other) = saved(features);
+        let mut parameters = json!({ "model": "model", "features": "features" });
+        parameters.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let ran =
+            run::<Evaluate>(parameters, &[("model", &svm.files("model")), ("features", &other)])?;
+        ran.load::<Metrics>("metrics").get("accuracy")
+    };
+    let expected = on(&features(), json!({})).unwrap();
+    // The same rows, their classes listed in another order.
+    let turned = |names: [&str; 3], places: [u32; 3]| {
+        let all = features();
+        let examples = Examples {
+            classes: names.map(String::from).into(),
+            labels: all.examples().labels.iter().map(|&label| places[label as usize]).collect(),
+            ..all.examples().clone()
+        };
+        all.with_examples(examples).unwrap()
+    };
+    let other = turned(["Street", "forest", "coast"], [2, 1, 0]);
+    assert_eq!(on(&other, json!({})).unwrap(), expected);
+    let other = turned(["road", "forest", "beach"], [2, 1, 0]);
+    let said = json!({ "classes": { "road": "street", "beach": 0 } });
+    assert_eq!(on(&other, said).unwrap(), expected);
+    let error = on(&other, json!({})).unwrap_err().to_string();
+    assert!(error.contains("which of the network's classes is `road` (and 1 more)?"), "{error}");
+}
+
+#[test]
+fn one_class_teaches_nothing() {
+    let names = ["photos", "b", "c"];
+    let (_f, files) = saved(&some_classes(|label| label == 0, names));
+    let features = json!({ "features": "features" });
+    let on_features = [("features", &files)];
+    let one =
+        images().with_examples(Examples { labels: vec![1; 4], ..images().examples().clone() });
+    let (_i, images) = saved(&one.unwrap());
+    let (_w, weights) = saved(&squeezenet([123.0, 117.0, 104.0]));
+    let tuning = json!({ "images": "images", "weights": "weights", "split": "", "test_split": "" });
+    let on_images = [("images", &images), ("weights", &weights)];
+    for (refused, slot, class) in [
+        (run::<FitSvm>(features.clone(), &on_features), "features", "photos"),
+        (run::<FitHead>(features.clone(), &on_features), "features", "photos"),
+        (run::<CrossValidate>(features.clone(), &on_features), "features", "photos"),
+        (run::<PcaCurve>(features, &on_features), "features", "photos"),
+        (run::<FineTune>(tuning, &on_images), "images", "y"),
+    ] {
+        let error = refused.err().unwrap().to_string();
+        let start = format!("input `{slot}`: expected examples of two classes or more: all ");
+        assert!(error.starts_with(&start), "{error}");
+        assert!(error.contains(&format!("are of `{class}`")), "{error}");
+    }
+}
+
+#[test]
+fn what_is_not_finite_is_told_by_its_row_in_the_file() {
+    let all = features();
+    let test = all.examples().in_split("test").unwrap()[3];
+    let mut values = all.values().to_vec();
+    (values[test * 12 + 5], values[test * 12 + 6]) = (f32::NAN, f32::INFINITY);
+    let folder = tempfile::tempdir().unwrap();
+    all.save(folder.path()).unwrap();
+    // As another program may write it: this one refuses to.
+    let path = folder.path().join("features.safetensors");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let start = bytes.len() - values.len() * 4;
+    for (place, value) in values.iter().enumerate() {
+        bytes[start + place * 4..][..4].copy_from_slice(&value.to_le_bytes());
+    }
+    std::fs::write(&path, bytes).unwrap();
+    let files = Files::from_folder(folder.path()).unwrap();
+    let svm = run::<FitSvm>(json!({ "features": "features" }), &[("features", &files)]).unwrap();
+    let inputs = [("model", &svm.files("model")), ("features", &files)];
+    let error = run::<Evaluate>(json!({ "model": "model", "features": "features" }), &inputs);
+    let rows = all.examples().in_split("test").unwrap().len() * 12;
+    assert_eq!(
+        error.err().unwrap().to_string(),
+        format!(
+            "input `features`: expected finite numbers: of {rows} numbers 1 are NaN and 1 are infinite, first of row {test} \
+             of the file (`{test:03}`) in column 5"
+        )
+    );
+}
+
+#[test]
+fn a_size_that_the_network_cannot_take_is_named() {
+    let (_i, images) = saved(&images());
+    let (_w, weights) = saved(&squeezenet([123.0, 117.0, 104.0]));
+    let inputs = [("images", &images), ("weights", &weights)];
+    let with = |more: Value| {
+        let mut parameters = json!({ "images": "images", "weights": "weights", "size": 8 });
+        parameters.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        parameters
+    };
+    let everything = json!({ "split": "", "test_split": "", "epochs": 1, "batch": 2 });
+    for refused in [
+        run::<PredictTop5>(with(json!({})), &inputs),
+        run::<ExtractFeatures>(with(json!({ "layer": "logits" })), &inputs),
+        run::<FineTune>(with(everything), &inputs),
+    ] {
+        let error = refused.err().unwrap().to_string();
+        let start = "parameter `size`: squeezenet1_1 cannot take 8 × 8 pixels: ";
+        assert!(error.starts_with(start), "{error}");
+    }
+    // What does not go through the whole network may be smaller.
+    run::<ExtractFeatures>(with(json!({ "layer": "conv1" })), &inputs).unwrap();
+}
+
+#[test]
+fn names_of_another_network_are_refused() {
+    let (_i, images) = saved(&images());
+    let mut weights = squeezenet([123.0, 117.0, 104.0]);
+    weights.info.classes = vec!["a".into(), "b".into()];
+    let (_w, weights) = saved(&weights);
+    let inputs = [("images", &images), ("weights", &weights)];
+    let logits = json!({ "images": "images", "weights": "weights", "layer": "logits" });
+    for refused in [
+        run::<PredictTop5>(json!({ "images": "images", "weights": "weights" }), &inputs),
+        run::<ExtractFeatures>(logits, &inputs),
+    ] {
+        let error = refused.err().unwrap().to_string();
+        assert!(
+            error.starts_with("the network tells 1000 classes apart, the weights name 2"),
+            "{error}"
+        );
+    }
+}

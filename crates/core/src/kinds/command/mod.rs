@@ -2,6 +2,7 @@
 
 mod parameters;
 mod process;
+mod shell;
 mod workspace;
 
 use std::borrow::Cow;
@@ -27,12 +28,17 @@ use parameters::{Environment, Line, Outputs};
 /// private folder; `SCONCE_THREADS`, `OMP_NUM_THREADS` and the like with the threads that it may
 /// use; each axis of the stage's matrix under its own name; and what `env` adds. Nothing else.
 ///
+/// A shell line stops at the first program that fails, and a pipe fails when any of its programs does, or is ended by a
+/// signal: it is run by `bash -e -o pipefail -c`, or by `sh` with the same options where there is no bash. Where `sh` has
+/// no `pipefail`, a note says so. A program whose reader stops early (`zcat … | head`) fails too: put
+/// `set +o pipefail;` before where that is meant.
+///
 /// The programs themselves are not part of the key. Bring a script in with kind `file` and name it
 /// under `inputs`, so that a changed script runs again.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Command {
-    /// A line for the shell (`sh -e -c`; `cmd /C` on Windows), or a list: the program and its
+    /// A line for the shell (`bash`, else `sh`; `cmd /C` on Windows), or a list: the program and its
     /// arguments, as they are.
     run: Line,
     /// Stages whose results the program reads: a list, or a table of names and stages.
@@ -43,6 +49,7 @@ pub struct Command {
     outputs: Outputs,
     /// Environment variables that count: a list of names whose values come from the user's
     /// environment, or a table in which `true` stands for the user's value and a text for itself.
+    /// A variable that is not set fails the stage: one that may be missing is given a text.
     #[serde(default)]
     env: Environment,
     /// Whether the program is random: then the stage's seed, which follows from the pipeline's, is
@@ -58,7 +65,7 @@ outputs! { Command:
 
 impl Stage for Command {
     const KIND: &'static str = "command";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SEEDED: bool = true;
     const FREE_AXES: bool = true;
 
@@ -102,6 +109,16 @@ impl Stage for Command {
     }
 
     fn run(&self, ctx: &Context<Self>) -> Result<()> {
+        let unset = |name: &&String| !ctx.environment().contains_key(*name);
+        if let Some(name) = self.env.of_user().iter().find(unset) {
+            return Err(Error::parameter(
+                "env",
+                format!(
+                    "the variable `{name}` is not set (to a text of Unicode) where the run was started: set it, or give \
+                     it a value: `env = {{ {name} = \"\" }}`"
+                ),
+            ));
+        }
         let workspace = workspace::prepare(ctx, &self.inputs)?;
         // Many programs take seeds of 32 bits.
         let seed = self.seeded.then_some(ctx.seed() & u64::from(u32::MAX));

@@ -6,6 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use super::parameters::{Environment, Line};
+use super::shell;
 use super::workspace::Workspace;
 use crate::cell::Plain;
 use crate::{Context, Device, Error, Result};
@@ -121,7 +122,7 @@ pub(super) fn run(
     environment: &Variables,
 ) -> Result<()> {
     let (program, arguments) = match line {
-        Line::Shell(line) => shell(line),
+        Line::Shell(line) => shell::command(ctx, line, workspace, environment)?,
         Line::Arguments(words) => match words.split_first() {
             Some((program, arguments)) => (program.clone(), arguments.to_vec()),
             None => return Err(Error::parameter("run", "expected a program")),
@@ -148,20 +149,12 @@ pub(super) fn run(
     if status.success() {
         return Ok(());
     }
-    Err(Error::message(match describe(status) {
-        Some(signal) => format!("the program was ended by {signal}"),
-        None => format!("the program ended with status {}", status.code().unwrap_or(-1)),
+    let code = status.code().unwrap_or(-1);
+    Err(Error::message(match (describe(status), line) {
+        (Some(signal), _) => format!("the program was ended by {signal}"),
+        (None, Line::Shell(_)) => format!("the program ended with status {code}{}", of_pipe(code)),
+        (None, Line::Arguments(_)) => format!("the program ended with status {code}"),
     }))
-}
-
-#[cfg(not(windows))]
-fn shell(line: &str) -> (String, Vec<String>) {
-    ("sh".to_owned(), vec!["-e".to_owned(), "-c".to_owned(), line.to_owned()])
-}
-
-#[cfg(windows)]
-fn shell(line: &str) -> (String, Vec<String>) {
-    ("cmd".to_owned(), vec!["/C".to_owned(), line.to_owned()])
 }
 
 /// Waits for the program; ends it when the run is cancelled.
@@ -206,6 +199,29 @@ fn ask_to_end(child: &mut Child) {
 fn describe(status: ExitStatus) -> Option<String> {
     use std::os::unix::process::ExitStatusExt;
     status.signal().map(crate::executor::signal_name)
+}
+
+/// What a shell's status says of the programs in its line.
+#[cfg(unix)]
+fn of_pipe(code: i32) -> String {
+    const PIPE: i32 = 13;
+    match code - 128 {
+        PIPE => format!(
+            ": a program in it was ended by {}, because the next one of the pipe stopped reading; where that is meant, put \
+             `set +o pipefail;` before",
+            crate::executor::signal_name(PIPE)
+        ),
+        signal @ 1..=64 => {
+            format!(": a program in it was ended by {}", crate::executor::signal_name(signal))
+        }
+        -1 => ": a program in it was not found".to_owned(),
+        _ => String::new(),
+    }
+}
+
+#[cfg(not(unix))]
+fn of_pipe(_: i32) -> String {
+    String::new()
 }
 
 #[cfg(not(unix))]

@@ -147,6 +147,7 @@ fn what_goes_wrong_is_named() {
     let fails = |run: Value| error(json!({ "run": run, "outputs": ["x", "y"] }));
     assert_eq!(fails(json!("exit 7")), "the program ended with status 7");
     assert_eq!(fails(json!("false; true")), "the program ended with status 1");
+    assert_eq!(fails(json!(["false"])), "the program ended with status 1");
     assert_eq!(fails(json!("kill -TERM $$")), "the program was ended by signal 15 (SIGTERM)");
     assert_eq!(
         fails(json!(["no-such-program-here"])),
@@ -158,6 +159,47 @@ fn what_goes_wrong_is_named() {
     );
     let link = fails(json!("mkdir x; ln -s /etc/hosts x/link; echo > y"));
     assert!(link.starts_with("output `x/link` is a symbolic link"), "{link}");
+}
+
+#[test]
+fn a_pipe_fails_with_any_of_its_programs() {
+    let run = |line: &str| run(json!({ "run": line, "outputs": ["x"] }), |ctx, _| ctx);
+    let fails = |line: &str| run(line).unwrap_err().to_string();
+    assert_eq!(fails("cat missing | sort > x"), "the program ended with status 1");
+    assert_eq!(
+        fails("echo 1 > x; no-such-program | cat"),
+        "the program ended with status 127: a program in it was not found"
+    );
+    assert_eq!(
+        fails("sh -c 'kill -KILL $$' | cat > x"),
+        "the program ended with status 137: a program in it was ended by signal 9 (SIGKILL)"
+    );
+    let stopped = fails("yes | head -n 1 > x");
+    assert!(stopped.contains("(SIGPIPE), because the next one"), "{stopped}");
+    assert_eq!(run("set +o pipefail; yes | head -n 1 > x").unwrap()["files/x"], "y\n");
+    assert_eq!(run("echo b a | tr ' ' '\\n' | sort > x").unwrap()["files/x"], "a\nb\n");
+}
+
+#[test]
+fn a_line_can_be_longer_than_the_system_takes_arguments() {
+    let words = "0123456789 ".repeat(30_000);
+    let line = format!(
+        "cat > all <<END\n{words}\nEND\nwc -c < all | tr -d ' ' > x; false | true || echo failed >> x"
+    );
+    let files = run(json!({ "run": line, "outputs": ["x"] }), |ctx, _| ctx).unwrap();
+    assert_eq!(files["files/x"], "330001\nfailed\n");
+}
+
+#[test]
+fn a_variable_that_is_not_set_is_told() {
+    let parameters = json!({ "run": "echo \"<$A>\" > x", "env": ["A"], "outputs": ["x"] });
+    assert_eq!(
+        error(parameters),
+        "parameter `env`: the variable `A` is not set (to a text of Unicode) where the run was started: set it, or give it a \
+         value: `env = { A = \"\" }`"
+    );
+    let empty = json!({ "run": "echo \"<$A>\" > x", "env": { "A": "" }, "outputs": ["x"] });
+    assert_eq!(run(empty, |ctx, _| ctx).unwrap()["files/x"], "<>\n");
 }
 
 #[test]
@@ -232,7 +274,7 @@ fn the_result_of_this_version_is_pinned() {
     ctx.job.coordinates = Coordinates::from_iter([("c".to_owned(), json!(1.5))]);
     stage.run(&ctx).unwrap();
     let digest = Files::from_folder(&folder.path().join("out/files")).unwrap().digest();
-    assert_eq!((Command::KIND, Command::VERSION), ("command", 1));
+    assert_eq!((Command::KIND, Command::VERSION), ("command", 2));
     let expected = "blake3:6323aa2aa9ea271934c9bc0557db578a0ed34b9ee2b705c79b550f941e6d2872";
     assert_eq!(digest.to_string(), expected);
 }

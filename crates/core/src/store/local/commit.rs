@@ -54,7 +54,7 @@ impl Store {
     /// # Errors
     /// Symbolic links, devices and names that are not UTF-8 are refused, with their path.
     pub fn import(&self, folder: &Path) -> Result<Imported> {
-        let files = walk::walk(folder, |_, _| false)?.files;
+        let files = walk::walk(folder, walk::Links::Refuse, |_, _| false)?.files;
         let stage = |(name, _): &(String, Stat)| self.stage(&folder.join(name));
         let staged: Result<Vec<_>> =
             parallel::map(parallel::FILES, &files, stage).into_iter().collect();

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use super::commit::{Imported, Staged, changed};
 use super::stat_index::{self, Known};
-use super::walk::{self, Stat, Walk};
+use super::walk::{self, Links, Stat, Walk};
 use super::{Store, hash, manifest, parallel};
 use crate::error::IoResultExt;
 use crate::{Digest, Error, Member, Result};
@@ -70,25 +70,27 @@ impl Store {
     ///
     /// Files whose stat (size, modification and change times, number) is as it was when they were
     /// hashed are not read. A stat that is not older than the file system's clock tick at that
-    /// time is not trusted. `path` itself may be a symbolic link. Folders called `.git` and
-    /// `.sconce`, and this store, are passed over and told in [`Snapshot::ignored`]; nothing else is. Empty folders
-    /// and permissions do not count.
+    /// time is not trusted. `path` itself may be a symbolic link; those below it count as what they lead to, where
+    /// that lies below it too, or anywhere with `links`. Folders called `.git` and `.sconce`, and this store, are passed
+    /// over and told in [`Snapshot::ignored`]; nothing else is. Empty folders and permissions do not count.
     ///
     /// # Errors
-    /// There is nothing at `path`; below it is a symbolic link, a device or a name that is not
-    /// UTF-8; a file changed each time that it was read.
-    pub fn snapshot(&self, path: &Path) -> Result<Snapshot> {
+    /// There is nothing at `path`; below it is a link that leads elsewhere, a device or a name that is not UTF-8; a file
+    /// changed each time that it was read.
+    pub fn snapshot(&self, path: &Path, links: bool) -> Result<Snapshot> {
         let _span = tracing::debug_span!("hash", path = %path.display()).entered();
         let place = std::fs::canonicalize(path).at(path)?;
+        let links = if links { Links::Follow } else { Links::Within };
         let metadata = std::fs::metadata(&place).at(path)?;
         let (folder, walk) = if metadata.is_dir() {
             let store = std::fs::canonicalize(self.root()).at(self.root())?;
             let store = store.strip_prefix(&place).ok().and_then(Path::to_str);
-            let walk =
-                walk::walk(&place, |name, path| IGNORED.contains(&name) || store == Some(path))?;
+            let walk = walk::walk(&place, links, |name, path| {
+                IGNORED.contains(&name) || store == Some(path)
+            })?;
             (place.clone(), walk)
         } else if metadata.is_file() {
-            let (folder, name) = split(&place)?;
+            let (folder, name) = split(path)?;
             let files = vec![(name, Stat::of(&metadata))];
             (folder, Walk { files, ignored: Vec::new() })
         } else {
@@ -142,7 +144,7 @@ impl Store {
     /// A file's content is not that of the snapshot any more.
     pub fn import_snapshot(&self, path: &Path, snapshot: &Snapshot) -> Result<Imported> {
         let place = std::fs::canonicalize(path).at(path)?;
-        let folder = if place.is_dir() { place } else { split(&place)?.0 };
+        let folder = if place.is_dir() { place } else { split(path)?.0 };
         let members: Vec<(String, Member)> =
             snapshot.members.iter().map(|(name, member)| (name.clone(), member.clone())).collect();
         let held = parallel::map(parallel::STATS, &members, |(_, member)| self.holds(member));
@@ -182,12 +184,14 @@ impl Known {
     }
 }
 
-/// The folder and the name of a single file.
+/// The true place of a single file's folder, and the name that people know it by: not that of what a link leads to, which
+/// in caches is a digest.
 fn split(file: &Path) -> Result<(PathBuf, String)> {
-    let folder = file.parent().unwrap_or(file);
+    let file = std::path::absolute(file).at(file)?;
+    let folder = file.parent().unwrap_or(&file);
     let name = file.file_name().unwrap_or_default();
     let text = name.to_str().ok_or_else(|| walk::not_utf8(folder, name))?;
-    Ok((folder.to_owned(), text.to_owned()))
+    Ok((std::fs::canonicalize(folder).at(folder)?, text.to_owned()))
 }
 
 /// What is known of each file, and whether anything is not as the index says. Both are sorted.

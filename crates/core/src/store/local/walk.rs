@@ -1,7 +1,7 @@
 //! Folders: their files with stats, in the order of their names.
 
 use std::fs::{DirEntry, Metadata};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::parallel;
 use crate::error::IoResultExt;
@@ -60,17 +60,36 @@ pub(super) struct Walk {
     pub(super) ignored: Vec<String>,
 }
 
-/// Lists all files below `root` but in folders that `ignore` takes, by name and by path below
-/// `root`.
+/// What becomes of symbolic links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Links {
+    /// They are refused.
+    Refuse,
+    /// They are what they lead to, where that lies below the root.
+    Within,
+    /// They are what they lead to.
+    Follow,
+}
+
+/// A folder that is still to be listed.
+struct Pending {
+    /// Its path below the root.
+    prefix: String,
+    /// The true places of the folders in which the links on the way to it lie.
+    through: Vec<PathBuf>,
+}
+
+/// Lists all files below `root` (its true place) but in folders that `ignore` takes, by name and by path below `root`.
 ///
 /// # Errors
-/// A name that is not UTF-8, a symbolic link, a device, socket or pipe: with its path.
-pub(super) fn walk(root: &Path, ignore: impl Fn(&str, &str) -> bool) -> Result<Walk> {
+/// A name that is not UTF-8, a device, socket or pipe, a symbolic link that is not to be followed, leads nowhere or leads
+/// to a folder that it lies in: with its path.
+pub(super) fn walk(root: &Path, links: Links, ignore: impl Fn(&str, &str) -> bool) -> Result<Walk> {
     let mut walk = Walk::default();
-    let mut folders = vec![String::new()];
+    let mut folders = vec![Pending { prefix: String::new(), through: Vec::new() }];
     let mut pending: Vec<(String, DirEntry)> = Vec::new();
     let mut open = 0;
-    while let Some(prefix) = folders.pop() {
+    while let Some(Pending { prefix, through }) = folders.pop() {
         let folder = root.join(&prefix);
         for entry in std::fs::read_dir(&folder).at(&folder)? {
             let entry = entry.at(&folder)?;
@@ -85,14 +104,31 @@ pub(super) fn walk(root: &Path, ignore: impl Fn(&str, &str) -> bool) -> Result<W
                 full.push('/');
             }
             full.push_str(name);
-            if kind.is_file() {
+            let target = match kind.is_symlink() && links != Links::Refuse {
+                true => Some(Target::of(&entry.path(), root, links)?),
+                false => None,
+            };
+            if let Some(Target { stat: Some(stat), .. }) = &target {
+                walk.files.push((full, *stat));
+            } else if kind.is_file() {
                 pending.push((full, entry));
-            } else if !kind.is_dir() {
+            } else if !kind.is_dir() && target.is_none() {
                 return Err(unusual(&entry.path(), kind.is_symlink()));
             } else if ignore(name, &full) {
                 walk.ignored.push(full);
             } else {
-                folders.push(full);
+                let mut through = through.clone();
+                if let Some(Target { place, .. }) = target {
+                    through.push(std::fs::canonicalize(&folder).at(&folder)?);
+                    if through.iter().any(|folder| folder.starts_with(&place)) {
+                        return Err(Error::message(format!(
+                            "{}: is a symbolic link to a folder that it lies in ({})",
+                            entry.path().display(),
+                            place.display()
+                        )));
+                    }
+                }
+                folders.push(Pending { prefix: full, through });
             }
         }
         open += 1;
@@ -105,6 +141,39 @@ pub(super) fn walk(root: &Path, ignore: impl Fn(&str, &str) -> bool) -> Result<W
     walk.files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     walk.ignored.sort_unstable();
     Ok(walk)
+}
+
+/// What a link leads to.
+struct Target {
+    place: PathBuf,
+    /// Of a file; none of a folder.
+    stat: Option<Stat>,
+}
+
+impl Target {
+    fn of(link: &Path, root: &Path, links: Links) -> Result<Self> {
+        let to = || std::fs::read_link(link).unwrap_or_default();
+        let place = std::fs::canonicalize(link).map_err(|error| {
+            Error::message(format!(
+                "{}: is a symbolic link that leads nowhere (to {}): {error}",
+                link.display(),
+                to().display()
+            ))
+        })?;
+        if links == Links::Within && !place.starts_with(root) {
+            return Err(Error::message(format!(
+                "{}: is a symbolic link that leads out of the folder (to {}): expected `links = \"follow\"`, plain \
+                 files, or the true place",
+                link.display(),
+                to().display()
+            )));
+        }
+        let metadata = std::fs::metadata(&place).at(link)?;
+        if !metadata.is_file() && !metadata.is_dir() {
+            return Err(unusual(link, false));
+        }
+        Ok(Self { place, stat: metadata.is_file().then(|| Stat::of(&metadata)) })
+    }
 }
 
 fn stat_all(pending: &mut Vec<(String, DirEntry)>, files: &mut Vec<(String, Stat)>) -> Result<()> {

@@ -68,7 +68,7 @@ fn tree_of(receipt: &Receipt) -> Digest {
 
 /// Names and texts of all files below a folder.
 fn texts(folder: &Path) -> BTreeMap<String, String> {
-    let files = walk::walk(folder, |_, _| false).unwrap().files;
+    let files = walk::walk(folder, walk::Links::Refuse, |_, _| false).unwrap().files;
     let text = |(name, _): (String, _)| {
         let text = std::fs::read_to_string(folder.join(&name)).unwrap();
         (name, text)
@@ -178,7 +178,7 @@ fn links_pipes_and_odd_names_are_refused_with_their_path() {
         std::fs::create_dir_all(out.join("sub")).unwrap();
         make(&out.join("sub").join(std::ffi::OsStr::from_bytes(name)));
         let error = store.import(&out).unwrap_err().to_string();
-        assert_eq!(store.snapshot(&out).unwrap_err().to_string().len(), error.len());
+        assert!(store.snapshot(&out, false).is_err());
         error.replace(&*folder.path().to_string_lossy(), "…")
     };
     assert_eq!(

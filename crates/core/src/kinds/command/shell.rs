@@ -1,0 +1,65 @@
+//! Which shell runs a line, so that a pipe fails when any of its programs does.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::process::{Command, Stdio};
+
+use super::process::Variables;
+use super::workspace::Workspace;
+use crate::error::IoResultExt;
+use crate::{Context, Result};
+
+/// Longer lines go to the shell as a file: Linux takes 128 KiB in one argument, Windows' `cmd` 8 KiB.
+const LONGEST: usize = if cfg!(windows) { 8_000 } else { 100_000 };
+
+/// The program and its arguments that run `line`.
+///
+/// `bash`, else `sh`, with `-e`; and with `pipefail` where the shell has it. Where it has not, a line with a pipe is noted:
+/// a failure in the middle of it would go unseen.
+pub(super) fn command(
+    ctx: &Context,
+    line: &str,
+    workspace: &Workspace,
+    environment: &Variables,
+) -> Result<(String, Vec<String>)> {
+    let (program, mut arguments) = shell(ctx, line, environment);
+    if line.len() <= LONGEST {
+        arguments.extend([if cfg!(windows) { "/C" } else { "-c" }.to_owned(), line.to_owned()]);
+        return Ok((program, arguments));
+    }
+    let path = workspace.temporary.join(if cfg!(windows) { "line.cmd" } else { "line.sh" });
+    fs::write(&path, line).at(&path)?;
+    if cfg!(windows) {
+        arguments.push("/C".to_owned());
+    }
+    arguments.push(path.display().to_string());
+    Ok((program, arguments))
+}
+
+#[cfg(not(windows))]
+fn shell(ctx: &Context, line: &str, environment: &Variables) -> (String, Vec<String>) {
+    const STRICT: [&str; 3] = ["-e", "-o", "pipefail"];
+    for program in ["bash", "sh"] {
+        if knows(program, &STRICT, environment) {
+            return (program.to_owned(), STRICT.map(str::to_owned).to_vec());
+        }
+    }
+    if line.contains('|') {
+        ctx.note("there is no bash here, and sh has no `pipefail`: a pipe fails only when its last program does");
+    }
+    ("sh".to_owned(), vec!["-e".to_owned()])
+}
+
+#[cfg(windows)]
+fn shell(_: &Context, _: &str, _: &Variables) -> (String, Vec<String>) {
+    ("cmd".to_owned(), Vec::new())
+}
+
+/// Whether there is such a shell, and it takes these options.
+#[cfg(not(windows))]
+fn knows(program: impl AsRef<OsStr>, options: &[&str], environment: &Variables) -> bool {
+    let mut probe = Command::new(program);
+    probe.args(options).args(["-c", ":"]).env_clear().envs(environment);
+    let silent = probe.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    silent.status().is_ok_and(|status| status.success())
+}
