@@ -8,6 +8,7 @@ mod dependencies;
 mod documents;
 mod face;
 mod kills;
+mod language;
 mod layout;
 mod runs;
 mod spans;

@@ -176,7 +176,11 @@ pub(crate) struct PlanArguments {
     /// The stages that are wanted, or some of their cells, such as `svm[c=10]`; all without any
     #[arg(value_name = "STAGE")]
     pub(crate) stages: Vec<String>,
-    /// Print JSON
+    /// Print the stages as they are after defaults, profiles, variables and settings, and where
+    /// each value is from
+    #[arg(long)]
+    pub(crate) resolved: bool,
+    /// Print JSON; with --resolved each cell's parameters and inputs, too
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -217,6 +221,10 @@ pub(crate) struct ShowArguments {
     /// The stage, or some of its cells, such as `svm[c=10]`
     #[arg(value_name = "STAGE")]
     pub(crate) stage: String,
+    /// Print the stage as it is after defaults, profiles, variables and settings, and where each
+    /// value is from, in place of its results
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) resolved: bool,
     /// Print the receipts as JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use sconce_core::plan::{CellIndex, Plan};
+use sconce_core::plan::{CellIndex, Plan, load_resolved};
+use sconce_core::text::Resolved;
 use sconce_core::{Device, Store};
 use sconce_core::{Kinds, LoadOptions, load};
 
@@ -34,12 +35,30 @@ impl Session {
 
 /// Reads a pipeline file. The store is not needed for that, and a wrong file makes none.
 pub(crate) fn load_plan(call: &Call<'_>, arguments: &PipelineArguments) -> Result<Plan, Failure> {
-    let options = LoadOptions {
+    load(&options(arguments), call.kinds)
+        .map_err(|diagnostics| Failure::Pipeline(Box::new(diagnostics)))
+}
+
+/// The plan, and the stages that any of `names` means as they are after all layers.
+pub(crate) fn load_stages(
+    call: &Call<'_>,
+    arguments: &PipelineArguments,
+    names: &[String],
+) -> Result<Vec<Resolved>, Failure> {
+    let (plan, mut stages) = load_resolved(&options(arguments), call.kinds)
+        .map_err(|diagnostics| Failure::Pipeline(Box::new(diagnostics)))?;
+    let named = named(&plan, names)?;
+    let is_named = |stage: &Resolved| named.iter().any(|&cell| plan[cell].id.stage == stage.stage);
+    stages.retain(is_named);
+    Ok(stages)
+}
+
+fn options(arguments: &PipelineArguments) -> LoadOptions {
+    LoadOptions {
         path: arguments.file.clone(),
         profiles: arguments.profiles.clone(),
         sets: arguments.sets.clone(),
-    };
-    load(&options, call.kinds).map_err(|diagnostics| Failure::Pipeline(Box::new(diagnostics)))
+    }
 }
 
 /// The plan and the session.

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use sconce_core::stage::input::TEXT_KEY;
 use sconce_core::stage::{Arity, properties};
 use sconce_core::{Kind, Slot};
 use serde_json::Value;
@@ -67,7 +68,10 @@ fn write(out: &mut impl Write, kind: &Kind) -> Result<(), Failure> {
         }
         writeln!(out, "\n{}", paint(BOLD, title))?;
         for (name, field) in fields {
-            let what = slot(name).map_or_else(|| type_of(field), input);
+            let mut what = slot(name).map_or_else(|| type_of(field), input);
+            if field.get(TEXT_KEY) == Some(&Value::Bool(true)) {
+                what.push_str(", with values in braces");
+            }
             let default = default(field, required.contains(&name.as_str()));
             writeln!(
                 out,

@@ -9,6 +9,7 @@ use sconce_core::run::snapshots;
 use sconce_core::{Digest, Error};
 use serde_json::{Value, json};
 
+use super::show::resolved;
 use crate::arguments::PlanArguments;
 use crate::failure::{FAILED, Failure};
 use crate::session::{Call, Session, named, open_with_plan};
@@ -40,12 +41,22 @@ pub(super) fn assess_plan(session: &Session, plan: &Plan) -> Result<Assessed, Fa
 }
 
 pub(crate) fn plan(call: &Call<'_>, arguments: &PlanArguments) -> Result<ExitCode, Failure> {
+    if arguments.resolved && !arguments.json {
+        return resolved(call, &arguments.pipeline, &arguments.stages);
+    }
     let (session, plan) = open_with_plan(call, &arguments.pipeline)?;
     let named = named(&plan, &arguments.stages)?;
     let assessed = assess_plan(&session, &plan)?;
     let wanted = plan.with_upstream(named);
     if arguments.json {
-        let cells: Vec<_> = wanted.iter().map(|&index| as_json(&plan, &assessed, index)).collect();
+        let cell = |&index: &CellIndex| {
+            let mut cell = as_json(&plan, &assessed, index);
+            if arguments.resolved {
+                add_resolved(&plan, index, &mut cell);
+            }
+            cell
+        };
+        let cells: Vec<_> = wanted.iter().map(cell).collect();
         let text = json!({ "pipeline": plan.pipeline, "cells": cells });
         writeln!(std::io::stdout(), "{text}")?;
     } else {
@@ -104,6 +115,19 @@ fn on(plan: &Plan, upstream: &[CellIndex]) -> String {
         parts.push(format!("{} more", upstream.len() - MOST));
     }
     format!("on the output of {}", parts.join(", "))
+}
+
+/// Adds the cell's kind, its parameters and where its inputs come from.
+fn add_resolved(plan: &Plan, index: CellIndex, json: &mut Value) {
+    let cell = &plan[index];
+    let mut inputs: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (upstream, source) in plan.sources(index) {
+        let text = format!("{}.{}", plan[upstream].id, source.output);
+        inputs.entry(&source.slot).or_default().push(text);
+    }
+    json["kind"] = cell.kind.name.into();
+    json["parameters"] = cell.parameters.clone();
+    json["inputs"] = json!(inputs);
 }
 
 fn as_json(plan: &Plan, assessed: &Assessed, index: CellIndex) -> Value {

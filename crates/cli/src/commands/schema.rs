@@ -22,19 +22,15 @@ pub(crate) fn schema(call: &Call<'_>) -> Result<ExitCode, Failure> {
 
 /// The schema of the whole file.
 fn pipeline(kinds: &Kinds) -> Value {
-    let kinds: Vec<_> = kinds.iter().map(stage).collect();
-    let seed = json!({
-        "description": "All randomness follows from it.",
-        "anyOf": [
-            { "type": "integer", "minimum": 0, "maximum": 9_007_199_254_740_991_u64 },
-            variable()
-        ]
-    });
-    let vars = json!({
-        "type": "object",
-        "description": "Values to be used elsewhere as \"$name\"."
-    });
+    let stages: Vec<_> = kinds.iter().map(stage).collect();
+    let defaults: Map<_, _> =
+        kinds.iter().map(|kind| (kind.name.to_owned(), defaults(kind))).collect();
+    let needed: Vec<_> = kinds.iter().filter_map(needed).collect();
     let name = json!({ "pattern": "^[\\w-]+$" });
+    let seed = json!({ "$ref": "#/definitions/seed" });
+    let vars = json!({ "$ref": "#/definitions/vars" });
+    let labels = json!({ "$ref": "#/definitions/labels" });
+    let of_kinds = json!({ "$ref": "#/definitions/defaults" });
     json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "Sconce pipeline",
@@ -50,12 +46,14 @@ fn pipeline(kinds: &Kinds) -> Value {
             "description": { "type": "string", "description": "What it is about." },
             "seed": seed,
             "vars": vars,
+            "defaults": of_kinds,
+            "labels": labels,
             "stage": {
                 "type": "object",
                 "description": "The stages: named steps, each of a kind.",
                 "minProperties": 1,
                 "propertyNames": name,
-                "additionalProperties": { "oneOf": kinds }
+                "additionalProperties": { "oneOf": stages }
             },
             "profile": {
                 "type": "object",
@@ -69,9 +67,10 @@ fn pipeline(kinds: &Kinds) -> Value {
                             "type": "string",
                             "description": "A profile that is laid over the file before this one."
                         },
-                        "extends": { "type": "string", "description": "A profile that is laid over before." },
                         "seed": seed,
                         "vars": vars,
+                        "defaults": of_kinds,
+                        "labels": labels,
                         "stage": {
                             "type": "object",
                             "description": "Parameters that replace those of the file.",
@@ -82,6 +81,31 @@ fn pipeline(kinds: &Kinds) -> Value {
                         }
                     }
                 }
+            }
+        },
+        "allOf": needed,
+        "definitions": {
+            "seed": {
+                "description": "All randomness follows from it.",
+                "anyOf": [
+                    { "type": "integer", "minimum": 0, "maximum": 9_007_199_254_740_991_u64 },
+                    variable()
+                ]
+            },
+            "vars": {
+                "type": "object",
+                "description": "Values to be used elsewhere as \"$name\"."
+            },
+            "labels": {
+                "type": "object",
+                "description": "Texts that figures show for names and values.",
+                "additionalProperties": { "type": "string" }
+            },
+            "defaults": {
+                "type": "object",
+                "description": "By kind: parameters of all its stages, where they say nothing else.",
+                "additionalProperties": false,
+                "properties": defaults
             }
         }
     })
@@ -99,7 +123,23 @@ fn engine_keys() -> Value {
         "matrix": {
             "type": "object",
             "description": "Axes: a list of values each; the stage has a cell for each combination.",
-            "additionalProperties": { "anyOf": [{ "type": "array", "minItems": 1 }, variable()] }
+            "additionalProperties": {
+                "anyOf": [
+                    { "type": "array", "minItems": 1 },
+                    {
+                        "type": "object",
+                        "description": "Named values: the parameters that each of them sets.",
+                        "minProperties": 1,
+                        "additionalProperties": { "type": "object" }
+                    },
+                    variable()
+                ]
+            }
+        },
+        "unset": {
+            "type": "array",
+            "description": "Parameters that get the kind's own default, whatever lies under the stage says.",
+            "items": { "type": "string" }
         },
         "resources": {
             "type": "object",
@@ -126,9 +166,7 @@ fn stage(kind: &Kind) -> Value {
         "kind".to_owned(),
         json!({ "const": kind.name, "description": "What the stage does." }),
     );
-    for (name, field) in properties(&own) {
-        fields.insert(name.clone(), or_variable(field));
-    }
+    fields.extend(parameters(kind));
     if let Value::Object(keys) = engine_keys() {
         fields.extend(keys);
     }
@@ -136,8 +174,6 @@ fn stage(kind: &Kind) -> Value {
         let seed = json!({ "type": "integer", "minimum": 0, "description": "In place of the pipeline's seed." });
         fields.insert("seed".to_owned(), seed);
     }
-    let required = own.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
-    let given: Vec<_> = required.iter().filter_map(Value::as_str).map(parameter_or_axis).collect();
     let mut schema = json!({
         "title": kind.name,
         "type": "object",
@@ -149,9 +185,6 @@ fn stage(kind: &Kind) -> Value {
         if let Some(description) = own.get("description") {
             schema.insert("description".to_owned(), description.clone());
         }
-        if !given.is_empty() {
-            schema.insert("allOf".to_owned(), Value::Array(given));
-        }
         for key in ["$defs", "definitions"] {
             if let Some(definitions) = own.get(key) {
                 schema.insert(key.to_owned(), definitions.clone());
@@ -159,6 +192,37 @@ fn stage(kind: &Kind) -> Value {
         }
     }
     schema
+}
+
+/// What `[defaults.KIND]` may hold.
+fn defaults(kind: &Kind) -> Value {
+    let mut fields = parameters(kind);
+    if let Some(resources) = engine_keys().get("resources") {
+        fields.insert("resources".to_owned(), resources.clone());
+    }
+    json!({ "type": "object", "properties": fields, "additionalProperties": false })
+}
+
+fn parameters(kind: &Kind) -> Map<String, Value> {
+    properties(&kind.schema()).map(|(name, field)| (name.clone(), or_variable(field))).collect()
+}
+
+/// What a stage of the kind has to say itself, where the file has no defaults for the kind: each
+/// required parameter, as a parameter or along an axis.
+fn needed(kind: &Kind) -> Option<Value> {
+    let schema = kind.schema();
+    let required = schema.get("required").and_then(Value::as_array)?;
+    let given: Vec<_> = required.iter().filter_map(Value::as_str).map(parameter_or_axis).collect();
+    let of_kind = json!({ "required": ["kind"], "properties": { "kind": { "const": kind.name } } });
+    let has_defaults = json!({
+        "required": ["defaults"],
+        "properties": { "defaults": { "required": [kind.name] } }
+    });
+    let needed = json!({ "if": of_kind, "then": { "allOf": given } });
+    Some(json!({
+        "if": { "not": has_defaults },
+        "then": { "properties": { "stage": { "additionalProperties": needed } } }
+    }))
 }
 
 fn or_variable(field: &Value) -> Value {
@@ -183,10 +247,14 @@ fn or_variable(field: &Value) -> Value {
 }
 
 fn parameter_or_axis(name: &str) -> Value {
+    // A path on an axis (`"optimiser.adam.learning_rate"`) or a named value may set it.
+    let path = json!({ "not": { "propertyNames": { "not": { "pattern": "[.]" } } } });
+    let named = json!({ "not": { "additionalProperties": { "not": { "type": "object" } } } });
+    let axis = json!({ "anyOf": [{ "required": [name] }, path, named] });
     json!({
         "anyOf": [
             { "required": [name] },
-            { "required": ["matrix"], "properties": { "matrix": { "required": [name] } } }
+            { "required": ["matrix"], "properties": { "matrix": axis } }
         ]
     })
 }

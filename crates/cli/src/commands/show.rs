@@ -13,12 +13,15 @@ use serde_json::json;
 
 use super::plan::assess_plan;
 use super::why::flat;
-use crate::arguments::ShowArguments;
+use crate::arguments::{PipelineArguments, ShowArguments};
 use crate::failure::Failure;
-use crate::session::{Call, cells, open_with_plan};
+use crate::session::{Call, cells, load_stages, open_with_plan};
 use crate::style::{BOLD, DIM, GOOD, WARN, count, number, paint, seconds};
 
 pub(crate) fn show(call: &Call<'_>, arguments: &ShowArguments) -> Result<ExitCode, Failure> {
+    if arguments.resolved {
+        return resolved(call, &arguments.pipeline, std::slice::from_ref(&arguments.stage));
+    }
     let (session, plan) = open_with_plan(call, &arguments.pipeline)?;
     let named = cells(&plan, &arguments.stage)?;
     let assessed = assess_plan(&session, &plan)?;
@@ -72,6 +75,18 @@ pub(crate) fn show(call: &Call<'_>, arguments: &ShowArguments) -> Result<ExitCod
             writeln!(out, "  log        {}", log.display())?;
         }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes stages as they are after all layers.
+pub(super) fn resolved(
+    call: &Call<'_>,
+    pipeline: &PipelineArguments,
+    names: &[String],
+) -> Result<ExitCode, Failure> {
+    let stages = load_stages(call, pipeline, names)?;
+    let text: Vec<String> = stages.iter().map(ToString::to_string).collect();
+    write!(std::io::stdout(), "{}", text.join("\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 

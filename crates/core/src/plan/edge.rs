@@ -1,7 +1,8 @@
-//! The text of an edge: `stage`, `stage.output`, `stage[*]`, `stage.output[layer=*,c=1]`.
+//! The text of an edge: `stage`, `stage.output`, `stage[*]`, `stage.output[layer=*,c=1|10]`.
 
 use serde_json::Value;
 
+use crate::Coordinates;
 use crate::cell::is_name;
 
 /// A parsed edge.
@@ -22,8 +23,52 @@ pub(crate) enum Select {
     Aligned,
     /// All of them.
     All,
-    /// Along these axes all (`None`) or the one of that value; the other axes flow.
-    Axes(Vec<(String, Option<String>)>),
+    /// Along these axes the wanted ones; the other axes flow.
+    Axes(Vec<(String, Wanted)>),
+}
+
+/// Which values of an axis an edge takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// `*`.
+    All,
+    /// `a`, the one of that value.
+    One(String),
+    /// `a|b`, those of these values, in this order.
+    Several(Vec<String>),
+}
+
+impl Wanted {
+    fn parse(text: &str) -> Option<Self> {
+        if text == "*" {
+            return Some(Self::All);
+        }
+        let values: Vec<String> = text.split('|').map(|value| value.trim().to_owned()).collect();
+        if values.iter().any(|value| value.is_empty() || value == "*") {
+            return None;
+        }
+        Some(match <[String; 1]>::try_from(values) {
+            Ok([one]) => Self::One(one),
+            Err(several) => Self::Several(several),
+        })
+    }
+
+    /// The values by name.
+    pub(crate) fn values(&self) -> &[String] {
+        match self {
+            Self::All => &[],
+            Self::One(value) => std::slice::from_ref(value),
+            Self::Several(values) => values,
+        }
+    }
+
+    /// Where `value` stands among the wanted ones; `None` where it is not wanted.
+    fn place(&self, value: &Value) -> Option<usize> {
+        match self {
+            Self::All => Some(0),
+            _ => self.values().iter().position(|wanted| is_written(value, wanted)),
+        }
+    }
 }
 
 impl Edge {
@@ -41,11 +86,12 @@ impl Edge {
                     let axes = inner
                         .split(',')
                         .map(|part| {
-                            let (axis, value) = part.split_once('=')?;
-                            let (axis, value) = (axis.trim(), value.trim());
-                            let named = is_name(axis) && !value.is_empty();
-                            let value = (value != "*").then(|| value.to_owned());
-                            named.then(|| (axis.to_owned(), value))
+                            let (axis, values) = part.split_once('=')?;
+                            let axis = axis.trim();
+                            // A field in a table: `optimiser.adam.learning_rate`.
+                            let named = axis.split('.').all(is_name);
+                            let wanted = Wanted::parse(values.trim())?;
+                            named.then(|| (axis.to_owned(), wanted))
                         })
                         .collect::<Option<Vec<_>>>()
                         .ok_or_else(|| EXPECTED.to_owned())?;
@@ -68,7 +114,7 @@ impl Edge {
         match &self.select {
             Select::Aligned => false,
             Select::All => true,
-            Select::Axes(axes) => axes.iter().any(|(_, value)| value.is_none()),
+            Select::Axes(axes) => axes.iter().any(|(_, wanted)| !matches!(wanted, Wanted::One(_))),
         }
     }
 
@@ -88,13 +134,35 @@ impl Edge {
             Select::Axes(axes) => axes
                 .iter()
                 .filter(|(name, _)| name == axis)
-                .all(|(_, wanted)| wanted.as_ref().is_none_or(|wanted| is_written(value, wanted))),
+                .all(|(_, wanted)| wanted.place(value).is_some()),
+        }
+    }
+
+    /// Whether a reader at `own` means the cell at `place`: where both have an axis that the edge
+    /// does not select, their values agree.
+    pub(crate) fn agrees(&self, place: &Coordinates, own: &Coordinates) -> bool {
+        place.iter().all(|(axis, value)| {
+            let own = || own.get(axis).is_none_or(|own| own == value);
+            self.takes(axis, value) && (!self.flows(axis) || own())
+        })
+    }
+
+    /// The order in which the edge takes cells: where their values stand among those that it names,
+    /// the first axis outermost.
+    pub(crate) fn rank(&self, place: &Coordinates) -> Vec<usize> {
+        match &self.select {
+            Select::Aligned | Select::All => Vec::new(),
+            Select::Axes(axes) => axes
+                .iter()
+                .map(|(axis, wanted)| place.get(axis).and_then(|value| wanted.place(value)))
+                .map(Option::unwrap_or_default)
+                .collect(),
         }
     }
 }
 
 /// Whether `text` is how `value` is written in an edge.
-fn is_written(value: &Value, text: &str) -> bool {
+pub(crate) fn is_written(value: &Value, text: &str) -> bool {
     match value {
         Value::Number(number) => {
             number.to_string() == text
@@ -117,7 +185,20 @@ mod tests {
         let some = edge("svm.model[layer=*, c=10]");
         assert!(some.gathers() && !some.flows("layer") && !some.flows("c") && some.flows("size"));
         assert!(some.takes("c", &Value::from(10.0)) && !some.takes("c", &Value::from(1)));
-        for bad in ["", "a b", "a[", "a[]", "a[x]", "a[*", "a.b.c", "a[=1]", ".a", "a."] {
+        let several = edge("maps[method=b|a, optimiser.lr=0.1]");
+        assert!(several.gathers() && !several.flows("optimiser.lr"));
+        assert!(
+            several.takes("method", &Value::from("a")) && !several.takes("method", &"c".into())
+        );
+        let rank = |method: &str| {
+            let place = [("method", method)].map(|(axis, value)| (axis.to_owned(), value.into()));
+            several.rank(&place.into_iter().collect())
+        };
+        assert!(rank("b") < rank("a"), "in the order in which they are written");
+        for bad in [
+            "a[x=1|]", "a[x=|1]", "a[x=*|1]", "a[x.=1]", "", "a b", "a[", "a[]", "a[x]", "a[*",
+            "a.b.c", "a[=1]", ".a", "a.",
+        ] {
             assert!(Edge::parse(bad).is_err(), "{bad}");
         }
     }

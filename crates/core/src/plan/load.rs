@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Plan, expand};
 use crate::Kinds;
-use crate::text::{Diagnostic, Diagnostics, Sources, document, pipeline};
+use crate::text::pipeline::Pipeline;
+use crate::text::{Diagnostic, Diagnostics, Resolved, Sources, document, pipeline, resolved};
 
 /// What to load.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +30,31 @@ impl LoadOptions {
 /// # Errors
 /// All that is wrong with the file, each with its place.
 pub fn load(options: &LoadOptions, kinds: &Kinds) -> Result<Plan, Diagnostics> {
+    read(options, kinds, |_, _| ()).map(|(plan, ())| plan)
+}
+
+/// The plan, and the stages as they are after all layers, with the defaults of their kinds.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_resolved(
+    options: &LoadOptions,
+    kinds: &Kinds,
+) -> Result<(Plan, Vec<Resolved>), Diagnostics> {
+    let (plan, mut stages) = read(options, kinds, resolved::resolve)?;
+    for stage in &mut stages {
+        if let Some(cell) = plan.of_stage(&stage.stage).next() {
+            stage.add_defaults(&plan[cell].parameters);
+        }
+    }
+    Ok((plan, stages))
+}
+
+fn read<T>(
+    options: &LoadOptions,
+    kinds: &Kinds,
+    look: impl FnOnce(&Pipeline<'_>, &Sources) -> T,
+) -> Result<(Plan, T), Diagnostics> {
     let parse = tracing::info_span!("parse", file = %options.path.display()).entered();
     let name = options.path.display().to_string();
     let unreadable = |message: String| {
@@ -54,12 +80,14 @@ pub fn load(options: &LoadOptions, kinds: &Kinds) -> Result<Plan, Diagnostics> {
     let mut errors = Vec::new();
     let pipeline = pipeline::read(&sources, options, kinds, &mut errors);
     parse.exit();
-    let plan = pipeline.and_then(|pipeline| {
+    let found = pipeline.and_then(|pipeline| {
         let _span = tracing::info_span!("plan").entered();
-        expand::expand(pipeline, folder, stem.unwrap_or_default(), &mut errors)
+        let seen = look(&pipeline, &sources);
+        let stem = stem.unwrap_or_default();
+        expand::expand(pipeline, folder, stem, &mut errors).map(|plan| (plan, seen))
     });
-    match plan {
-        Some(plan) if errors.is_empty() => Ok(plan),
+    match found {
+        Some(found) if errors.is_empty() => Ok(found),
         _ => Err(Diagnostics::new(sources.clone(), errors)),
     }
 }

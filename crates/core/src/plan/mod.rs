@@ -6,6 +6,7 @@ mod expand;
 mod graph;
 mod load;
 pub(crate) mod parameters;
+mod references;
 mod select;
 
 #[cfg(test)]
@@ -21,7 +22,7 @@ use serde_json::Value;
 
 pub use assess::{Reason, State, assess, assess_cell, explain, output_digest};
 pub use graph::{CellGraph, CellIndex, PerCell};
-pub use load::{LoadOptions, load};
+pub use load::{LoadOptions, load, load_resolved};
 
 use crate::key::{InputPart, KeyParts};
 use crate::{AnyStage, CellId, Digest, Kind, Output, Resources, Result};

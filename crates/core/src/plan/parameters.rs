@@ -5,7 +5,9 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::edge::Edge;
 use crate::stage::kinds::Shape;
+use crate::text::axes::{Axis, AxisValue};
 use crate::text::diagnostic::Diagnostic;
 use crate::text::document::{self, Node, Table};
 use crate::text::pipeline::StageTable;
@@ -17,14 +19,13 @@ use crate::{AnyStage, ByteSize, Error, quantity};
 pub(crate) fn parse<'a>(
     stage: &StageTable<'a>,
     shape: &Shape,
-    axes: &[(&str, &Node<'a>)],
+    axes: &[(&Axis<'a>, &AxisValue<'a>)],
     errors: &mut Vec<Diagnostic>,
 ) -> Option<(Box<dyn AnyStage>, Table<'a>)> {
     let mut table = stage.parameters.clone();
     for (axis, value) in axes {
-        if shape.keys.iter().any(|key| key == axis) {
-            let span = value.span();
-            table.insert(Spanned::new(span, (*axis).to_owned().into()), (*value).clone());
+        if axis.is_named() || shape.keys.iter().any(|key| key == axis.path()[0]) {
+            value.put(axis, &mut table, shape);
         }
     }
     let before = errors.len();
@@ -33,53 +34,131 @@ pub(crate) fn parse<'a>(
     for key in table.keys().filter(|key| !shape.keys.iter().any(|known| known == key.get_ref())) {
         rest.remove(key.get_ref().as_ref());
     }
-    let mut said = errors.len() > before || !stage.bad_axes.is_empty();
-    loop {
-        let node = Spanned::new(stage.header.clone(), DeValue::Table(rest.clone()));
-        let error = match shape.kind.from_toml(node) {
-            Ok(parsed) => {
-                if errors.len() > before {
-                    return None;
-                }
-                if let Err(error) = parsed.check() {
-                    say(errors, refusal(stage, &table, &error));
-                    return None;
-                }
-                return Some((parsed, table));
+    match read(shape, &stage.header, rest, &stage.variables, errors) {
+        Ok(parsed) => {
+            if errors.len() > before {
+                return None;
             }
+            if let Err(error) = parsed.check() {
+                say(errors, refusal(stage, &table, &error));
+                return None;
+            }
+            Some((parsed, table))
+        }
+        Err(Unread { message, values_said }) => {
+            // What is left is a field that was taken out above, or is missing and was said.
+            if errors.len() == before && !values_said && stage.bad_axes.is_empty() {
+                let message = format!("stage `{}`: {message}", stage.name);
+                errors.push(Diagnostic::new(message, stage.header.clone()));
+            }
+            None
+        }
+    }
+}
+
+/// What remains wrong and is no value's fault, such as a missing parameter.
+struct Unread {
+    message: String,
+    /// Whether values were taken out, of which it has been said what is wrong.
+    values_said: bool,
+}
+
+/// Reads a kind's parameters; what is wrong with values is said, one after the other.
+fn read<'a>(
+    shape: &Shape,
+    header: &Span,
+    mut rest: Table<'a>,
+    variables: &[(Span, String, Span)],
+    errors: &mut Vec<Diagnostic>,
+) -> Result<Box<dyn AnyStage>, Unread> {
+    let mut values_said = false;
+    loop {
+        let node = Spanned::new(header.clone(), DeValue::Table(rest.clone()));
+        let error = match shape.kind.from_toml(node) {
+            Ok(parsed) => return Ok(parsed),
             Err(error) => error,
         };
         // One wrong value at a time: say it, take it out, and go on to the next one.
         let span = error.span();
         let culprit = span.as_ref().and_then(|span| {
-            let holds = |node: &Node<'_>| {
-                let outer = node.span();
-                outer.start <= span.start && span.end <= outer.end
-            };
-            rest.iter().find(|(_, node)| holds(node)).map(|(key, _)| key.get_ref().to_string())
+            let holds = |(_, node): &(&Spanned<_>, &Node<'_>)| holds(node, span);
+            rest.iter().find(holds).map(|(key, _)| key.get_ref().to_string())
         });
-        match (culprit, span) {
-            (Some(key), Some(span)) => {
-                let path = path_to(&rest, &key, &span);
-                let diagnostic = words::diagnose(&path, error.message(), span);
-                say(errors, explain_variable(stage, diagnostic));
-                rest.remove(key.as_str());
-                said = true;
-            }
-            _ => {
-                // What is left is a field that was taken out above, or is missing and was said.
-                if !said {
-                    let message = format!("stage `{}`: {}", stage.name, error.message());
-                    errors.push(Diagnostic::new(message, stage.header.clone()));
-                }
-                return None;
+        let (Some(key), Some(span)) = (culprit, span) else {
+            return Err(Unread { message: error.message().to_owned(), values_said });
+        };
+        let path = path_to(&rest, &key, &span);
+        let diagnostic = words::diagnose(&path, error.message(), span);
+        say(errors, explain_variable(variables, diagnostic));
+        rest.remove(key.as_str());
+        values_said = true;
+    }
+}
+
+/// What is wrong with the values and edges of `[defaults.KIND]`, also where no stage is of the
+/// kind. `stages` are the names of all stages.
+pub(crate) fn check_defaults(
+    shape: &Shape,
+    table: &Table<'_>,
+    variables: &[(Span, String, Span)],
+    stages: &[&str],
+    errors: &mut Vec<Diagnostic>,
+) {
+    let mut known = table.clone();
+    for key in table.keys().filter(|key| shape.keys.iter().all(|known| known != key.get_ref())) {
+        known.remove(key.get_ref().as_ref());
+    }
+    for (_, node) in known.iter() {
+        document::to_json(node, errors);
+    }
+    // What is missing is in the stages.
+    let _ = read(shape, &(0..0), known.clone(), variables, errors);
+    for slot in &shape.slots {
+        let Some(node) = known.get(slot.key.as_str()) else { continue };
+        let value = document::to_json(node, &mut Vec::new());
+        for (path, text, span) in edges(&slot.key, &value, Some(node), &(0..0)) {
+            if let Ok(edge) = Edge::parse(&text)
+                && !stages.contains(&edge.stage.as_str())
+            {
+                errors.push(no_stage(&path, &edge.stage, stages.iter().copied(), span));
+            } else if let Err(expected) = Edge::parse(&text) {
+                let message = format!("`{path}`: {expected}, found `{text}`");
+                errors.push(Diagnostic::new(message, span));
             }
         }
     }
 }
 
+/// An edge to a stage that is not there.
+pub(crate) fn no_stage<'a>(
+    path: &str,
+    stage: &str,
+    stages: impl IntoIterator<Item = &'a str>,
+    span: Span,
+) -> Diagnostic {
+    Diagnostic::new(format!("`{path}`: there is no stage `{stage}`"), span)
+        .label("no such stage")
+        .did_you_mean(stage, stages, "stages")
+}
+
+/// Whether the value at `span` is `node` or lies in it. A table's entries may come from other
+/// places than the table itself: from defaults, profiles, settings.
+fn holds(node: &Node<'_>, span: &Span) -> bool {
+    let outer = node.span();
+    if outer.start <= span.start && span.end <= outer.end {
+        return true;
+    }
+    match node.get_ref() {
+        DeValue::Table(entries) => {
+            entries.iter().any(|(key, value)| key.span() == *span || holds(value, span))
+        }
+        DeValue::Array(items) => items.iter().any(|item| holds(item, span)),
+        _ => false,
+    }
+}
+
 /// Adds the diagnostic, unless something is already said of that very value.
-fn say(errors: &mut Vec<Diagnostic>, diagnostic: Diagnostic) {
+pub(crate) fn say(errors: &mut Vec<Diagnostic>, diagnostic: Diagnostic) {
     if errors.iter().all(|said| said.span != diagnostic.span) {
         errors.push(diagnostic);
     }
@@ -103,11 +182,12 @@ fn check_keys(
         }
     }
     for axis in &stage.axes {
-        let known = shape.keys.contains(&axis.name);
+        let path = axis.path();
+        let known = axis.is_named() || shape.keys.iter().any(|key| *key == path[0]);
         if !known && !shape.kind.free_axes && axis.name != "seed" {
-            let message = format!("kind `{kind}` has no parameter `{}` for this axis", axis.name);
+            let message = format!("kind `{kind}` has no parameter `{}` for this axis", path[0]);
             errors.push(Diagnostic::new(message, axis.span.clone()).did_you_mean(
-                &axis.name,
+                path[0],
                 shape.keys.iter().map(String::as_str),
                 "parameters",
             ));
@@ -117,7 +197,9 @@ fn check_keys(
             errors.push(Diagnostic::new(message, axis.span.clone()));
         }
     }
-    for key in &shape.required {
+    // What a wrong axis of named values would have set is not known.
+    let hidden = stage.bad_axes.iter().any(|axis| !shape.keys.contains(axis));
+    for key in shape.required.iter().filter(|_| !hidden) {
         if !table.contains_key(key.as_str()) && !stage.bad_axes.contains(key) {
             let doc = shape.docs.get(key).map(|doc| format!("`{key}`: {doc}"));
             let message = format!("stage `{}` (kind `{kind}`) needs `{key}`", stage.name);
@@ -139,18 +221,16 @@ fn path_to(table: &Table<'_>, key: &str, span: &Span) -> String {
         if current.span() == *span {
             break;
         }
-        let holds =
-            |inner: &Node<'_>| inner.span().start <= span.start && span.end <= inner.span().end;
         node = match current.get_ref() {
             DeValue::Array(items) => {
-                let found = items.iter().position(&holds);
+                let found = items.iter().position(|inner| holds(inner, span));
                 if let Some(index) = found {
                     path.push_str(&format!(".{index}"));
                 }
                 found.and_then(|index| items.get(index))
             }
             DeValue::Table(entries) => {
-                let found = entries.iter().find(|(_, value)| holds(value));
+                let found = entries.iter().find(|(_, value)| holds(value, span));
                 if let Some((name, _)) = found {
                     path.push_str(&format!(".{}", name.get_ref()));
                 }
@@ -168,15 +248,15 @@ fn refusal(stage: &StageTable<'_>, table: &Table<'_>, error: &Error) -> Diagnost
         Error::Parameter { key, message } => {
             let top = key.split('.').next().unwrap_or(key);
             let span = table.get(top).map_or_else(|| stage.header.clone(), Spanned::span);
-            explain_variable(stage, Diagnostic::new(format!("`{key}`: {message}"), span))
+            explain_variable(&stage.variables, Diagnostic::new(format!("`{key}`: {message}"), span))
         }
         other => Diagnostic::new(format!("stage `{}`: {other}", stage.name), stage.header.clone()),
     }
 }
 
 /// Tells which variable the value at the diagnostic's place came from.
-fn explain_variable(stage: &StageTable<'_>, diagnostic: Diagnostic) -> Diagnostic {
-    let from = stage.variables.iter().find(|(at, _, _)| Some(at) == diagnostic.span.as_ref());
+fn explain_variable(variables: &[(Span, String, Span)], diagnostic: Diagnostic) -> Diagnostic {
+    let from = variables.iter().find(|(at, _, _)| Some(at) == diagnostic.span.as_ref());
     match from {
         Some((_, name, set)) => diagnostic.note(format!("`${name}` is set here"), set.clone()),
         None => diagnostic,

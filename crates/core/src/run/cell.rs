@@ -14,6 +14,7 @@ use super::{Mode, Request, ResolvedCell};
 use crate::Kinds;
 use crate::error::{IoResultExt, ResultExt};
 use crate::stage::context::Job;
+use crate::stage::text;
 use crate::store::{KeyLock, Store};
 use crate::store::{OutputRecord, Receipt};
 use crate::{
@@ -61,7 +62,8 @@ pub fn run_cell(
     {
         return Ok(Outcome::Shared(Box::new(receipt)));
     }
-    let stage = stage(kinds, cell)?;
+    let inputs = debug_span!("inputs").in_scope(|| inputs(store, cell))?;
+    let stage = stage(kinds, cell, &inputs)?;
     let outputs = stage.outputs();
     let scratch = store.scratch(&key)?;
     let output_root = scratch.path().join("out");
@@ -72,7 +74,7 @@ pub fn run_cell(
     std::fs::create_dir_all(&private).at(&private)?;
     let ctx = Context::new(Job {
         coordinates: cell.cell.coordinates.clone(),
-        inputs: debug_span!("inputs").in_scope(|| inputs(store, cell))?,
+        inputs,
         outputs: outputs.clone(),
         output_root: output_root.clone(),
         scratch: private,
@@ -128,8 +130,12 @@ pub(super) fn seconds_since_1970() -> u64 {
     since.map_or(0, |since| since.as_secs())
 }
 
-/// The parsed stage, of the version that the key was made for.
-fn stage(kinds: &Kinds, cell: &ResolvedCell) -> Result<Box<dyn AnyStage>> {
+/// The parsed stage, of the version that the key was made for, with metrics put into its texts.
+fn stage(
+    kinds: &Kinds,
+    cell: &ResolvedCell,
+    inputs: &BTreeMap<String, Vec<Gathered<Files>>>,
+) -> Result<Box<dyn AnyStage>> {
     let parts = &cell.parts;
     let kind = kinds.get(&parts.kind).ok_or_else(|| {
         Error::message(format!("this version of sconce has no kind `{}`", parts.kind))
@@ -140,7 +146,9 @@ fn stage(kinds: &Kinds, cell: &ResolvedCell) -> Result<Box<dyn AnyStage>> {
             parts.version, parts.kind, kind.version
         )));
     }
-    kind.from_json(cell.parameters.clone()).doing(|| "reading the parameters".to_owned())
+    let mut parameters = cell.parameters.clone();
+    text::fill(kind, &mut parameters, inputs)?;
+    kind.from_json(parameters).doing(|| "reading the parameters".to_owned())
 }
 
 /// Waits for the right to compute `key`; tells so when another process has it.

@@ -19,6 +19,12 @@ pub const INPUT_KEY: &str = "x-sconce-input";
 pub const ARITY_KEY: &str = "x-sconce-arity";
 /// The schema key, set to true, of a parameter that changes no result and stays out of the key.
 pub const COSMETIC_KEY: &str = "x-sconce-cosmetic";
+/// The schema key, set to true, of a parameter whose strings are texts: `{maps.smoothgrad.noise}`
+/// in them is replaced by that value.
+pub const TEXT_KEY: &str = "x-sconce-text";
+/// The schema key, set to true, of a table of texts that a figure shows for names and values: the
+/// file's `[labels]` lie under it.
+pub const LABELS_KEY: &str = "x-sconce-labels";
 
 /// One artifact of type `T`.
 pub struct Input<T> {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
 
-use super::input::{ARITY_KEY, COSMETIC_KEY, INPUT_KEY};
+use super::input::{ARITY_KEY, COSMETIC_KEY, INPUT_KEY, TEXT_KEY};
 use super::{Output, Resources, Stage, engine};
 use crate::{Context, Error, Result};
 
@@ -160,12 +160,21 @@ impl Kind {
 
     /// The parameters that change no result.
     pub fn cosmetic(&self) -> Vec<String> {
-        let schema = self.schema();
-        properties(&schema)
-            .filter(|(_, field)| field.get(COSMETIC_KEY) == Some(&Value::Bool(true)))
-            .map(|(key, _)| key.clone())
-            .collect()
+        marked(&self.schema(), COSMETIC_KEY)
     }
+
+    /// The parameters whose strings are texts with references in braces.
+    pub fn texts(&self) -> Vec<String> {
+        marked(&self.schema(), TEXT_KEY)
+    }
+}
+
+/// The fields that carry the engine's mark `key`.
+pub(crate) fn marked(schema: &Schema, key: &str) -> Vec<String> {
+    properties(schema)
+        .filter(|(_, field)| field.get(key) == Some(&Value::Bool(true)))
+        .map(|(name, _)| name.clone())
+        .collect()
 }
 
 /// The fields of a kind's schema.

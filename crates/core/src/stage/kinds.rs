@@ -6,7 +6,8 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use crate::stage::properties;
+use crate::stage::input::{LABELS_KEY, TEXT_KEY};
+use crate::stage::kind::{marked, properties};
 use crate::{Error, Kind, Result, Slot};
 
 /// The kinds of all crates, by name.
@@ -58,6 +59,12 @@ pub(crate) struct Shape {
     pub(crate) required: Vec<String>,
     pub(crate) slots: Vec<Slot>,
     pub(crate) cosmetic: BTreeSet<String>,
+    /// Those that hold labels: texts that figures show for names and values.
+    pub(crate) labels: Vec<String>,
+    /// Those whose strings are texts with references in braces.
+    pub(crate) texts: Vec<String>,
+    /// The JSON Schema of the parameters.
+    pub(crate) schema: Value,
     /// First lines of the parameters' docs.
     pub(crate) docs: BTreeMap<String, String>,
 }
@@ -86,7 +93,10 @@ impl Shape {
             required: required.filter_map(|key| key.as_str().map(str::to_owned)).collect(),
             slots: kind.slots(),
             cosmetic: kind.cosmetic().into_iter().collect(),
+            labels: marked(&schema, LABELS_KEY),
+            texts: marked(&schema, TEXT_KEY),
             docs: properties(&schema).filter_map(doc).collect(),
+            schema: schema.as_value().clone(),
             kind,
         }
     }

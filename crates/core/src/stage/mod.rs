@@ -9,6 +9,7 @@ pub(crate) mod kinds;
 pub mod output;
 pub mod report;
 pub mod resources;
+pub(crate) mod text;
 
 use std::path::Path;
 
@@ -22,6 +23,7 @@ pub use kind::{AnyStage, Arity, Kind, Slot, properties};
 pub use output::{Out, Output, Yields};
 pub use report::{Reporter, Silent, Update};
 pub use resources::{Resources, Threads};
+pub use text::METRICS;
 
 /// What a stage does. The struct is the kind's TOML schema, its documentation and its part of the
 /// key; `run` reads the inputs and writes the outputs through the [`Context`].

@@ -79,55 +79,6 @@ fn shift(span: Span, by: usize) -> Span {
     span.start + by..span.end + by
 }
 
-/// Entry `key` with the span of the key itself.
-pub(crate) fn entry<'t, 'a>(table: &'t Table<'a>, key: &str) -> Option<(Span, &'t Node<'a>)> {
-    table.get_key_value(key).map(|(key, value)| (key.span(), value))
-}
-
-/// Lays `over` on `base`: tables merge, everything else is replaced.
-///
-/// In a stage a parameter replaces the matrix axis of the same name and the other way round, and
-/// another `kind` replaces the whole stage.
-pub(crate) fn overlay<'a>(base: &mut Table<'a>, over: Table<'a>, depth: &[&str]) {
-    for (key, value) in over {
-        let name = key.get_ref().to_string();
-        let in_stage = depth.len() == 2 && depth[0] == "stage";
-        if in_stage {
-            let dropped: Vec<String> = match (&*name, value.get_ref()) {
-                ("matrix", DeValue::Table(axes)) => {
-                    axes.keys().map(|axis| axis.get_ref().to_string()).collect()
-                }
-                _ => Vec::new(),
-            };
-            for axis in dropped {
-                base.remove(axis.as_str());
-            }
-            let axes = base.get_mut("matrix").map(Spanned::get_mut);
-            if let Some(DeValue::Table(axes)) = axes {
-                axes.remove(name.as_str());
-            }
-        }
-        let replaced = depth == ["stage"] && {
-            let kind = |node: &DeValue<'_>| {
-                node.get("kind").and_then(|kind| kind.get_ref().as_str().map(str::to_owned))
-            };
-            let new = kind(value.get_ref());
-            new.is_some() && base.get(name.as_str()).and_then(|old| kind(old.get_ref())) != new
-        };
-        let span = value.span();
-        match (base.get_mut(name.as_str()).map(Spanned::get_mut), value.into_inner()) {
-            (Some(DeValue::Table(old)), DeValue::Table(new)) if !replaced => {
-                let mut depth = depth.to_vec();
-                depth.push(&name);
-                overlay(old, new, &depth);
-            }
-            (_, value) => {
-                base.insert(key, Spanned::new(span, value));
-            }
-        }
-    }
-}
-
 /// Puts the values of `[vars]` where `"$name"` stands. Returns where that was done.
 pub(crate) fn substitute<'a>(
     node: &mut Node<'a>,

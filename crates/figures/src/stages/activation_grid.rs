@@ -40,9 +40,11 @@ pub struct ActivationGrid {
     pub across: usize,
     /// Above the mosaics.
     #[serde(default)]
+    #[schemars(extend("x-sconce-text" = true))]
     pub title: String,
     /// Below the mosaics; by default it says how values became colours.
     #[serde(default)]
+    #[schemars(extend("x-sconce-text" = true))]
     pub caption: String,
     /// Pixels of the PNG for each CSS pixel.
     #[serde(default = "pictures::density")]

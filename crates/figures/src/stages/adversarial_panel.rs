@@ -54,9 +54,11 @@ pub struct AdversarialPanel {
     pub cell: f64,
     /// Above the panel.
     #[serde(default)]
+    #[schemars(extend("x-sconce-text" = true))]
     pub title: String,
     /// Below the panel; by default it says what the pictures are.
     #[serde(default)]
+    #[schemars(extend("x-sconce-text" = true))]
     pub caption: String,
     /// Pixels of the PNG for each CSS pixel.
     #[serde(default = "pictures::density")]

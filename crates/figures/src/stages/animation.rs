@@ -30,6 +30,7 @@ pub struct Animation {
     pub enlarge: u32,
     /// What is seen.
     #[serde(default)]
+    #[schemars(extend("x-sconce-text" = true))]
     pub caption: String,
 }
 

@@ -48,15 +48,18 @@ pub struct CaptionedGrid {
     pub across: usize,
     /// Texts for values of rows and columns and for texts in captions: `"learning_rate=5"`, `fourier`.
     #[serde(default)]
+    #[schemars(extend("x-sconce-labels" = true, "x-sconce-text" = true))]
     pub labels: BTreeMap<String, String>,
     /// Width of an image in CSS pixels.
     #[serde(default = "cell")]
     pub cell: f64,
     /// Above the grid.
     #[serde(default)]
+    #[schemars(extend("x-sconce-text" = true))]
     pub title: String,
     /// Below the grid.
     #[serde(default)]
+    #[schemars(extend("x-sconce-text" = true))]
     pub caption: String,
     /// Pixels of the PNG for each CSS pixel.
     #[serde(default = "pictures::density")]

@@ -22,9 +22,11 @@ pub struct ConfusionMatrix {
     pub array: String,
     /// Above the matrix.
     #[serde(default)]
+    #[schemars(extend("x-sconce-text" = true))]
     pub title: String,
     /// Below the matrix; by default it says the overall accuracy.
     #[serde(default)]
+    #[schemars(extend("x-sconce-text" = true))]
     pub caption: String,
     /// The colours.
     #[serde(default = "colors")]

@@ -20,6 +20,7 @@ pub struct ImageGrid {
     pub images: Inputs<ImageSet>,
     /// Names of the columns; by default the stages with their coordinates.
     #[serde(default)]
+    #[schemars(extend("x-sconce-text" = true))]
     pub heads: Names,
     /// Names of the images that are shown; by default the first `most`.
     #[serde(default)]
@@ -38,9 +39,11 @@ pub struct ImageGrid {
     pub labels: bool,
     /// Above the grid.
     #[serde(default)]
+    #[schemars(extend("x-sconce-text" = true))]
     pub title: String,
     /// Below the grid.
     #[serde(default)]
+    #[schemars(extend("x-sconce-text" = true))]
     pub caption: String,
     /// Pixels of the PNG for each CSS pixel.
     #[serde(default = "pictures::density")]

@@ -34,6 +34,7 @@ pub struct MapGrid {
     pub rows: Option<String>,
     /// Names of the columns behind the photograph's; by default values of the axes, or stages.
     #[serde(default)]
+    #[schemars(extend("x-sconce-text" = true))]
     pub heads: Names,
     /// Columns (or, with `rows`, rows), by the value of their axis or by their stage, whose maps are laid over the
     /// photograph.
@@ -67,9 +68,11 @@ pub struct MapGrid {
     pub cell: f64,
     /// Above the grid.
     #[serde(default)]
+    #[schemars(extend("x-sconce-text" = true))]
     pub title: String,
     /// Below the grid.
     #[serde(default)]
+    #[schemars(extend("x-sconce-text" = true))]
     pub caption: String,
     /// Pixels of the PNG for each CSS pixel.
     #[serde(default = "pictures::density")]

@@ -69,15 +69,18 @@ pub struct Plot {
     pub rules: Vec<Rule>,
     /// Texts for names and values: axis labels (`C`, `accuracy`) and series (`"normalize=true"`).
     #[serde(default)]
+    #[schemars(extend("x-sconce-labels" = true, "x-sconce-text" = true))]
     pub labels: BTreeMap<String, String>,
     /// Decimals of the numbers at bars.
     #[serde(default = "three")]
     pub decimals: u8,
     /// Above the plot.
     #[serde(default)]
+    #[schemars(extend("x-sconce-text" = true))]
     pub title: String,
     /// Below the plot. What rows were averaged is added.
     #[serde(default)]
+    #[schemars(extend("x-sconce-text" = true))]
     pub caption: String,
     /// Width in CSS pixels.
     #[serde(default = "readme_width")]

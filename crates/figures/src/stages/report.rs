@@ -20,6 +20,7 @@ pub struct Report {
     pub figures: Inputs<Figure>,
     /// Above all.
     #[serde(default)]
+    #[schemars(extend("x-sconce-text" = true))]
     pub title: String,
     /// Paragraphs below the title, divided by empty lines.
     #[serde(default)]

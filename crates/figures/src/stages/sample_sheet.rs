@@ -35,9 +35,11 @@ pub struct SampleSheet {
     pub names: bool,
     /// Above the sheet.
     #[serde(default)]
+    #[schemars(extend("x-sconce-text" = true))]
     pub title: String,
     /// Below the sheet; by default it says what the set holds.
     #[serde(default)]
+    #[schemars(extend("x-sconce-text" = true))]
     pub caption: String,
     /// Pixels of the PNG for each CSS pixel.
     #[serde(default = "pictures::density")]

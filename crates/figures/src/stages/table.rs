@@ -43,6 +43,7 @@ pub struct Table {
     pub published: Option<Published>,
     /// Texts for names and values: `accuracy`, `layer`, `"normalize=true"`, `fire9`.
     #[serde(default)]
+    #[schemars(extend("x-sconce-labels" = true, "x-sconce-text" = true))]
     pub labels: BTreeMap<String, String>,
     /// Decimals of each quantity; others have three, or none where all are whole.
     #[serde(default)]
@@ -55,9 +56,11 @@ pub struct Table {
     pub best: BTreeMap<String, Best>,
     /// Above the table.
     #[serde(default)]
+    #[schemars(extend("x-sconce-text" = true))]
     pub title: String,
     /// Below the table. What is averaged and where published numbers are from is added.
     #[serde(default)]
+    #[schemars(extend("x-sconce-text" = true))]
     pub caption: String,
     /// Pixels of the PNG for each CSS pixel.
     #[serde(default = "pictures::density")]

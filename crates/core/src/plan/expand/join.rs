@@ -1,5 +1,6 @@
 //! Cells of a combination: what flows in, joined along axes of the same name.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
@@ -8,13 +9,14 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::output::output;
-use super::{Combination, Expanded, SlotEdge};
-use crate::plan::edge::Select;
+use super::{Combination, Expanded, SlotEdge, texts};
+use crate::plan::edge::{Select, is_written};
 use crate::plan::graph::indices;
 use crate::plan::parameters;
-use crate::plan::{Cell, CellGraph, Source};
+use crate::plan::{Cell, CellGraph, CellIndex, Source};
 use crate::stage::Arity;
 use crate::stage::kinds::Shape;
+use crate::stage::text::is_text_slot;
 use crate::text::diagnostic::Diagnostic;
 use crate::{CellId, Coordinates, random};
 
@@ -40,7 +42,10 @@ pub(super) fn join(
                 "select one with [axis=value], or leave the brackets out to go cell by cell",
             ));
         }
-        places = flow(places, edge, upstream, graph, errors);
+        // A text does not multiply the cells that it stands in.
+        if !is_text_slot(&edge.path) {
+            places = flow(places, edge, upstream, graph, errors);
+        }
     }
     for axis in combination.coordinates.iter().map(|(axis, _)| axis) {
         if places.iter().any(|place| place.get(axis).is_some()) {
@@ -84,9 +89,18 @@ pub(super) fn join(
             outputs: combination.stage.outputs(),
         });
         for (edge, slot) in combination.edges.iter().zip(&slots) {
-            let taken: Vec<_> = indices(upstream_of(edge))
+            if is_text_slot(&edge.path) {
+                let found = metrics(edge, upstream_of(edge), graph, &graph[reader].id, errors);
+                if let Some((cell, output)) = found {
+                    let slot = Arc::clone(slot);
+                    graph.add_edge(cell, reader, Source { slot, output, from: None });
+                }
+                continue;
+            }
+            let mut taken: Vec<_> = indices(upstream_of(edge))
                 .filter(|&cell| reads(edge, &graph[cell], &graph[reader]))
                 .collect();
+            taken.sort_by_key(|&cell| edge.edge.rank(&graph[cell].id.coordinates));
             let none = taken.is_empty();
             for cell in taken {
                 let Some(output) = output(edge, &graph[cell], errors) else {
@@ -111,6 +125,31 @@ pub(super) fn join(
     }
 }
 
+/// The one cell whose metrics a text carries, and its output.
+fn metrics(
+    edge: &SlotEdge,
+    upstream: Range<usize>,
+    graph: &CellGraph,
+    reader: &CellId,
+    errors: &mut Vec<Diagnostic>,
+) -> Option<(CellIndex, Cow<'static, str>)> {
+    match texts::selected(&edge.edge, graph, upstream, &reader.coordinates).as_slice() {
+        [] => None,
+        &[one] => Some((one, output(edge, &graph[one], errors)?)),
+        taken @ [one, ..] => {
+            let message =
+                format!("`{}`: stage `{}` has {} cells", edge.path, edge.edge.stage, taken.len());
+            let output = edge.edge.output.as_deref().unwrap_or_default();
+            let diagnostic = Diagnostic::new(message, edge.span.clone())
+                .help(format!("select one, such as `{{{}.{output}.…}}`", graph[*one].id));
+            if !errors.contains(&diagnostic) {
+                errors.push(diagnostic);
+            }
+            None
+        }
+    }
+}
+
 /// Axes and values that an edge selects have to be there.
 fn check_selection(
     edge: &SlotEdge,
@@ -124,7 +163,7 @@ fn check_selection(
     let Some(first) = indices(upstream.clone()).next() else {
         return;
     };
-    for (axis, value) in axes {
+    for (axis, wanted) in axes {
         let known: Vec<&str> = graph[first].id.coordinates.iter().map(|(axis, _)| axis).collect();
         if !known.contains(&axis.as_str()) {
             let message =
@@ -132,21 +171,30 @@ fn check_selection(
             errors.push(
                 Diagnostic::new(message, edge.span.clone()).did_you_mean(axis, known, "axes"),
             );
-        } else if let Some(value) = value {
-            let values = || {
-                indices(upstream.clone()).filter_map(|cell| graph[cell].id.coordinates.get(axis))
-            };
-            if !values().any(|there| edge.edge.takes(axis, there)) {
-                let mut there: Vec<String> =
-                    values().map(|value| crate::cell::Plain(value).to_string()).collect();
-                there.dedup();
-                let message = format!("`{}`: axis `{axis}` has no value `{value}`", edge.path);
-                errors.push(Diagnostic::new(message, edge.span.clone()).did_you_mean(
-                    value,
-                    there.iter().map(String::as_str),
-                    "values",
-                ));
+            continue;
+        }
+        let there: Vec<&Value> = indices(upstream.clone())
+            .filter_map(|cell| graph[cell].id.coordinates.get(axis))
+            .collect();
+        for (place, value) in wanted.values().iter().enumerate() {
+            if wanted.values()[..place].contains(value) {
+                let message =
+                    format!("`{}`: value `{value}` of axis `{axis}` is there twice", edge.path);
+                errors.push(Diagnostic::new(message, edge.span.clone()));
+                continue;
             }
+            if there.iter().any(|there| is_written(there, value)) {
+                continue;
+            }
+            let message = format!("`{}`: axis `{axis}` has no value `{value}`", edge.path);
+            let mut there: Vec<String> =
+                there.iter().map(|value| crate::cell::Plain(value).to_string()).collect();
+            there.dedup();
+            errors.push(Diagnostic::new(message, edge.span.clone()).did_you_mean(
+                value,
+                there.iter().map(String::as_str),
+                "values",
+            ));
         }
     }
 }

@@ -3,6 +3,7 @@
 mod join;
 mod order;
 mod output;
+mod texts;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -13,13 +14,15 @@ use serde_json::Value;
 
 use super::edge::Edge;
 use super::parameters;
+use super::references::Scope;
 use crate::cell::is_name;
 use crate::plan::{CellGraph, Plan};
 use crate::stage::kinds::Shape;
+use crate::text::axes::{Axis, AxisValue, Sets};
 use crate::text::diagnostic::Diagnostic;
-use crate::text::document::{self, Node, Table};
+use crate::text::document::{self, Table};
 use crate::text::pipeline::{Pipeline, StageTable};
-use crate::text::source::Span;
+use crate::text::source::{Sources, Span};
 use crate::{AnyStage, Coordinates, Slot};
 
 /// A stage with its matrix worked out, not yet joined with what flows in.
@@ -38,6 +41,8 @@ struct Combination {
     stage: Arc<dyn AnyStage>,
     parameters: Value,
     edges: Vec<SlotEdge>,
+    /// The parameters' texts with references.
+    texts: Vec<texts::PlacedText>,
 }
 
 /// One edge as written.
@@ -68,8 +73,20 @@ pub(crate) fn expand(
         };
         errors.push(Diagnostic::new(message, span));
     }
-    let stages: Vec<_> =
-        pipeline.stages.into_iter().map(|table| combinations(table, errors)).collect();
+    let known: Vec<&str> = pipeline.stages.iter().map(|stage| stage.name.as_str()).collect();
+    for (shape, table) in pipeline.defaults.tables() {
+        parameters::check_defaults(shape, table, &pipeline.variables, &known, errors);
+    }
+    let scope = Scope {
+        stages: pipeline.stages.iter().map(|s| (s.name.clone(), s.shape.clone())).collect(),
+        variables: pipeline.values,
+    };
+    let sources = pipeline.sources;
+    let stages: Vec<_> = pipeline
+        .stages
+        .into_iter()
+        .map(|table| combinations(table, &scope, sources, errors))
+        .collect();
     let names: Vec<String> = stages.iter().map(|stage| stage.table.name.clone()).collect();
     let order = order::order(&stages, &names, errors)?;
     let mut graph = CellGraph::new();
@@ -85,12 +102,18 @@ pub(crate) fn expand(
         }
         places.insert(names[index].clone(), first..graph.node_count());
     }
+    texts::put_in(&stages, &mut graph, &places, errors);
     let description = pipeline.description;
     Some(Plan { pipeline: name, description, folder, stages: names, graph, places })
 }
 
 /// Parses a stage once for each combination of its own axes.
-fn combinations<'a>(table: StageTable<'a>, errors: &mut Vec<Diagnostic>) -> Expanded<'a> {
+fn combinations<'a>(
+    table: StageTable<'a>,
+    scope: &Scope,
+    sources: &Sources,
+    errors: &mut Vec<Diagnostic>,
+) -> Expanded<'a> {
     let (mut combinations, mut unparsed) = (Vec::new(), Vec::new());
     let Some(shape) = table.shape.clone() else {
         return Expanded { table, combinations, unparsed };
@@ -103,17 +126,18 @@ fn combinations<'a>(table: StageTable<'a>, errors: &mut Vec<Diagnostic>) -> Expa
         choices = choices.into_iter().flat_map(longer).collect();
     }
     for choice in choices {
-        let chosen: Vec<(&str, &(Value, Node<'a>))> = table
+        let chosen: Vec<(&Axis<'a>, &AxisValue<'a>)> = table
             .axes
             .iter()
             .zip(&choice)
-            .map(|(axis, &value)| (axis.name.as_str(), &axis.values[value]))
+            .map(|(axis, &value)| (axis, &axis.values[value]))
             .collect();
-        let seed = chosen.iter().find(|(axis, _)| *axis == "seed");
-        let seed =
-            seed.map_or(table.seed, |(_, (_, node))| crate::text::pipeline::seed(node, errors));
-        let nodes: Vec<_> = chosen.iter().map(|(axis, (_, node))| (*axis, node)).collect();
-        let Some((stage, written)) = parameters::parse(&table, &shape, &nodes, errors) else {
+        let seed = chosen.iter().find_map(|(axis, value)| match &value.sets {
+            Sets::One(node) if axis.name == "seed" => Some(node),
+            _ => None,
+        });
+        let seed = seed.map_or(table.seed, |node| crate::text::entries::seed(node, errors));
+        let Some((stage, written)) = parameters::parse(&table, &shape, &chosen, errors) else {
             let json = |node| document::to_json(node, &mut Vec::new());
             let raw = table.parameters.iter();
             let raw = raw.map(|(key, node)| (key.get_ref().to_string(), json(node))).collect();
@@ -129,15 +153,21 @@ fn combinations<'a>(table: StageTable<'a>, errors: &mut Vec<Diagnostic>) -> Expa
                 continue;
             }
         };
-        let edges = slot_edges(&shape, &values, &written, &table.header, errors);
-        let coordinates =
-            chosen.iter().map(|(axis, (value, _))| ((*axis).to_owned(), value.clone())).collect();
+        let mut edges = slot_edges(&shape, &values, &written, &table.header, errors);
+        let (texts, metrics) =
+            texts::read(&shape, &values, &written, &table.header, scope, sources, errors);
+        edges.extend(metrics);
+        let coordinates = chosen
+            .iter()
+            .map(|(axis, value)| (axis.name.clone(), value.coordinate.clone()))
+            .collect();
         combinations.push(Combination {
             coordinates,
             seed,
             stage: Arc::from(stage),
             parameters: values,
             edges,
+            texts,
         });
     }
     Expanded { table, combinations, unparsed }
@@ -160,10 +190,7 @@ fn slot_edges(
                 Ok(edge) => edges.push(SlotEdge { slot: slot.clone(), path, text, edge, span }),
                 Err(expected) => {
                     let message = format!("`{path}`: {expected}, found `{text}`");
-                    let diagnostic = Diagnostic::new(message, span);
-                    if !errors.contains(&diagnostic) {
-                        errors.push(diagnostic);
-                    }
+                    parameters::say(errors, Diagnostic::new(message, span));
                 }
             }
         }

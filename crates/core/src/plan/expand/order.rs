@@ -7,6 +7,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::{DfsPostOrder, EdgeRef};
 
 use super::{Expanded, SlotEdge};
+use crate::plan::parameters;
 use crate::text::diagnostic::Diagnostic;
 
 /// The stages, with an edge from each to those that it reads.
@@ -33,17 +34,13 @@ pub(super) fn order(
                     }
                 }
                 None => {
-                    let message =
-                        format!("`{}`: there is no stage `{}`", edge.path, edge.edge.stage);
-                    errors.push(
-                        Diagnostic::new(message, edge.span.clone())
-                            .label("no such stage")
-                            .did_you_mean(
-                                &edge.edge.stage,
-                                names.iter().map(String::as_str),
-                                "stages",
-                            ),
-                    );
+                    let names = names.iter().map(String::as_str);
+                    errors.push(parameters::no_stage(
+                        &edge.path,
+                        &edge.edge.stage,
+                        names,
+                        edge.span.clone(),
+                    ));
                 }
             }
         }

@@ -184,3 +184,63 @@ fn free_axes_are_part_of_the_key_and_a_seed_can_be_an_axis() {
     assert_eq!(svm[0].seed, Some(crate::random::stage_seed(1, "svm")));
     assert_ne!(svm[0].seed, svm[1].seed);
 }
+
+const NAMED: &str = r#"
+[stage.images]
+kind = "images"
+sources = ["s"]
+matrix.size = { few = { count = 1 }, many = { count = 9, sources = ["a", "b"] } }
+[stage.features]
+kind = "extract"
+images = "images"
+layer = "x"
+[stage.svm]
+kind = "train"
+features = "features"
+matrix.c = [1, 10, 100]
+[stage.report]
+kind = "report"
+rows = "svm.metrics[c=100|1.0,size=few]"
+[stage.shell]
+kind = "shell"
+run = "x"
+matrix."inputs.a" = ["images[size=few]", "images[size=many]"]
+[profile.more.stage.images]
+matrix.size.most = { count = 100 }
+[profile.one.stage.shell]
+inputs.a = "images[size=few]"
+"#;
+
+#[test]
+fn a_named_value_sets_several_parameters() {
+    let plan = plan(NAMED, &["+more"]).unwrap();
+    let cells: Vec<_> = plan.of_stage("images").map(|cell| &plan[cell]).collect();
+    let images = |place: usize| (cells[place].id.to_string(), &cells[place].key_parameters);
+    assert_eq!(images(0), ("images[size=few]".into(), &json!({ "count": 1, "sources": ["s"] })));
+    assert_eq!(images(1).1, &json!({ "count": 9, "sources": ["a", "b"] }));
+    assert_eq!(images(2).0, "images[size=most]");
+    assert!(names(&plan).contains(&"svm[size=many,c=10]".to_owned()), "the name flows downstream");
+}
+
+#[test]
+fn an_edge_takes_several_values_in_the_order_in_which_they_are_written() {
+    let plan = plan(NAMED, &[]).unwrap();
+    assert_eq!(
+        sources(&plan, "report", "rows"),
+        [
+            "svm[size=few,c=100].metrics as svm[size=few,c=100]",
+            "svm[size=few,c=1].metrics as svm[size=few,c=1]"
+        ]
+    );
+    let selected = plan.select("svm[c=10|1]").unwrap();
+    assert_eq!(selected.len(), 4);
+}
+
+#[test]
+fn an_axis_can_go_over_a_field_in_a_table() {
+    let plan = plan(NAMED, &[]).unwrap();
+    let cell = "shell[inputs.a=images[size=many]]";
+    assert_eq!(sources(&plan, cell, "inputs.a"), ["images[size=many].images"]);
+    let one = super::plan(NAMED, &["+one"]).unwrap();
+    assert!(names(&one).contains(&"shell".to_owned()), "a field takes the axis' place");
+}

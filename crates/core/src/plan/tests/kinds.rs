@@ -89,6 +89,27 @@ struct Extract {
     pooling: Pooling,
     #[serde(default)]
     flip: bool,
+    #[serde(default)]
+    crop: Option<Crop>,
+}
+
+/// One of two.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+enum Crop {
+    /// In the middle.
+    Centre {
+        /// Side.
+        #[serde(default)]
+        side: u32,
+        #[serde(default)]
+        shift: u32,
+    },
+    /// Somewhere.
+    Random {
+        #[serde(default)]
+        side: u32,
+    },
 }
 stage!(Extract, "extract", [Output::of::<Features>("features", "features")]);
 
@@ -118,6 +139,18 @@ stage!(
 #[serde(deny_unknown_fields)]
 struct Report {
     rows: Inputs<Metrics>,
+    #[serde(default)]
+    #[schemars(extend("x-sconce-labels" = true))]
+    #[schemars(extend("x-sconce-text" = true))]
+    labels: std::collections::BTreeMap<String, String>,
+    /// Below it.
+    #[serde(default)]
+    #[schemars(extend("x-sconce-text" = true))]
+    caption: String,
+    #[serde(default = "one")]
+    scale: f64,
+    #[serde(default)]
+    train: Option<std::collections::BTreeMap<String, u32>>,
 }
 stage!(Report, "report", [Output::of::<Metrics>("report", "the report")]);
 

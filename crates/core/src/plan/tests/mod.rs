@@ -3,14 +3,21 @@
 mod bad_files;
 mod cells;
 mod kinds;
+mod layers;
+mod texts;
 
-use super::{LoadOptions, load};
+use super::{LoadOptions, load_resolved};
 use crate::Kinds;
 use crate::plan::Plan;
-use crate::text::Diagnostics;
+use crate::text::{Diagnostics, Resolved};
 
 /// Loads `text` as `p.toml` with profiles (`+name`) and settings.
 fn plan(text: &str, options: &[&str]) -> Result<Plan, Diagnostics> {
+    resolved(text, options).map(|(plan, _)| plan)
+}
+
+/// The plan, and the stages after all layers.
+fn resolved(text: &str, options: &[&str]) -> Result<(Plan, Vec<Resolved>), Diagnostics> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("p.toml");
     std::fs::write(&path, text).unwrap();
@@ -21,7 +28,7 @@ fn plan(text: &str, options: &[&str]) -> Result<Plan, Diagnostics> {
             None => load_options.sets.push((*option).to_owned()),
         }
     }
-    load(&load_options, &Kinds::new([kinds::KINDS]).unwrap())
+    load_resolved(&load_options, &Kinds::new([kinds::KINDS]).unwrap())
 }
 
 /// What is wrong with `text`, with the folder taken out.

@@ -14,6 +14,8 @@ pub(super) const KINDS: &[Kind] = &[
     Kind::of::<Odd>(),
     Kind::of::<Crowd>(),
     Kind::of::<Patient>(),
+    Kind::of::<Measure>(),
+    Kind::of::<Poster>(),
 ];
 
 fn total(ctx: &Context, numbers: &Inputs<Folder>) -> Result<i64> {
@@ -172,5 +174,70 @@ impl Stage for Patient {
             std::thread::sleep(Duration::from_millis(1));
         }
         write(ctx, Self::NUMBER, "1")
+    }
+}
+
+/// Yields a metric.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Measure {
+    share: f64,
+    #[serde(default)]
+    note: u32,
+}
+
+/// Numbers as texts read them.
+struct Numbers(String);
+
+impl crate::Artifact for Numbers {
+    const TYPE: &'static str = crate::stage::METRICS;
+
+    fn load(files: &crate::Files) -> Result<Self> {
+        Ok(Self(String::from_utf8_lossy(&files.read("metrics.json")?).into_owned()))
+    }
+
+    fn save(&self, folder: &std::path::Path) -> Result<()> {
+        let path = folder.join("metrics.json");
+        std::fs::write(&path, &self.0).map_err(|error| crate::Error::io(path, error))
+    }
+}
+
+outputs! { Measure:
+    /// The share.
+    METRICS: Numbers = "metrics";
+}
+
+impl Stage for Measure {
+    const KIND: &'static str = "measure";
+    const VERSION: u32 = 1;
+
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
+        let text = format!("{{ \"values\": {{ \"share\": {} }} }}", self.share);
+        ctx.write(Self::METRICS, &Numbers(text))
+    }
+}
+
+/// Writes its text.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Poster {
+    #[schemars(extend("x-sconce-text" = true))]
+    text: String,
+    #[serde(default)]
+    #[schemars(extend("x-sconce-text" = true))]
+    lines: Vec<String>,
+}
+
+outputs! { Poster:
+    /// The text.
+    NUMBER: Folder = "number";
+}
+
+impl Stage for Poster {
+    const KIND: &'static str = "poster";
+    const VERSION: u32 = 1;
+
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
+        write(ctx, Self::NUMBER, &format!("{}|{}", self.text, self.lines.join("|")))
     }
 }

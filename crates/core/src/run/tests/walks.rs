@@ -347,3 +347,32 @@ fn names_that_mean_no_cell_are_refused() {
         assert_eq!(said(name), format!("`{name}`: {such}"));
     }
 }
+
+const POSTER: &str = r#"
+    [stage.poster]
+    kind = "poster"
+    text = "{{ {measure.share:.1%} }}, noted {measure.note}"
+    lines = ["{measure.metrics.share}", "{none}"]
+    [stage.measure]
+    kind = "measure"
+    share = 0.5
+"#;
+
+#[test]
+fn texts_carry_results_and_run_again_when_these_change() {
+    let bench = Bench::new();
+    let poster = POSTER.replace("{none}", "{{none}}");
+    assert_eq!(bench.run(&poster).ran(), ["measure", "poster"], "after what it carries");
+    assert_eq!(bench.shown("poster/number"), "{ 50.0% }, noted 0|0.5|{none}");
+    assert_eq!(bench.run(&poster).summary.ran, 0);
+    let other = poster.replace("share = 0.5", "share = 0.25");
+    assert_eq!(bench.run(&other).ran(), ["measure", "poster"]);
+    assert_eq!(bench.shown("poster/number"), "{ 25.0% }, noted 0|0.25|{none}");
+    let wrong = poster.replace("measure.metrics.share", "measure.metrics.shape");
+    assert_eq!(
+        bench.run(&wrong).failures(),
+        [
+            "poster: parameter `lines`: `{measure.metrics.shape}`: `measure.metrics` has no metric `shape`; it has `share`"
+        ]
+    );
+}

@@ -1,0 +1,297 @@
+//! Texts with references: their metrics become edges, all else is put in.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use serde_json::Value;
+use toml::de::DeValue;
+
+use super::{Combination, Expanded, SlotEdge};
+use crate::plan::edge::Edge;
+use crate::plan::graph::indices;
+use crate::plan::parameters;
+use crate::plan::references::{self, Meaning, Scope};
+use crate::plan::{Cell, CellGraph, CellIndex};
+use crate::stage::Arity;
+use crate::stage::kinds::Shape;
+use crate::stage::text::{METRICS, slot};
+use crate::text::diagnostic::Diagnostic;
+use crate::text::document::{Node, Table};
+use crate::text::reference::{self, Format, Part, escape, string_at, strings};
+use crate::text::source::{Sources, Span};
+use crate::{Coordinates, Slot};
+
+/// So many cells are named at most.
+const MOST: usize = 8;
+
+/// A text with references, and where it stands.
+pub(super) struct PlacedText {
+    /// The keys and indices to it in the parameters.
+    path: Vec<String>,
+    pieces: Vec<Piece>,
+}
+
+enum Piece {
+    Text(String),
+    Place { meaning: Meaning, format: Format, span: Span, written: String },
+}
+
+/// The texts of a stage's parameters, and the edges to the metrics in them.
+pub(super) fn read(
+    shape: &Shape,
+    parameters: &Value,
+    written: &Table<'_>,
+    header: &Span,
+    scope: &Scope,
+    sources: &Sources,
+    errors: &mut Vec<Diagnostic>,
+) -> (Vec<PlacedText>, Vec<SlotEdge>) {
+    let mut found = Vec::new();
+    for key in &shape.texts {
+        if let Some(value) = parameters.get(key) {
+            strings(value, &mut vec![key.clone()], &mut found);
+        }
+    }
+    let (mut texts, mut edges) = (Vec::new(), Vec::new());
+    for (path, text) in found.into_iter().filter(|(_, text)| text.contains(['{', '}'])) {
+        let name = path.join(".");
+        let span = node_at(written, &path).map_or_else(|| header.clone(), toml::Spanned::span);
+        let mut say = |mut diagnostic: Diagnostic, at: &Range<usize>| {
+            diagnostic.message = format!("`{name}`: {}", diagnostic.message);
+            diagnostic.span = Some(exact(sources, &span, text, at));
+            if !errors.contains(&diagnostic) {
+                errors.push(diagnostic);
+            }
+        };
+        let parts = match reference::parse(text) {
+            Ok(parts) => parts,
+            Err(bad) => {
+                say(Diagnostic::new(bad.message, None), &bad.at);
+                continue;
+            }
+        };
+        let mut pieces = Vec::new();
+        for part in parts {
+            let (reference, at) = match part {
+                Part::Text(text) => {
+                    pieces.push(Piece::Text(text));
+                    continue;
+                }
+                Part::Place(reference, at) => (reference, at),
+            };
+            let meaning = match scope.meaning(shape, &reference) {
+                Ok(Some(meaning)) => meaning,
+                Ok(None) => continue,
+                Err(diagnostic) => {
+                    say(diagnostic, &at);
+                    continue;
+                }
+            };
+            let span = exact(sources, &span, text, &at);
+            if let Meaning::Metric { edge, from, .. } = &meaning {
+                let path = slot(from);
+                let slot = Slot { key: path.clone(), artifact: METRICS.into(), arity: Arity::One };
+                if edges.iter().all(|edge: &SlotEdge| edge.path != path) {
+                    let (edge, span) = (edge.clone(), span.clone());
+                    edges.push(SlotEdge { slot, text: from.clone(), path, edge, span });
+                }
+            }
+            let format = reference.format;
+            pieces.push(Piece::Place { meaning, format, span, written: reference.written });
+        }
+        texts.push(PlacedText { path, pieces });
+    }
+    (texts, edges)
+}
+
+/// The node at `path`, or the last one on the way to it.
+fn node_at<'t, 'a>(table: &'t Table<'a>, path: &[String]) -> Option<&'t Node<'a>> {
+    let [first, rest @ ..] = path else { return None };
+    let mut node = table.get(first.as_str())?;
+    for key in rest {
+        let inner = match node.get_ref() {
+            DeValue::Array(items) => key.parse().ok().and_then(|index: usize| items.get(index)),
+            DeValue::Table(table) => table.get(key.as_str()),
+            _ => None,
+        };
+        match inner {
+            Some(inner) => node = inner,
+            None => break,
+        }
+    }
+    Some(node)
+}
+
+/// Where `at` of the string `text` stands in the file, as far as its notation lets it be found.
+fn exact(sources: &Sources, span: &Span, text: &str, at: &Range<usize>) -> Span {
+    let Some(place) = sources.place(span) else { return span.clone() };
+    let raw = &place.source[place.range];
+    let offset = match raw.find(text) {
+        Some(start) => Some(start + at.start),
+        // With escapes in it: the first one that is written alike.
+        None => text.get(at.clone()).filter(|part| part.len() > 1).and_then(|part| raw.find(part)),
+    };
+    match offset {
+        Some(offset) => span.start + offset..span.start + offset + at.len(),
+        None => span.clone(),
+    }
+}
+
+/// Puts values into the texts of all cells.
+pub(super) fn put_in(
+    stages: &[Expanded<'_>],
+    graph: &mut CellGraph,
+    places: &BTreeMap<String, Range<usize>>,
+    errors: &mut Vec<Diagnostic>,
+) {
+    for stage in stages {
+        let Some(shape) = &stage.table.shape else { continue };
+        if stage.combinations.iter().all(|combination| combination.texts.is_empty()) {
+            continue;
+        }
+        for index in indices(places.get(&stage.table.name).cloned().unwrap_or_default()) {
+            let place = graph[index].id.coordinates.clone();
+            let own = |combination: &&Combination| {
+                combination.coordinates.iter().all(|(axis, value)| place.get(axis) == Some(value))
+            };
+            let Some(combination) = stage.combinations.iter().find(own) else { continue };
+            let mut filled = Vec::new();
+            for text in &combination.texts {
+                let has_slots = combination
+                    .edges
+                    .iter()
+                    .any(|edge| crate::stage::text::is_text_slot(&edge.path));
+                let reader = Reader { graph, places, place: &place, combination };
+                filled.push((&text.path, reader.text(text, has_slots, errors)));
+            }
+            let mut parameters = combination.parameters.clone();
+            for (path, text) in filled {
+                if let Some(place) = string_at(&mut parameters, path) {
+                    *place = text;
+                }
+            }
+            graph[index].key_parameters = parameters::key_parameters(&parameters, shape);
+            graph[index].parameters = parameters::with_slots(parameters, shape);
+        }
+    }
+}
+
+struct Reader<'r> {
+    graph: &'r CellGraph,
+    places: &'r BTreeMap<String, Range<usize>>,
+    place: &'r Coordinates,
+    combination: &'r Combination,
+}
+
+impl Reader<'_> {
+    /// The text with its values; metrics are left to the run, and doubled braces with them.
+    fn text(&self, text: &PlacedText, has_slots: bool, errors: &mut Vec<Diagnostic>) -> String {
+        let mut filled = String::new();
+        for piece in &text.pieces {
+            let words = match piece {
+                Piece::Text(words) => words.clone(),
+                Piece::Place { meaning: Meaning::Metric { from, name, .. }, format, .. } => {
+                    filled.push_str(&format!("{{{from}.{name}{format}}}"));
+                    continue;
+                }
+                Piece::Place { meaning, format, span, written } => {
+                    let value = self.value(meaning);
+                    let words = value.and_then(|value| words(&value, *format));
+                    words.unwrap_or_else(|mut diagnostic| {
+                        let name = text.path.join(".");
+                        let message = format!("`{name}`: `{{{written}}}`: {}", diagnostic.message);
+                        diagnostic.message = message;
+                        diagnostic.span = Some(span.clone());
+                        if !errors.contains(&diagnostic) {
+                            errors.push(diagnostic);
+                        }
+                        String::new()
+                    })
+                }
+            };
+            filled.push_str(&if has_slots { escape(&words) } else { words });
+        }
+        filled
+    }
+
+    fn value(&self, meaning: &Meaning) -> Result<Value, Diagnostic> {
+        match meaning {
+            Meaning::Seed => Ok(self.combination.seed.into()),
+            Meaning::Variable(value) => Ok(value.clone()),
+            Meaning::Own(path) => references::value(&self.combination.parameters, path).cloned(),
+            Meaning::Parameter { edge, path } => {
+                let mut values: Vec<(&Cell, &Value)> = Vec::new();
+                let stage = self.places.get(&edge.stage).cloned().unwrap_or_default();
+                let mut missing = None;
+                for cell in selected(edge, self.graph, stage.clone(), self.place) {
+                    let cell = &self.graph[cell];
+                    match references::value(&cell.parameters, path) {
+                        Ok(value) if values.iter().all(|(_, other)| *other != value) => {
+                            values.push((cell, value));
+                        }
+                        Ok(_) => {}
+                        // Cells may have the parameters that they use alone.
+                        Err(wrong) => missing = missing.or(Some(wrong)),
+                    }
+                }
+                if let (Some(missing), []) = (missing, values.as_slice()) {
+                    return Err(missing);
+                }
+                match values.as_slice() {
+                    [] => {
+                        let there: Vec<_> = indices(stage)
+                            .take(MOST)
+                            .map(|cell| format!("`{}`", self.graph[cell].id))
+                            .collect();
+                        let help = format!("cells: {}", there.join(", "));
+                        Err(Diagnostic::new("no cell is selected", None).help(help))
+                    }
+                    [(_, value)] => Ok((*value).clone()),
+                    [(one, first), (other, second), ..] => Err(Diagnostic::new(
+                        format!("it is {first} in `{}` and {second} in `{}`", one.id, other.id),
+                        None,
+                    )
+                    .help(format!(
+                        "select a cell: `{{{}.{}}}`",
+                        one.id,
+                        path.join(".")
+                    ))),
+                }
+            }
+            // Its place is kept for the run.
+            Meaning::Metric { .. } => Ok(Value::Null),
+        }
+    }
+}
+
+/// The cells of `stage` that a reference means in a cell at `place`: those that its selection
+/// takes, and of these those that have the reader's values along the axes that they share.
+pub(super) fn selected(
+    edge: &Edge,
+    graph: &CellGraph,
+    stage: Range<usize>,
+    place: &Coordinates,
+) -> Vec<CellIndex> {
+    let there = |cell: CellIndex| &graph[cell].id.coordinates;
+    let near: Vec<_> =
+        indices(stage.clone()).filter(|&cell| edge.agrees(there(cell), place)).collect();
+    if !near.is_empty() {
+        return near;
+    }
+    let taken = |cell: &CellIndex| there(*cell).iter().all(|(axis, value)| edge.takes(axis, value));
+    indices(stage).filter(taken).collect()
+}
+
+fn words(value: &Value, format: Format) -> Result<String, Diagnostic> {
+    format.write(value).ok_or_else(|| {
+        let message = match (value, format) {
+            (Value::Object(entries), _) => {
+                let names: Vec<_> = entries.keys().map(|key| format!("`{key}`")).collect();
+                format!("it is a table: expected one of its {}", names.join(", "))
+            }
+            (Value::Null, _) => "it is not set".to_owned(),
+            _ => format!("expected a number for `{format}`, found {value}"),
+        };
+        Diagnostic::new(message, None)
+    })
+}
