@@ -225,15 +225,15 @@ fn needed(kind: &Kind) -> Option<Value> {
     }))
 }
 
+/// A value's schema, or a variable in its place; the same for all values in it.
 fn or_variable(field: &Value) -> Value {
     let mut outer = Map::new();
-    let mut inner = field.clone();
+    let mut inner = with_variables(field);
     if let Value::Object(inner) = &mut inner {
         // Editors show these of the property itself.
         for key in ["description", "default"] {
             outer.extend(inner.remove(key).map(|value| (key.to_owned(), value)));
         }
-        inner.retain(|key, _| !key.starts_with("x-sconce-"));
         if inner.get("type") == Some(&Value::from("string")) && inner.len() == 1 {
             outer.insert("type".to_owned(), Value::from("string"));
             return Value::Object(outer);
@@ -244,6 +244,26 @@ fn or_variable(field: &Value) -> Value {
     }
     outer.insert("anyOf".to_owned(), json!([inner, variable()]));
     Value::Object(outer)
+}
+
+/// The schema without the engine's own marks, and with variables allowed for the values in it.
+fn with_variables(schema: &Value) -> Value {
+    let Value::Object(schema) = schema else { return schema.clone() };
+    let kept = schema.iter().filter(|(key, _)| !key.starts_with("x-sconce-"));
+    let within = |(key, value): (&String, &Value)| {
+        let value = match (key.as_str(), value) {
+            ("properties", Value::Object(fields)) => {
+                fields.iter().map(|(name, field)| (name.clone(), or_variable(field))).collect()
+            }
+            ("items" | "additionalProperties", Value::Object(_)) => or_variable(value),
+            ("oneOf" | "anyOf" | "allOf", Value::Array(options)) => {
+                options.iter().map(with_variables).collect()
+            }
+            _ => value.clone(),
+        };
+        (key.clone(), value)
+    };
+    Value::Object(kept.map(within).collect())
 }
 
 fn parameter_or_axis(name: &str) -> Value {
