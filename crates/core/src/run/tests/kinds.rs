@@ -187,7 +187,7 @@ pub(super) struct Measure {
 }
 
 /// Numbers as texts read them.
-struct Numbers(String);
+pub(super) struct Numbers(String);
 
 impl crate::Artifact for Numbers {
     const TYPE: &'static str = crate::stage::METRICS;
