@@ -1,7 +1,6 @@
 //! Rectifiers, with PyTorch's gradient at zero.
 
-use crate::cpu::{by_dtype, contiguous, has_kernels, map, tensor, with_data, zip};
-use crate::kernel::Element;
+use crate::cpu::{self, has_kernels};
 use candle_core::backend::BackendStorage;
 use candle_core::{
     CpuStorage, CudaStorage, CustomOp1, Layout, MetalStorage, Result, Shape, Tensor,
@@ -18,7 +17,7 @@ pub fn relu(x: &Tensor) -> Result<Tensor> {
 ///
 /// Any shape. Maas, Hannun and Ng, "Rectifier nonlinearities improve neural network acoustic models", 2013.
 pub fn leaky_relu(x: &Tensor, slope: f64) -> Result<Tensor> {
-    if has_kernels(x) { x.contiguous()?.apply_op1(LeakyRelu { slope }) } else { composed(x, slope) }
+    if has_kernels(x) { cpu::activation::leaky_relu(x, slope) } else { composed(x, slope) }
 }
 
 /// `max(x, 0)`, whose gradient passes only where both it and `x` are positive.
@@ -53,53 +52,10 @@ impl CustomOp1 for PositiveGradient {
     }
 }
 
-/// The same from candle's operations, for other devices and types.
+/// [`leaky_relu`] from candle's operations, for other devices and types.
 fn composed(x: &Tensor, slope: f64) -> Result<Tensor> {
     let below = if slope == 0.0 { x.zeros_like()? } else { (x * slope)? };
     x.le(0.0)?.where_cond(&below, x)
-}
-
-struct LeakyRelu {
-    slope: f64,
-}
-
-fn forward<T: Element>(op: &LeakyRelu, s: &CpuStorage, l: &Layout) -> Result<CpuStorage> {
-    let (slope, zero) = (T::from_f64(op.slope), T::zero());
-    let x = contiguous::<T>(s, l)?;
-    // written so that NaN passes through; a slope of 0 must not turn -inf into NaN
-    Ok(T::to_cpu_storage_owned(if op.slope == 0.0 {
-        map(x, move |v| if v <= zero { zero } else { v })
-    } else {
-        map(x, move |v| if v <= zero { v * slope } else { v })
-    }))
-}
-
-fn backward<T: Element>(op: &LeakyRelu, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
-    let (slope, zero) = (T::from_f64(op.slope), T::zero());
-    let out = with_data::<T, _>(x, |x| {
-        with_data::<T, _>(grad, |g| {
-            Ok(if op.slope == 0.0 {
-                zip(x, g, move |v, g| if v <= zero { zero } else { g })
-            } else {
-                zip(x, g, move |v, g| if v <= zero { g * slope } else { g })
-            })
-        })
-    })?;
-    tensor(out, x.shape())
-}
-
-impl CustomOp1 for LeakyRelu {
-    fn name(&self) -> &'static str {
-        "leaky-relu"
-    }
-
-    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
-        Ok((by_dtype!(s.dtype(), forward(self, s, l))?, l.shape().clone()))
-    }
-
-    fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        by_dtype!(x.dtype(), backward(self, x, grad)).map(Some)
-    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,21 @@
 //! Access to CPU tensors, and parallel loops whose result does not depend on the number of threads.
 
-use crate::kernel::{Element, Loops};
+pub(crate) mod activation;
+pub(crate) mod conv;
+pub(crate) mod kernel;
+pub(crate) mod linear;
+pub(crate) mod loss;
+pub mod memory;
+pub(crate) mod norm;
+pub(crate) mod pool;
+pub(crate) mod scratch;
+pub(crate) mod separable;
+pub mod threads;
+
 use candle_core::{
     CpuStorage, DType, Device, Layout, Result, Shape, Storage, Tensor, WithDType, bail,
 };
+use kernel::{Element, Loops};
 use rayon::prelude::*;
 
 /// Elements below which one thread is quicker than several.

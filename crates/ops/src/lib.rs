@@ -4,7 +4,16 @@
 //! custom operation; elsewhere it composes candle's own operations in a way whose gradient is right.
 //! Results on the CPU do not depend on the number of threads.
 //!
-//! # How a convolution is computed
+//! # Where things are
+//!
+//! One file holds an operation's contract (what it computes, shapes, errors), its composition from candle's operations, and
+//! the choice between that and a device's own code: `conv.rs`, `pool.rs`, `norm.rs`, `linear.rs`, `activation.rs`, `loss.rs`,
+//! `separable.rs`, `dropout.rs`, `reversal.rs`. The processor's code is in `cpu/`, in files of the same names; another
+//! device's will stand beside it.
+//!
+//! # How a convolution is computed on the processor
+//!
+//! The files are in `cpu/conv/`.
 //!
 //! Everything ends in one of two small loops with all sums in registers, for AVX-512, AVX2 or portable Rust, chosen when the
 //! program runs. A *correlation* has outputs side by side and reads the input where it lies, by a pointer for each row of
@@ -43,16 +52,14 @@ pub mod activation;
 pub mod conv;
 mod cpu;
 pub mod dropout;
-mod kernel;
 pub mod linear;
 pub mod loss;
-pub mod memory;
 pub mod norm;
 pub mod pool;
 pub mod reversal;
-mod scratch;
 pub mod separable;
 mod slices;
 #[cfg(test)]
 mod testing;
-pub mod threads;
+
+pub use cpu::{memory, threads};

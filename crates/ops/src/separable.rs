@@ -1,18 +1,17 @@
 //! Linear maps of the rows and columns of images: resizing and blurring, with their gradients.
 
-use crate::cpu::{build, by_dtype, contiguous, has_kernels, tensor, with_data};
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType, bail};
+use crate::cpu::has_kernels;
+use candle_core::{Result, Tensor, bail};
 use std::sync::Arc;
 
 /// A sparse matrix that makes a line of `len` numbers out of one of `input`.
 #[derive(Debug, Clone, PartialEq)]
-struct Line {
-    input: usize,
+pub(crate) struct Line {
+    pub(crate) input: usize,
     /// Where the terms of each output begin, and the end.
-    from: Vec<usize>,
+    pub(crate) from: Vec<usize>,
     /// Place in the input and weight.
-    terms: Vec<(usize, f64)>,
+    pub(crate) terms: Vec<(usize, f64)>,
 }
 
 impl Line {
@@ -26,7 +25,7 @@ impl Line {
         line
     }
 
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.from.len() - 1
     }
 
@@ -34,7 +33,7 @@ impl Line {
         &self.terms[self.from[i]..self.from[i + 1]]
     }
 
-    fn transposed(&self) -> Self {
+    pub(crate) fn transposed(&self) -> Self {
         let mut terms = vec![vec![]; self.input];
         for i in 0..self.len() {
             for &(at, weight) in self.of(i) {
@@ -57,10 +56,10 @@ impl Line {
 
 /// One map of the columns (vertical) and one of the rows (horizontal) of each plane.
 #[derive(Debug, Clone)]
-struct Separable {
-    name: &'static str,
-    vertical: Arc<Line>,
-    horizontal: Arc<Line>,
+pub(crate) struct Separable {
+    pub(crate) name: &'static str,
+    pub(crate) vertical: Arc<Line>,
+    pub(crate) horizontal: Arc<Line>,
 }
 
 impl Separable {
@@ -73,69 +72,6 @@ impl Separable {
         let rows = rows.reshape((n * c, h, ()))?;
         let y = self.vertical.dense(x)?.broadcast_matmul(&rows)?;
         y.reshape((n, c, self.vertical.len(), self.horizontal.len()))
-    }
-
-    fn run<T: WithDType>(&self, x: &[T], planes: usize) -> Vec<T> {
-        let (w, ow) = (self.horizontal.input, self.horizontal.len());
-        let (h, oh) = (self.vertical.input, self.vertical.len());
-        let weights = |line: &Line| -> Vec<(usize, T)> {
-            line.terms.iter().map(|&(at, weight)| (at, T::from_f64(weight))).collect()
-        };
-        let (across, down) = (weights(&self.horizontal), weights(&self.vertical));
-        build(planes * oh * ow, oh * ow, |plane, out| {
-            let x = &x[plane * h * w..][..h * w];
-            let mut rows = vec![T::zero(); h * ow];
-            for (x, row) in x.chunks(w.max(1)).zip(rows.chunks_mut(ow.max(1))) {
-                for (i, out) in row.iter_mut().enumerate() {
-                    let mut sum = T::zero();
-                    for &(at, weight) in
-                        &across[self.horizontal.from[i]..self.horizontal.from[i + 1]]
-                    {
-                        sum += x[at] * weight;
-                    }
-                    *out = sum;
-                }
-            }
-            for (i, out) in out.chunks_mut(ow.max(1)).enumerate() {
-                out.fill(T::zero());
-                for &(at, weight) in &down[self.vertical.from[i]..self.vertical.from[i + 1]] {
-                    for (o, &v) in out.iter_mut().zip(&rows[at * ow..][..ow]) {
-                        *o += v * weight;
-                    }
-                }
-            }
-        })
-    }
-}
-
-fn forward<T: WithDType>(op: &Separable, s: &CpuStorage, l: &Layout) -> Result<CpuStorage> {
-    let (n, c, _, _) = l.shape().dims4()?;
-    Ok(T::to_cpu_storage_owned(op.run(contiguous::<T>(s, l)?, n * c)))
-}
-
-fn backward<T: WithDType>(op: &Separable, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
-    let (n, c, _, _) = x.dims4()?;
-    let back = Separable {
-        name: op.name,
-        vertical: Arc::new(op.vertical.transposed()),
-        horizontal: Arc::new(op.horizontal.transposed()),
-    };
-    tensor(with_data::<T, _>(grad, |g| Ok(back.run(g, n * c)))?, x.shape())
-}
-
-impl CustomOp1 for Separable {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (n, c, _, _) = l.shape().dims4()?;
-        let shape = (n, c, self.vertical.len(), self.horizontal.len()).into();
-        Ok((by_dtype!(s.dtype(), forward(self, s, l))?, shape))
-    }
-
-    fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        by_dtype!(x.dtype(), backward(self, x, grad)).map(Some)
     }
 }
 

@@ -1,60 +1,11 @@
 //! A convolution whose weight never changes: what its kernels make of the weight is kept.
 
-use super::direct::Packed;
-use super::winograd::Filters;
-use super::{Conv2d, check_bias, composed, op};
-use crate::kernel::Element;
+use super::{Conv2d, check_bias, composed};
+use crate::cpu::conv::forms::Forms;
+use crate::cpu::conv::op;
 use crate::pool::{Pool2d, max_pool2d};
 use candle_core::{Result, Tensor, bail};
-use std::any::Any;
-use std::sync::{Arc, OnceLock};
-
-/// The weight in the orders in which kernels read it, each made when first needed.
-#[derive(Debug)]
-pub(super) struct Forms<T> {
-    pub(super) packed: OnceLock<Packed<T>>,
-    pub(super) filters: OnceLock<Filters<T>>,
-    /// For values that an image's gradient depends on.
-    pub(super) precise_filters: OnceLock<Filters<T>>,
-    /// For the gradient of the input: one for each residue of the stride.
-    pub(super) transposed_packed: OnceLock<Vec<Packed<T>>>,
-    /// Likewise.
-    pub(super) transposed_filters: OnceLock<Filters<T>>,
-}
-
-impl<T> Default for Forms<T> {
-    fn default() -> Self {
-        let (packed, filters) = (OnceLock::new(), OnceLock::new());
-        Self {
-            packed,
-            filters,
-            precise_filters: OnceLock::new(),
-            transposed_packed: OnceLock::new(),
-            transposed_filters: OnceLock::new(),
-        }
-    }
-}
-
-impl<T: Element> Forms<T> {
-    /// The same, where `T` is f32.
-    pub(super) fn of(forms: &Forms<f32>) -> Option<&Self> {
-        (forms as &dyn Any).downcast_ref()
-    }
-}
-
-/// What `lock` holds, or `make` if it is empty.
-///
-/// `make` runs outside the lock: it starts parallel work, and a thread that waits for that may take up another task that
-/// needs the same form.
-pub(super) fn kept<V>(lock: &OnceLock<V>, make: impl FnOnce() -> V) -> &V {
-    match lock.get() {
-        Some(form) => form,
-        None => {
-            let form = make();
-            lock.get_or_init(|| form)
-        }
-    }
-}
+use std::sync::Arc;
 
 /// A convolution with a frozen weight, as [`super::conv2d`] but faster for few images: reordering or transforming a large
 /// weight takes as long as convolving one image with it, and is done here once, when first needed.
@@ -102,7 +53,7 @@ impl FrozenConv2d {
         if op::applies(x, w, b) {
             op::conv2d(x, w, b, &self.conv, sizes, Some(self.forms.clone()), false)
         } else {
-            composed::conv2d(x, w, b, &self.conv)
+            composed(x, w, b, &self.conv)
         }
     }
 

@@ -1,12 +1,11 @@
 use super::*;
-use crate::kernel::tests::at_each_level;
-use crate::kernel::{Element, levels};
+use crate::cpu::kernel::tests::at_each_level;
 use crate::testing::{check_gradients, gradients, max_difference, random, strided};
 use candle_core::{DType, Device, Var};
 use proptest::prelude::*;
 
 /// The definition, output by output, in f64.
-fn naive(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d) -> Result<Tensor> {
+pub(crate) fn naive(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d) -> Result<Tensor> {
     let s = conv.sizes(x.dims(), w.dims())?;
     let flat = |t: &Tensor| t.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>();
     let (xs, ws) = (flat(x)?, flat(w)?);
@@ -81,7 +80,7 @@ proptest! {
         let relu = conv.relu(true);
         let single = conv2d(&f32s(&xs), &f32s(&w), None, &relu).unwrap();
         prop_assert!(max_difference(&single, &naive(&x, &w, None, &relu).unwrap()).unwrap() < 1e-5);
-        let composed = composed::conv2d(&x, &w, Some(&b), &conv).unwrap();
+        let composed = composed(&x, &w, Some(&b), &conv).unwrap();
         prop_assert!(max_difference(&composed, &want).unwrap() < 1e-12);
     }
 
@@ -93,7 +92,7 @@ proptest! {
         // single precision and the composition against the double precision just checked
         let want = gradients(&args, |a| conv2d(&a[0], &a[1], Some(&a[2]), &conv)).unwrap();
         let single = gradients(&args.each_ref().map(f32s), |a| conv2d(&a[0], &a[1], Some(&a[2]), &conv)).unwrap();
-        let composed = gradients(&args, |a| composed::conv2d(&a[0], &a[1], Some(&a[2]), &conv)).unwrap();
+        let composed = gradients(&args, |a| composed(&a[0], &a[1], Some(&a[2]), &conv)).unwrap();
         for i in 0..3 {
             prop_assert!(max_difference(&single[i], &want[i]).unwrap() < 1e-4);
             prop_assert!(max_difference(&composed[i], &want[i]).unwrap() < 1e-11);
@@ -121,12 +120,12 @@ proptest! {
         let want = grads.get(&u).unwrap().broadcast_add(&b.reshape((1, (), 1, 1)).unwrap()).unwrap();
         let got = conv_transpose2d(&strided(&x).unwrap(), &w, Some(&b), &t).unwrap();
         prop_assert!(max_difference(&got, &want).unwrap() < 1e-12);
-        let composed = composed::conv_transpose2d(&x, &w, Some(&b), &t, size).unwrap();
+        let composed = transpose::composed(&x, &w, Some(&b), &t, size).unwrap();
         prop_assert!(max_difference(&composed, &want).unwrap() < 1e-12);
         let args = [x, w, b];
         check_gradients(&args, |a| conv_transpose2d(&a[0], &strided(&a[1])?, Some(&a[2]), &t)).unwrap();
         let want = gradients(&args, |a| conv_transpose2d(&a[0], &a[1], Some(&a[2]), &t)).unwrap();
-        let composed = gradients(&args, |a| composed::conv_transpose2d(&a[0], &a[1], Some(&a[2]), &t, size)).unwrap();
+        let composed = gradients(&args, |a| transpose::composed(&a[0], &a[1], Some(&a[2]), &t, size)).unwrap();
         for i in 0..3 {
             prop_assert!(max_difference(&composed[i], &want[i]).unwrap() < 1e-11);
         }
@@ -196,79 +195,6 @@ fn large_shapes_equal_double_precision() -> Result<()> {
 
 fn largest(t: &Tensor) -> Result<f64> {
     t.abs()?.flatten_all()?.max(0)?.to_scalar::<f64>()
-}
-
-/// Tiles that fill the result and tiles that reach past it, several panels, groups and rounds.
-#[test]
-fn winograd_equals_the_definition() -> Result<()> {
-    fn check<T: Element>(x: [usize; 4], m: usize, p: usize, tolerance: f64) -> Result<()> {
-        let w = [m, x[1], 3, 3];
-        let conv = Conv2d::new().padding(p);
-        let (xs, ws, b) = (random(1, &x)?, random(2, &w)?, random(3, &[m])?);
-        let flat = |t: &Tensor| -> Result<Vec<T>> {
-            Ok(t.flatten_all()?.to_vec1::<f64>()?.into_iter().map(T::from_f64).collect())
-        };
-        let sizes = conv.sizes(&x, &w)?;
-        let want = naive(&xs, &ws, Some(&b), &conv)?;
-        let grads = gradients(std::slice::from_ref(&xs), |a| conv2d(&a[0], &ws, None, &conv))?;
-        let g = random(77, want.dims())?;
-        for &level in levels() {
-            let kernel = T::kernel_at(level);
-            let compare = |y: Vec<T>, want: &Tensor| -> Result<()> {
-                let y = Tensor::from_vec(y, want.shape(), &Device::Cpu)?;
-                let scale = want.abs()?.flatten_all()?.max(0)?.to_scalar::<f64>()?;
-                let off = max_difference(&y, want)? / scale.max(1.0);
-                assert!(off < tolerance, "{level:?} {x:?} {m} {p}: {off}");
-                Ok(())
-            };
-            for relu in [false, true] {
-                let shape = winograd::Shape::forward(&sizes).unwrap();
-                let filters = winograd::transform(&shape, &kernel, &flat(&ws)?);
-                let mut y = vec![T::from_f64(f64::NAN); want.elem_count()];
-                winograd::run(
-                    &shape,
-                    &kernel,
-                    winograd::Input { x: &flat(&xs)?, mask: None },
-                    &filters,
-                    Some(&flat(&b)?),
-                    relu,
-                    &mut y,
-                );
-                compare(y, &if relu { want.relu()? } else { want.clone() })?;
-            }
-            let shape = winograd::Shape::transposed(&sizes).unwrap();
-            let filters = winograd::transform(&shape, &kernel, &flat(&ws)?);
-            let mut dx = vec![T::from_f64(f64::NAN); xs.elem_count()];
-            let g = flat(&g)?;
-            let plain = winograd::Input { x: &g, mask: None };
-            winograd::run(&shape, &kernel, plain, &filters, None, false, &mut dx);
-            compare(dx.clone(), &grads[0])?;
-            // a mask is as good as zeros
-            let mask: Vec<T> = (0..g.len()).map(|i| T::from_f64((i % 3) as f64 - 1.0)).collect();
-            let zeros = |(&g, &m): (&T, &T)| if m <= T::zero() { T::zero() } else { g };
-            let cut: Vec<T> = g.iter().zip(&mask).map(zeros).collect();
-            let masked = winograd::Input { x: &g, mask: Some(&mask) };
-            winograd::run(&shape, &kernel, masked, &filters, None, false, &mut dx);
-            let mut want = dx.clone();
-            let cut = winograd::Input { x: &cut, mask: None };
-            winograd::run(&shape, &kernel, cut, &filters, None, false, &mut want);
-            assert!(dx == want, "{level:?} {x:?}");
-        }
-        Ok(())
-    }
-    for (x, m, p) in [
-        ([1, 1, 3, 3], 1, 0),
-        ([1, 2, 4, 4], 3, 1),
-        ([2, 3, 9, 7], 5, 1),
-        ([3, 5, 14, 14], 33, 1),
-        ([2, 4, 6, 75], 20, 2),
-        ([1, 130, 31, 30], 17, 1),
-        ([5, 600, 10, 10], 4, 1),
-    ] {
-        check::<f64>(x, m, p, 1e-12)?;
-        check::<f32>(x, m, p, 4e-6)?;
-    }
-    Ok(())
 }
 
 /// A layer of VGG16's shape and statistics: rectified inputs, weights of deviation √(2 / fan-in).

@@ -1,7 +1,9 @@
 //! Transposed convolution.
 
-use super::geometry::Sizes;
-use super::{check_bias, composed, op};
+use super::{Conv2d, check_bias};
+use crate::cpu::conv::geometry::Sizes;
+use crate::cpu::conv::op;
+use crate::slices::margin;
 use candle_core::{Result, Tensor, bail};
 
 /// The settings of a transposed convolution; each array is `[vertical, horizontal]`.
@@ -104,7 +106,7 @@ pub fn conv_transpose2d(
     let large = conv.output_size([h, wd], [kh, kw])?;
     check_bias(b, channels)?;
     if !op::applies(x, w, b) {
-        return composed::conv_transpose2d(x, w, b, conv, large);
+        return composed(x, w, b, conv, large);
     }
     let sizes = Sizes {
         batch,
@@ -118,4 +120,34 @@ pub fn conv_transpose2d(
         dilation: conv.dilation,
     };
     op::conv_transpose2d(x, w, b, sizes, conv.relu)
+}
+
+/// The same from candle's operations, for other devices and types: zeros between the inputs, then a convolution with the mirrored filters.
+pub(super) fn composed(
+    x: &Tensor,
+    w: &Tensor,
+    b: Option<&Tensor>,
+    conv: &ConvTranspose2d,
+    output: [usize; 2],
+) -> Result<Tensor> {
+    let (n, c, h, wd) = x.dims4()?;
+    let (_, _, kh, kw) = w.dims4()?;
+    let [sy, sx] = conv.stride;
+    let spread = margin(&x.reshape((n, c, h, 1, wd, 1))?, 3, [0, sy - 1], 0.0)?;
+    let spread = margin(&spread, 5, [0, sx - 1], 0.0)?.reshape((n, c, h * sy, wd * sx))?;
+    let spread = spread.narrow(2, 0, (h - 1) * sy + 1)?.narrow(3, 0, (wd - 1) * sx + 1)?;
+    // all that any output sees, cut to the outputs that remain
+    let reach = [conv.dilation[0] * (kh - 1), conv.dilation[1] * (kw - 1)];
+    let wide = margin(&spread, 2, [reach[0], reach[0] + conv.output_padding[0]], 0.0)?;
+    let wide = margin(&wide, 3, [reach[1], reach[1] + conv.output_padding[1]], 0.0)?;
+    let wide = wide.narrow(2, conv.padding[0], output[0] + reach[0])?;
+    let wide = wide.narrow(3, conv.padding[1], output[1] + reach[1])?;
+    let mirrored = mirror(&mirror(w, 2)?, 3)?.transpose(0, 1)?.contiguous()?;
+    let plain = Conv2d { dilation: conv.dilation, relu: conv.relu, ..Conv2d::default() };
+    super::composed(&wide, &mirrored, b, &plain)
+}
+
+fn mirror(x: &Tensor, d: usize) -> Result<Tensor> {
+    let len = x.dim(d)? as u32;
+    x.contiguous()?.index_select(&Tensor::from_iter((0..len).rev(), x.device())?, d)
 }

@@ -6,8 +6,8 @@
 use super::direct::Shared;
 use super::geometry::Sizes;
 use super::lanes::interleave;
-use crate::kernel::{Block, Element, Kernel, Vectorized};
-use crate::scratch;
+use crate::cpu::kernel::{Block, Element, Kernel, Vectorized};
+use crate::cpu::scratch;
 use rayon::prelude::*;
 use std::ops::Range;
 

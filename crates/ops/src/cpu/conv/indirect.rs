@@ -7,8 +7,8 @@
 use super::direct::{Packed, Shared};
 use super::geometry::{Sliding, Tap};
 use super::lanes::{collect, interleave, transpose};
-use crate::kernel::{Correlation, Element, Kernel, Loops, even};
-use crate::scratch;
+use crate::cpu::kernel::{Correlation, Element, Kernel, Loops, even};
+use crate::cpu::scratch;
 use rayon::prelude::*;
 use std::ops::Range;
 

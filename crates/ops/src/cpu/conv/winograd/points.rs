@@ -5,7 +5,7 @@
 //! analysis and improving the accuracy of Winograd convolution for deep neural networks", 2020.
 
 use super::FILTER;
-use crate::kernel::Element;
+use crate::cpu::kernel::Element;
 
 /// The points but 0 and ∞ where there are six, each with both signs.
 const NEAR: f64 = 0.75;

@@ -3,8 +3,8 @@
 use super::direct::Shared;
 use super::geometry::{Sizes, Sliding};
 use super::lanes::{collect, transpose};
-use crate::kernel::{Correlation, Element, Kernel, even};
-use crate::scratch;
+use crate::cpu::kernel::{Correlation, Element, Kernel, even};
+use crate::cpu::scratch;
 use rayon::prelude::*;
 use std::ops::Range;
 

@@ -3,8 +3,8 @@
 
 use super::points::{collect, spread, values};
 use super::{FILTER, LANES, Shape};
-use crate::conv::direct::Shared;
-use crate::kernel::{Element, Vectorized};
+use crate::cpu::conv::direct::Shared;
+use crate::cpu::kernel::{Element, Vectorized};
 use std::ops::Range;
 
 /// Tiles whose input is read together.
@@ -72,9 +72,9 @@ pub(super) struct Tiles {
 
 /// What is convolved: `x`, or zero where `mask`, of the same shape, is not positive.
 #[derive(Clone, Copy)]
-pub(in crate::conv) struct Input<'a, T> {
-    pub(in crate::conv) x: &'a [T],
-    pub(in crate::conv) mask: Option<&'a [T]>,
+pub(in crate::cpu::conv) struct Input<'a, T> {
+    pub(in crate::cpu::conv) x: &'a [T],
+    pub(in crate::cpu::conv) mask: Option<&'a [T]>,
 }
 
 impl<T: Element> Input<'_, T> {

@@ -12,8 +12,8 @@ mod tiles;
 
 use super::direct::Shared;
 use super::geometry::Sizes;
-use crate::kernel::{Block, Element, Kernel, MAX_COLUMNS, MAX_ROWS};
-use crate::scratch;
+use crate::cpu::kernel::{Block, Element, Kernel, MAX_COLUMNS, MAX_ROWS};
+use crate::cpu::scratch;
 use rayon::prelude::*;
 use std::ops::Range;
 pub(super) use tiles::Input;
@@ -293,3 +293,6 @@ fn run_by<T: Element, const P: usize, const M: usize, const W: usize>(
         }
     });
 }
+
+#[cfg(test)]
+mod tests;

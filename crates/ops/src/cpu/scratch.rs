@@ -1,6 +1,6 @@
 //! Buffers that a thread keeps between calls: fresh large allocations cost page faults, up to a third of a convolution.
 
-use crate::kernel::Element;
+use crate::cpu::kernel::Element;
 use std::cell::RefCell;
 
 /// Bytes of a cache line, to which buffers are aligned: a vector that straddles two lines loads at half speed.

@@ -11,7 +11,7 @@ mod avx512;
 mod loops;
 mod portable;
 
-use crate::scratch;
+use crate::cpu::scratch;
 use candle_core::WithDType;
 use std::cell::RefCell;
 use std::ops::Range;

@@ -2,7 +2,7 @@
 //! that one tap meets along a row of windows are neighbours, whatever the stride.
 
 use super::geometry::Sliding;
-use crate::kernel::{Element, Kernel, Vectorized};
+use crate::cpu::kernel::{Element, Kernel, Vectorized};
 use std::ops::Range;
 
 /// Elements that are copied at once; reads and writes may reach this far past what is used.

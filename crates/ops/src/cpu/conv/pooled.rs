@@ -2,7 +2,7 @@
 //! it is pooled, and only which element was largest is kept for the gradient.
 
 use crate::cpu::PARALLEL_FROM;
-use crate::kernel::{Element, Kernel, Loops};
+use crate::cpu::kernel::{Element, Kernel, Loops};
 use rayon::prelude::*;
 
 /// Elements of a convolution's result that are pooled together: they stay in the second-level caches.

@@ -1,24 +1,25 @@
 //! The convolutions as candle operations on the CPU.
 
 use super::algorithm::{grow, masked, shrink, shrink_and_pool};
-use super::frozen::Forms;
+use super::forms::Forms;
 use super::geometry::Sizes;
-use super::{Algorithm, Conv2d, pooled, weight};
+use super::{pooled, weight};
+use crate::conv::{Algorithm, Conv2d};
+use crate::cpu::kernel::Element;
 use crate::cpu::{by_dtype, contiguous, has_kernels, tensor, uninit, with_data};
-use crate::kernel::Element;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
 
 /// Whether all are CPU tensors of one type that has kernels.
-pub(super) fn applies(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> bool {
+pub(crate) fn applies(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> bool {
     let like_x = |t: &Tensor| has_kernels(t) && t.dtype() == x.dtype();
     like_x(x) && like_x(w) && b.is_none_or(like_x)
 }
 
 /// The convolution of checked arguments.
-pub(super) fn conv2d(
+pub(crate) fn conv2d(
     x: &Tensor,
     w: &Tensor,
     b: Option<&Tensor>,
@@ -41,7 +42,7 @@ pub(super) fn conv2d(
 }
 
 /// The transposed convolution of checked arguments: `sizes` are those of the convolution that it transposes.
-pub(super) fn conv_transpose2d(
+pub(crate) fn conv_transpose2d(
     x: &Tensor,
     w: &Tensor,
     b: Option<&Tensor>,

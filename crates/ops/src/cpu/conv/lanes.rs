@@ -1,6 +1,6 @@
 //! Planes of outputs to and from groups in which the outputs of one pixel lie side by side, as vectors hold them.
 
-use crate::kernel::{Element, Kernel};
+use crate::cpu::kernel::{Element, Kernel};
 
 /// Where blocks of `lanes` begin that cover `count` places, the last one overlapping its neighbour.
 fn blocks(count: usize, lanes: usize) -> impl Iterator<Item = usize> {

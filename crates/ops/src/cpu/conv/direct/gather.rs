@@ -1,7 +1,7 @@
 //! Copying the patches of a panel from where their rows lie in the input.
 
-use crate::conv::band::CHUNK;
-use crate::kernel::{Element, Vectorized};
+use crate::cpu::conv::band::CHUNK;
+use crate::cpu::kernel::{Element, Vectorized};
 
 /// Neighbouring columns of a block's right side that lie side by side in the input; at most [`CHUNK`].
 pub(super) struct Run {

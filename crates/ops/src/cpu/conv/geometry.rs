@@ -39,18 +39,18 @@ pub(super) struct Sliding {
 
 /// Sizes of a convolution `(batch, input channels, input) → (batch, output channels, output)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Sizes {
-    pub(super) batch: usize,
+pub(crate) struct Sizes {
+    pub(crate) batch: usize,
     /// Channels of the larger side: what a convolution reads.
-    pub(super) channels: usize,
+    pub(crate) channels: usize,
     /// Channels of the other side.
-    pub(super) outputs: usize,
-    pub(super) input: [usize; 2],
-    pub(super) output: [usize; 2],
-    pub(super) kernel: [usize; 2],
-    pub(super) stride: [usize; 2],
-    pub(super) padding: [usize; 2],
-    pub(super) dilation: [usize; 2],
+    pub(crate) outputs: usize,
+    pub(crate) input: [usize; 2],
+    pub(crate) output: [usize; 2],
+    pub(crate) kernel: [usize; 2],
+    pub(crate) stride: [usize; 2],
+    pub(crate) padding: [usize; 2],
+    pub(crate) dilation: [usize; 2],
 }
 
 impl Sizes {

@@ -4,8 +4,8 @@ mod gather;
 
 use super::band::{Band, CHUNK};
 use super::geometry::Sliding;
-use crate::kernel::{Block, Element, Kernel, MAX_COLUMNS, MAX_ROWS};
-use crate::scratch;
+use crate::cpu::kernel::{Block, Element, Kernel, MAX_COLUMNS, MAX_ROWS};
+use crate::cpu::scratch;
 use gather::{Gather, Line, Run};
 use rayon::prelude::*;
 use std::ops::Range;

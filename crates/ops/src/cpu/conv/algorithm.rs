@@ -2,14 +2,15 @@
 //! gathered patches, or scattered ones.
 
 use super::direct;
-use super::frozen::{Forms, kept};
+use super::forms::{Forms, kept};
 use super::geometry::Sizes;
 use super::op::Convolve;
 use super::winograd::Input;
-use super::{Algorithm, indirect, is_exact, pooled, scatter, winograd};
+use super::{indirect, pooled, scatter, winograd};
+use crate::conv::{Algorithm, is_exact};
+use crate::cpu::kernel::Element;
+use crate::cpu::scratch;
 use crate::cpu::{PARALLEL_FROM, uninit};
-use crate::kernel::Element;
-use crate::scratch;
 use candle_core::DType;
 use rayon::prelude::*;
 

@@ -1,0 +1,54 @@
+//! Rectifiers on the processor.
+
+use super::kernel::Element;
+use super::{by_dtype, contiguous, map, tensor, with_data, zip};
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+
+/// [`crate::activation::leaky_relu`].
+pub(crate) fn leaky_relu(x: &Tensor, slope: f64) -> Result<Tensor> {
+    x.contiguous()?.apply_op1(LeakyRelu { slope })
+}
+
+struct LeakyRelu {
+    slope: f64,
+}
+
+fn forward<T: Element>(op: &LeakyRelu, s: &CpuStorage, l: &Layout) -> Result<CpuStorage> {
+    let (slope, zero) = (T::from_f64(op.slope), T::zero());
+    let x = contiguous::<T>(s, l)?;
+    // written so that NaN passes through; a slope of 0 must not turn -inf into NaN
+    Ok(T::to_cpu_storage_owned(if op.slope == 0.0 {
+        map(x, move |v| if v <= zero { zero } else { v })
+    } else {
+        map(x, move |v| if v <= zero { v * slope } else { v })
+    }))
+}
+
+fn backward<T: Element>(op: &LeakyRelu, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    let (slope, zero) = (T::from_f64(op.slope), T::zero());
+    let out = with_data::<T, _>(x, |x| {
+        with_data::<T, _>(grad, |g| {
+            Ok(if op.slope == 0.0 {
+                zip(x, g, move |v, g| if v <= zero { zero } else { g })
+            } else {
+                zip(x, g, move |v, g| if v <= zero { g * slope } else { g })
+            })
+        })
+    })?;
+    tensor(out, x.shape())
+}
+
+impl CustomOp1 for LeakyRelu {
+    fn name(&self) -> &'static str {
+        "leaky-relu"
+    }
+
+    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        Ok((by_dtype!(s.dtype(), forward(self, s, l))?, l.shape().clone()))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        by_dtype!(x.dtype(), backward(self, x, grad)).map(Some)
+    }
+}

@@ -1,0 +1,15 @@
+//! The convolutions on the processor: which method computes which sizes, and the methods.
+
+mod algorithm;
+mod band;
+pub(crate) mod depthwise;
+mod direct;
+pub(crate) mod forms;
+pub(crate) mod geometry;
+mod indirect;
+mod lanes;
+pub(crate) mod op;
+mod pooled;
+mod scatter;
+mod weight;
+mod winograd;

@@ -1,0 +1,321 @@
+//! Pooling on the processor.
+
+use super::kernel::{Element, Loops};
+use super::{build, by_dtype, contiguous, scratch, tensor, with_data};
+use crate::pool::Pool2d;
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType, bail};
+
+/// [`crate::pool::max_pool2d`] of a checked input.
+pub(crate) fn max_pool2d(x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
+    x.contiguous()?.apply_op1(Max(*pool))
+}
+
+/// [`crate::pool::avg_pool2d`] of a checked input.
+pub(crate) fn avg_pool2d(x: &Tensor, pool: &Pool2d, count_include_pad: bool) -> Result<Tensor> {
+    x.contiguous()?.apply_op1(Average { pool: *pool, count_include_pad })
+}
+
+/// The larger of two, or NaN if one of them is.
+#[inline(always)]
+fn larger<T: WithDType>(a: T, b: T) -> T {
+    #[allow(clippy::eq_op)]
+    if b > a || b != b { b } else { a }
+}
+
+/// What the loops over one plane need.
+struct Planes {
+    pool: Pool2d,
+    input: [usize; 2],
+    output: [usize; 2],
+    shape: Vec<usize>,
+}
+
+impl Planes {
+    fn new(pool: Pool2d, dims: &[usize]) -> Result<Self> {
+        let &[n, c, h, w] = dims else { bail!("pooling expects 4 dimensions, got {dims:?}") };
+        let output = pool.output_size([h, w])?;
+        Ok(Self { pool, input: [h, w], output, shape: vec![n, c, output[0], output[1]] })
+    }
+
+    fn input_len(&self) -> usize {
+        self.input[0] * self.input[1]
+    }
+
+    fn output_len(&self) -> usize {
+        self.output[0] * self.output[1]
+    }
+
+    /// Folds the rows of each window first, so that the long inner loop runs over neighbours, then its columns.
+    fn fold<T: Element>(
+        &self,
+        x: &[T],
+        f: impl Fn(T, T) -> T + Sync,
+        scale: impl Fn(T, usize, usize) -> T + Sync,
+    ) -> Vec<T> {
+        let (len, part) = (x.len() / self.input_len() * self.output_len(), self.output_len());
+        build(len, part, |plane, out| {
+            let x = &x[plane * self.input_len()..][..self.input_len()];
+            scratch::with(self.input[1], |rows: &mut [T]| {
+                T::kernel().vectorized(Loops(fold_plane, (self, x, rows, out, &f, &scale)));
+            });
+        })
+    }
+}
+
+/// What is folded: the windows, a plane, room for one of its rows, the result.
+type Folded<'a, T, F, S> = (&'a Planes, &'a [T], &'a mut [T], &'a mut [T], &'a F, &'a S);
+
+#[inline(always)]
+fn fold_plane<T: Element, F: Fn(T, T) -> T, S: Fn(T, usize, usize) -> T>(
+    (planes, x, rows, out, f, scale): Folded<'_, T, F, S>,
+) {
+    let ([h, w], pool) = (planes.input, &planes.pool);
+    for (oy, out) in out.chunks_exact_mut(planes.output[1]).enumerate() {
+        let covered = pool.covered(0, oy, h);
+        rows.copy_from_slice(&x[covered.start * w..][..w]);
+        for y in covered.skip(1) {
+            for (m, &v) in rows.iter_mut().zip(&x[y * w..][..w]) {
+                *m = f(*m, v);
+            }
+        }
+        // whole windows without padding, some at once
+        let mut first = 0;
+        if pool.padding[1] == 0 && pool.stride[1] == 2 {
+            first = match pool.kernel[1] {
+                2 => fold_columns::<T, 2>(rows, out, f),
+                3 => fold_columns::<T, 3>(rows, out, f),
+                _ => 0,
+            };
+        }
+        for (ox, out) in out.iter_mut().enumerate().skip(first) {
+            let columns = &rows[pool.covered(1, ox, w)];
+            *out = columns[1..].iter().fold(columns[0], |m, &v| f(m, v));
+        }
+        for (ox, out) in out.iter_mut().enumerate() {
+            *out = scale(*out, oy, ox);
+        }
+    }
+}
+
+/// Windows of `K` columns, two apart; returns how many were folded.
+#[inline(always)]
+fn fold_columns<T: Element, const K: usize>(
+    rows: &[T],
+    out: &mut [T],
+    f: impl Fn(T, T) -> T,
+) -> usize {
+    // windows that lie inside the row
+    let count = ((rows.len() + 2).saturating_sub(K) / 2).min(out.len());
+    match count {
+        8.. => fold_some::<T, K, 8>(rows, &mut out[..count], f),
+        4.. => fold_some::<T, K, 4>(rows, &mut out[..count], f),
+        _ => return 0,
+    }
+    count
+}
+
+/// At least `N` windows, `N` at once; the last ones may be folded twice.
+#[inline(always)]
+fn fold_some<T: Element, const K: usize, const N: usize>(
+    rows: &[T],
+    out: &mut [T],
+    f: impl Fn(T, T) -> T,
+) {
+    let last = out.len() - N;
+    for at in (0..last).step_by(N).chain([last]) {
+        let x = &rows[2 * at..][..2 * (N - 1) + K];
+        let folded: [T; N] =
+            std::array::from_fn(|i| (1..K).fold(x[2 * i], |m, k| f(m, x[2 * i + k])));
+        out[at..at + N].copy_from_slice(&folded);
+    }
+}
+
+struct Max(Pool2d);
+
+fn max_forward<T: Element>(p: &Planes, s: &CpuStorage, l: &Layout) -> Result<CpuStorage> {
+    let x = contiguous::<T>(s, l)?;
+    Ok(T::to_cpu_storage_owned(p.fold(x, larger, |m, _, _| m)))
+}
+
+fn max_backward<T: Element>(p: &Planes, x: &Tensor, res: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    let (ilen, olen) = (p.input_len(), p.output_len());
+    let out = with_data::<T, _>(x, |x| {
+        with_data::<T, _>(res, |res| {
+            with_data::<T, _>(grad, |grad| {
+                Ok(build(x.len(), ilen, |plane, out| {
+                    let x = &x[plane * ilen..][..ilen];
+                    let res = &res[plane * olen..][..olen];
+                    let grad = &grad[plane * olen..][..olen];
+                    T::kernel().vectorized(Loops(max_gradient, (p, x, [res, grad], out)));
+                }))
+            })
+        })
+    })?;
+    tensor(out, x.shape())
+}
+
+/// The gradient of one plane.
+#[inline(always)]
+fn max_gradient<T: Element>((p, x, [res, grad], out): (&Planes, &[T], [&[T]; 2], &mut [T])) {
+    let ([h, w], [oh, ow]) = (p.input, p.output);
+    let pairs = p.pool.kernel == [2; 2]
+        && p.pool.stride == [2; 2]
+        && p.pool.padding == [0; 2]
+        && ow * 2 <= w
+        && oh * 2 <= h;
+    if !(pairs && oh * 2 == h && ow * 2 == w) {
+        out.fill(T::zero());
+    }
+    for oy in 0..oh {
+        let (res, grad) = (&res[oy * ow..][..ow], &grad[oy * ow..][..ow]);
+        if pairs {
+            let (x, out) = (&x[2 * oy * w..][..2 * w], &mut out[2 * oy * w..][..2 * w]);
+            first_of_pairs(x, res, grad, out);
+            continue;
+        }
+        let rows = p.pool.covered(0, oy, h);
+        for ox in 0..ow {
+            let columns = p.pool.covered(1, ox, w);
+            'window: for y in rows.clone() {
+                for at in y * w + columns.start..y * w + columns.end {
+                    #[allow(clippy::eq_op)]
+                    if x[at] == res[ox] || x[at] != x[at] {
+                        out[at] += grad[ox];
+                        break 'window;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Two rows of 2×2 windows side by side, without branches.
+#[inline(always)]
+fn first_of_pairs<T: WithDType>(x: &[T], res: &[T], grad: &[T], out: &mut [T]) {
+    match res.len() {
+        8.. => first_of_some::<T, 8>(x, res, grad, out),
+        4.. => first_of_some::<T, 4>(x, res, grad, out),
+        1.. => first_of_some::<T, 1>(x, res, grad, out),
+        0 => {}
+    }
+}
+
+/// At least `N` windows, `N` at once; the last ones may be written twice.
+#[inline(always)]
+fn first_of_some<T: WithDType, const N: usize>(x: &[T], res: &[T], grad: &[T], out: &mut [T]) {
+    let w = x.len() / 2;
+    let (x0, x1) = x.split_at(w);
+    let (o0, o1) = out.split_at_mut(w);
+    let last = res.len() - N;
+    for at in (0..last).step_by(N).chain([last]) {
+        let (a, b) = (&x0[2 * at..][..2 * N], &x1[2 * at..][..2 * N]);
+        let (res, grad) = (&res[at..][..N], &grad[at..][..N]);
+        let row = |x: &[T]| -> [T; 16] {
+            std::array::from_fn(|i| if i < 2 * N { x[i] } else { T::zero() })
+        };
+        let (a, b, mut p, mut q) = (row(a), row(b), [T::zero(); 16], [T::zero(); 16]);
+        for i in 0..N {
+            let g = first_of_window([a[2 * i], a[2 * i + 1], b[2 * i]], res[i], grad[i]);
+            (p[2 * i], p[2 * i + 1], q[2 * i], q[2 * i + 1]) = (g[0], g[1], g[2], g[3]);
+        }
+        o0[2 * at..][..2 * N].copy_from_slice(&p[..2 * N]);
+        o1[2 * at..][..2 * N].copy_from_slice(&q[..2 * N]);
+    }
+}
+
+/// The gradient of a 2×2 window from its first three elements.
+#[inline(always)]
+fn first_of_window<T: WithDType>([a, b, c]: [T; 3], m: T, g: T) -> [T; 4] {
+    let zero = T::zero();
+    // the fourth takes what the others leave, so that NaN goes somewhere too
+    let (i, j, k) = (a == m, b == m, c == m);
+    [
+        if i { g } else { zero },
+        if j & !i { g } else { zero },
+        if k & !(i | j) { g } else { zero },
+        if i | j | k { zero } else { g },
+    ]
+}
+
+impl CustomOp1 for Max {
+    fn name(&self) -> &'static str {
+        "max-pool2d"
+    }
+
+    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let p = Planes::new(self.0, l.dims())?;
+        Ok((by_dtype!(s.dtype(), max_forward(&p, s, l))?, p.shape.into()))
+    }
+
+    fn bwd(&self, x: &Tensor, res: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let p = Planes::new(self.0, x.dims())?;
+        by_dtype!(x.dtype(), max_backward(&p, x, res, grad)).map(Some)
+    }
+}
+
+struct Average {
+    pool: Pool2d,
+    count_include_pad: bool,
+}
+
+fn average_forward<T: Element>(
+    p: &Planes,
+    include: bool,
+    s: &CpuStorage,
+    l: &Layout,
+) -> Result<CpuStorage> {
+    let x = contiguous::<T>(s, l)?;
+    let out = p.fold(
+        x,
+        |a, b| a + b,
+        |sum, oy, ox| sum / T::from_f64(p.pool.divisor(p.input, include, [oy, ox])),
+    );
+    Ok(T::to_cpu_storage_owned(out))
+}
+
+fn average_backward<T: WithDType>(
+    p: &Planes,
+    include: bool,
+    x: &Tensor,
+    grad: &Tensor,
+) -> Result<Tensor> {
+    let ([h, w], [oh, ow]) = (p.input, p.output);
+    let out = with_data::<T, _>(grad, |grad| {
+        Ok(build(x.elem_count(), p.input_len(), |plane, out| {
+            let grad = &grad[plane * p.output_len()..][..p.output_len()];
+            out.fill(T::zero());
+            for oy in 0..oh {
+                for ox in 0..ow {
+                    let g = grad[oy * ow + ox]
+                        / T::from_f64(p.pool.divisor(p.input, include, [oy, ox]));
+                    for y in p.pool.covered(0, oy, h) {
+                        for o in &mut out[y * w..][p.pool.covered(1, ox, w)] {
+                            *o += g;
+                        }
+                    }
+                }
+            }
+        }))
+    })?;
+    tensor(out, x.shape())
+}
+
+impl CustomOp1 for Average {
+    fn name(&self) -> &'static str {
+        "avg-pool2d"
+    }
+
+    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let p = Planes::new(self.pool, l.dims())?;
+        Ok((
+            by_dtype!(s.dtype(), average_forward(&p, self.count_include_pad, s, l))?,
+            p.shape.into(),
+        ))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let p = Planes::new(self.pool, x.dims())?;
+        by_dtype!(x.dtype(), average_backward(&p, self.count_include_pad, x, grad)).map(Some)
+    }
+}
