@@ -164,6 +164,17 @@ impl Conv2d {
 /// Gradients go to those of `x`, `w` and `b` that a variable stands behind; the others cost nothing.
 ///
 /// Winograd's method: Lavin and Gray, "Fast algorithms for convolutional neural networks", 2015.
+///
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use sconce_ops::conv::{Conv2d, conv2d};
+///
+/// let x = Tensor::new(&[[[[1f32, 2., 3.], [4., 5., 6.], [7., 8., 9.]]]], &Device::Cpu)?;
+/// let means = Tensor::full(0.25f32, (1, 1, 2, 2), &Device::Cpu)?;
+/// let y = conv2d(&x, &means, None, &Conv2d::new())?;
+/// assert_eq!(y.reshape((2, 2))?.to_vec2::<f32>()?, [[3., 4.], [6., 7.]]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
 pub fn conv2d(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d) -> Result<Tensor> {
     let sizes = conv.sizes(x.dims(), w.dims())?;
     check_bias(b, sizes.outputs)?;

@@ -85,6 +85,22 @@ pub(crate) fn uninit<T: WithDType>(len: usize) -> Vec<T> {
     out
 }
 
+/// A pointer that tasks share; each writes elements that no other does.
+#[derive(Clone, Copy)]
+pub(crate) struct Shared<T>(pub(crate) *mut T);
+
+// SAFETY: only a pointer; who dereferences it says why no other thread touches the same elements.
+unsafe impl<T: Send> Send for Shared<T> {}
+// SAFETY: likewise.
+unsafe impl<T: Send> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
+    /// The pointer; a method, so that closures capture the whole.
+    pub(crate) fn get(self) -> *mut T {
+        self.0
+    }
+}
+
 /// `f` of each element, in parallel where that pays. (What `f` captures by value stays in registers.)
 pub(crate) fn map<T: Element>(x: &[T], f: impl Fn(T) -> T + Copy + Sync) -> Vec<T> {
     let part = PARALLEL_FROM / 2;

@@ -8,6 +8,17 @@ use candle_core::{Result, Tensor, bail};
 /// `x` is `(…, in_features)`, `weight` `(out_features, in_features)`, `bias` `(out_features)`; the result is
 /// `(…, out_features)`. Numbers and gradients as in PyTorch's `linear`; a gradient is computed only for what leads to a
 /// variable.
+///
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use sconce_ops::linear::linear;
+///
+/// let x = Tensor::new(&[[1f32, 2.]], &Device::Cpu)?;
+/// let weight = Tensor::new(&[[1f32, 0.], [0., 1.], [1., 1.]], &Device::Cpu)?;
+/// let bias = Tensor::new(&[0f32, 0., 10.], &Device::Cpu)?;
+/// assert_eq!(linear(&x, &weight, Some(&bias))?.to_vec2::<f32>()?, [[1., 2., 13.]]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let (out, inside) = weight.dims2()?;
     let Some((&last, outer)) = x.dims().split_last() else {

@@ -34,6 +34,17 @@ pub fn bce_with_logits(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
 /// `ln Σ exp(x) − x[class]`, `(batch)`.
 ///
 /// The gradient is `softmax(x) − onehot(class)`. PyTorch's `cross_entropy(reduction="none")`.
+///
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use sconce_ops::loss::cross_entropy_each;
+///
+/// let logits = Tensor::new(&[[0f32, 0.], [100., 0.]], &Device::Cpu)?;
+/// let classes = Tensor::new(&[1u32, 0], &Device::Cpu)?;
+/// let losses = cross_entropy_each(&logits, &classes)?.to_vec1::<f32>()?;
+/// assert_eq!(losses, [std::f32::consts::LN_2, 0.]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
 pub fn cross_entropy_each(logits: &Tensor, classes: &Tensor) -> Result<Tensor> {
     let (n, c) = logits.dims2()?;
     if classes.dims() != [n] || classes.dtype() != DType::U32 {

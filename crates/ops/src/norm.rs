@@ -77,6 +77,19 @@ impl BatchNorm {
     }
 
     /// Normalises with the batch's own mean and variance, and returns them. At least two numbers a channel.
+    ///
+    /// ```
+    /// use candle_core::{Device, Tensor};
+    /// use sconce_ops::norm::BatchNorm;
+    ///
+    /// let x = Tensor::new(&[[1f32, 2.], [3., 6.]], &Device::Cpu)?;
+    /// let (weight, bias) = (Tensor::new(&[1f32, 1.], &Device::Cpu)?, Tensor::new(&[0f32, 5.], &Device::Cpu)?);
+    /// let (y, statistics) = BatchNorm { eps: 0.0, slope: None }.train(&x, &weight, &bias)?;
+    /// assert_eq!(statistics.mean.to_vec1::<f32>()?, [2., 4.]);
+    /// assert_eq!(statistics.var.to_vec1::<f32>()?, [1., 4.]);
+    /// assert_eq!(y.to_vec2::<f32>()?, [[-1., 4.], [1., 6.]]);
+    /// # Ok::<(), candle_core::Error>(())
+    /// ```
     pub fn train(
         &self,
         x: &Tensor,

@@ -93,6 +93,17 @@ impl Pool2d {
 ///
 /// `x` is `(batch, channels, height, width)`; the result has the height and width of [`Pool2d::output_size`].
 /// (candle divides the gradient by the window's size, and has none where kernel and stride differ.)
+///
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use sconce_ops::pool::{Pool2d, max_pool2d};
+///
+/// let x = Tensor::new(&[[[[1f32, 2., 0.], [3., 4., 5.], [0., 7., 6.]]]], &Device::Cpu)?;
+/// let pool = Pool2d::new(2, 2).ceil_mode(true);
+/// let y = max_pool2d(&x, &pool)?;
+/// assert_eq!(y.reshape((2, 2))?.to_vec2::<f32>()?, [[4., 5.], [7., 6.]]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
 pub fn max_pool2d(x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
     let (_, _, h, w) = x.dims4()?;
     pool.output_size([h, w])?;

@@ -7,6 +7,18 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDTyp
 /// `x` itself, whose gradient is multiplied by `−strength`.
 ///
 /// Any shape. Ganin and Lempitsky, "Unsupervised domain adaptation by backpropagation", 2015.
+///
+/// ```
+/// use candle_core::{Device, Var};
+/// use sconce_ops::reversal::gradient_reversal;
+///
+/// let x = Var::new(&[1f32, 2.], &Device::Cpu)?;
+/// let y = gradient_reversal(&x, 0.5)?;
+/// assert_eq!(y.to_vec1::<f32>()?, [1., 2.]);
+/// let gradients = y.sum_all()?.backward()?;
+/// assert_eq!(gradients.get(&x).unwrap().to_vec1::<f32>()?, [-0.5, -0.5]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
 pub fn gradient_reversal(x: &Tensor, strength: f64) -> Result<Tensor> {
     if x.device().is_cpu() && matches!(x.dtype(), candle_core::DType::F32 | candle_core::DType::F64)
     {

@@ -93,6 +93,16 @@ fn resize(
 ///
 /// PyTorch's `interpolate(mode="bilinear", align_corners=False)`; with `antialias` the triangle is as wide as the step
 /// between outputs when it shrinks (PyTorch's `antialias=True`, Pillow's `BILINEAR`).
+///
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use sconce_ops::separable::resize_bilinear;
+///
+/// let x = Tensor::new(&[[[[0f32, 1.]]]], &Device::Cpu)?;
+/// let y = resize_bilinear(&x, [1, 4], false)?;
+/// assert_eq!(y.flatten_all()?.to_vec1::<f32>()?, [0., 0.25, 0.75, 1.]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
 pub fn resize_bilinear(x: &Tensor, size: [usize; 2], antialias: bool) -> Result<Tensor> {
     resize("resize-bilinear", x, size, |input, len| {
         if antialias { triangle_line(input, len) } else { bilinear_line(input, len) }

@@ -83,6 +83,19 @@ impl ConvTranspose2d {
 /// `x` is `(batch, in, height, width)`, `w` `(in, out, kernel height, kernel width)`, `b` `(out)`; the result is
 /// `(batch, out, …)` with the height and width of [`ConvTranspose2d::output_size`].
 /// Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016.
+///
+/// Kernel 4, stride 2 and padding 1 double height and width, as in the generator of DCGAN:
+///
+/// ```
+/// use candle_core::{DType, Device, Tensor};
+/// use sconce_ops::conv::{ConvTranspose2d, conv_transpose2d};
+///
+/// let x = Tensor::ones((2, 8, 5, 7), DType::F32, &Device::Cpu)?;
+/// let w = Tensor::ones((8, 3, 4, 4), DType::F32, &Device::Cpu)?;
+/// let y = conv_transpose2d(&x, &w, None, &ConvTranspose2d::new(2, 1))?;
+/// assert_eq!(y.dims(), [2, 3, 10, 14]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
 pub fn conv_transpose2d(
     x: &Tensor,
     w: &Tensor,

@@ -1,70 +1,16 @@
 //! The sliding sum as a matrix product of the weight and the patches of the input, which are gathered block by block.
 
 mod gather;
+mod pack;
 
 use super::band::{Band, CHUNK};
 use super::geometry::Sliding;
 use crate::cpu::kernel::{Block, Element, Kernel, MAX_COLUMNS, MAX_ROWS};
-use crate::cpu::scratch;
+use crate::cpu::{Shared, scratch};
 use gather::{Gather, Line, Run};
+pub(super) use pack::{Packed, pack};
 use rayon::prelude::*;
 use std::ops::Range;
-
-/// A weight in the order in which blocks read it: by group of channels, group of outputs, channel, tap, output.
-#[derive(Debug)]
-pub(super) struct Packed<T>(pub(super) Vec<T>);
-
-/// Reorders the weight of a sliding sum.
-pub(super) fn pack<T: Element>(s: &Sliding, kernel: &Kernel<T>, weight: &[T]) -> Packed<T> {
-    let area = s.area();
-    let mut out = vec![T::zero(); s.outputs * s.channels * area];
-    let groups = kernel.row_groups(s.outputs);
-    let mut rest = out.as_mut_slice();
-    let mut parts = vec![];
-    for channels in s.channel_groups() {
-        for rows in &groups {
-            let (part, after) = rest.split_at_mut(channels.len() * area * rows.len());
-            parts.push((channels.clone(), rows.clone(), part));
-            rest = after;
-        }
-    }
-    let fill = |(channels, rows, part): (Range<usize>, Range<usize>, &mut [T])| {
-        for (i, m) in rows.clone().enumerate() {
-            let mut at = i;
-            for c in channels.clone() {
-                let w = &weight[m * s.weight[0] + c * s.weight[1]..];
-                for y in &s.taps[0] {
-                    for x in &s.taps[1] {
-                        part[at] = w[y.index * s.weight[2] + x.index];
-                        at += rows.len();
-                    }
-                }
-            }
-        }
-    };
-    if s.outputs * s.channels * area < 1 << 15 {
-        parts.into_iter().for_each(fill);
-    } else {
-        parts.into_par_iter().for_each(fill);
-    }
-    Packed(out)
-}
-
-/// A pointer that tasks share; each writes elements that no other does.
-#[derive(Clone, Copy)]
-pub(super) struct Shared<T>(pub(super) *mut T);
-
-// SAFETY: only a pointer; who dereferences it says why no other thread touches the same elements.
-unsafe impl<T: Send> Send for Shared<T> {}
-// SAFETY: likewise.
-unsafe impl<T: Send> Sync for Shared<T> {}
-
-impl<T> Shared<T> {
-    /// The pointer; a method, so that closures capture the whole.
-    pub(super) fn get(self) -> *mut T {
-        self.0
-    }
-}
 
 /// Windows of one image that a task computes.
 struct Segment {

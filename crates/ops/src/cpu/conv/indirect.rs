@@ -4,11 +4,11 @@
 //! (Dukhan, "The indirect convolution algorithm", 2019, whose pointers to padding become windows without the taps that
 //! padding meets). Nothing is gathered, whatever stride and padding are.
 
-use super::direct::{Packed, Shared};
+use super::direct::Packed;
 use super::geometry::{Sliding, Tap};
 use super::lanes::{collect, interleave, transpose};
 use crate::cpu::kernel::{Correlation, Element, Kernel, Loops, even};
-use crate::cpu::scratch;
+use crate::cpu::{Shared, scratch};
 use rayon::prelude::*;
 use std::ops::Range;
 

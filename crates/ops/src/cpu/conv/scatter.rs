@@ -3,11 +3,10 @@
 //! It gathers nothing, and so wins where gathering costs most: for images a few pixels wide, for few channels on the
 //! larger side, and for strides that would cut the work into several sliding sums.
 
-use super::direct::Shared;
 use super::geometry::Sizes;
 use super::lanes::interleave;
 use crate::cpu::kernel::{Block, Element, Kernel, Vectorized};
-use crate::cpu::scratch;
+use crate::cpu::{Shared, scratch};
 use rayon::prelude::*;
 use std::ops::Range;
 

@@ -1,10 +1,9 @@
 //! The gradient of a convolution's weight.
 
-use super::direct::Shared;
 use super::geometry::{Sizes, Sliding};
 use super::lanes::{collect, transpose};
 use crate::cpu::kernel::{Correlation, Element, Kernel, even};
-use crate::cpu::scratch;
+use crate::cpu::{Shared, scratch};
 use rayon::prelude::*;
 use std::ops::Range;
 

@@ -10,10 +10,9 @@
 mod points;
 mod tiles;
 
-use super::direct::Shared;
 use super::geometry::Sizes;
 use crate::cpu::kernel::{Block, Element, Kernel, MAX_COLUMNS, MAX_ROWS};
-use crate::cpu::scratch;
+use crate::cpu::{Shared, scratch};
 use rayon::prelude::*;
 use std::ops::Range;
 pub(super) use tiles::Input;

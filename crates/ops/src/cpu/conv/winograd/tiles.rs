@@ -3,7 +3,7 @@
 
 use super::points::{collect, spread, values};
 use super::{FILTER, LANES, Shape};
-use crate::cpu::conv::direct::Shared;
+use crate::cpu::Shared;
 use crate::cpu::kernel::{Element, Vectorized};
 use std::ops::Range;
 
