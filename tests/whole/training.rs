@@ -13,7 +13,7 @@ files = "files"
 [stage.lenet]
 kind = "train-classifier"
 images = "digits"
-epochs = 2
+training.epochs = 2
 checkpoint_seconds = 0
 "#;
 
@@ -44,14 +44,14 @@ fn a_killed_training_goes_on_to_the_same_bits() {
 fn more_epochs_begin_with_what_is_there() {
     let bench = Bench::new(LENET);
     bench.run(&[]);
-    let said = bench.run(&["--set", "stage.lenet.epochs=3"]);
+    let said = bench.run(&["--set", "stage.lenet.training.epochs=3"]);
     assert!(said.err.contains("going on after"), "{}", said.err);
     let anew = Bench::new(LENET);
-    anew.run(&["--set", "stage.lenet.epochs=3"]);
+    anew.run(&["--set", "stage.lenet.training.epochs=3"]);
     assert_eq!(bench.shown(), anew.shown());
     // A schedule that spans all epochs has no common beginning.
-    let cosine = ["--set", "stage.lenet.schedule={ cosine = {} }"];
+    let cosine = ["--set", "stage.lenet.training.schedule={ cosine = {} }"];
     bench.run(&cosine);
-    let said = bench.run(&[&cosine[..], &["--set", "stage.lenet.epochs=3"]].concat());
+    let said = bench.run(&[&cosine[..], &["--set", "stage.lenet.training.epochs=3"]].concat());
     assert!(!said.err.contains("going on after"), "{}", said.err);
 }

@@ -5,6 +5,7 @@ mod checkpoint;
 mod classifier;
 mod history;
 mod order;
+mod parameters;
 #[cfg(test)]
 mod tests;
 
@@ -12,9 +13,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub use augment::{Augmentation, View, Window};
-pub use classifier::{Classifier, check_learning_rate};
+pub use classifier::Classifier;
 pub use history::{Direction, History, Monitor};
-pub use order::{check_validation, hold_out, order};
+pub use order::{hold_out, order};
+pub use parameters::{Checkpoints, Defaults, TrainingParameters};
 use sconce_core::random::{Generator, generator};
 use sconce_core::{Context, Error, Result};
 use tracing::{debug_span, trace_span};

@@ -1,15 +1,10 @@
 //! Fine-tuning: a trained network learns other classes.
 
-use std::path::PathBuf;
-use std::time::Duration;
-
 use schemars::JsonSchema;
 use sconce_core::{Context, Result};
 use sconce_data::{ImageSet, Preprocessing, Weights};
 use sconce_models::images::Images;
-use sconce_models::optim::Method;
-use sconce_models::schedule::Schedule;
-use sconce_models::train::{Augmentation, Classifier, History, Monitor, Training};
+use sconce_models::train::{Augmentation, Checkpoints, Defaults, History, TrainingParameters};
 use sconce_models::variables::{Variables, write_weights};
 use sconce_models::{Tensors, architecture, check_size, from_tensors};
 use serde::{Deserialize, Serialize};
@@ -26,7 +21,7 @@ pub enum Part {
 }
 
 /// How a network is fine-tuned.
-pub struct FineTuning<'a> {
+pub struct FineTuning<'a, K: Defaults> {
     /// What is trained.
     pub part: Part,
     /// Places of the images to train on.
@@ -37,30 +32,18 @@ pub struct FineTuning<'a> {
     pub test: &'a [usize],
     /// How an image becomes the network's input.
     pub preprocessing: &'a Preprocessing,
-    /// The optimiser.
-    pub optimiser: Method,
-    /// Size of the updates.
-    pub learning_rate: f64,
-    /// What it is multiplied by as training goes on.
-    pub schedule: Schedule,
-    /// What it is multiplied by for all layers but the last.
+    /// How it is trained.
+    pub training: &'a TrainingParameters<K>,
+    /// What the learning rate is multiplied by for all layers but the last.
     pub backbone_rate: f64,
     /// The part of each label that is spread over all classes.
     pub label_smoothing: f64,
-    /// Times that all images are seen.
-    pub epochs: usize,
-    /// Images in an update.
-    pub batch: usize,
     /// How images are changed at random.
     pub augmentation: Augmentation,
     /// Whether predictions are of an image and its mirror image.
     pub mirror: bool,
-    /// What chooses the best epoch, if something does.
-    pub monitor: Option<Monitor>,
-    /// Time between checkpoints.
-    pub checkpoint_every: Duration,
-    /// See [`Training::shared`].
-    pub shared: Option<PathBuf>,
+    /// Where and how often the training keeps its state.
+    pub checkpoints: Checkpoints,
 }
 
 /// A network that was fine-tuned.
@@ -77,11 +60,11 @@ pub struct FineTuned {
 ///
 /// # Errors
 /// When images or weights cannot be used, or the training fails.
-pub fn fine_tune(
+pub fn fine_tune<K: Defaults>(
     ctx: &Context,
     images: &ImageSet,
     weights: &Weights,
-    how: &FineTuning<'_>,
+    how: &FineTuning<'_, K>,
 ) -> Result<FineTuned> {
     let device = sconce_models::device(ctx.device())?;
     let architecture = architecture(&weights.info.architecture)?;
@@ -98,28 +81,15 @@ pub fn fine_tune(
     }
     let load = |chosen: &[usize]| Images::load(images, chosen, how.preprocessing);
     let (train, held_out) = (load(how.train)?, load(how.held_out)?);
-    let mut task = Classifier::new(
-        |x: &candle_core::Tensor| network.forward_to(x, "logits"),
-        &variables,
-        how.optimiser,
-        how.learning_rate,
-        &train,
-        (!held_out.is_empty()).then_some(&held_out),
-    )?
-    .augment(how.augmentation)
-    .smooth_labels(how.label_smoothing)
-    .mirror(how.mirror);
+    let forward = |x: &candle_core::Tensor| network.forward_to(x, "logits");
+    let task = how.training.classifier(forward, &variables, &train, &held_out)?;
+    let mut task =
+        task.augment(how.augmentation).smooth_labels(how.label_smoothing).mirror(how.mirror);
     let head = format!("{}.", architecture.head().unwrap_or_default());
     let rate = |name: &str| if name.starts_with(&head) { 1.0 } else { how.backbone_rate };
     task.optimiser().set_rates(rate);
-    let training = Training {
-        schedule: how.schedule,
-        monitor: how.monitor.clone(),
-        checkpoint_every: how.checkpoint_every,
-        shared: how.shared.clone(),
-        ..Training::new(train.len(), how.batch, how.epochs)
-    };
-    let history = training.run(ctx, &mut task)?;
+    let checkpoints = how.checkpoints.clone();
+    let history = how.training.run(ctx, &mut task, (&train, &held_out), checkpoints)?;
     let logits = task.logits(&load(how.test)?)?;
     let best = |row: Vec<f32>| {
         let row: Vec<f64> = row.into_iter().map(f64::from).collect();

@@ -236,15 +236,20 @@ impl<S> Context<S> {
     }
 
     /// A folder that all cells share which differ from this one only in the parameters `but` (such
-    /// as the number of epochs): where a longer computation finds the end of a shorter one. It may
+    /// as `training.epochs`): where a longer computation finds the end of a shorter one. It may
     /// not exist yet, and its files may go at any time; they are to be replaced by rename.
     pub fn shared_checkpoint<K: Stage>(&self, stage: &K, but: &[&str]) -> Result<PathBuf> {
         let kind = Kind::of::<K>();
         let mut parameters = serde_json::to_value(stage)?;
-        if let Some(parameters) = parameters.as_object_mut() {
-            let slots = kind.slots().into_iter().map(|slot| slot.key);
-            for key in slots.chain(kind.cosmetic()).chain(but.iter().map(|&key| key.to_owned())) {
-                parameters.remove(&key);
+        let slots = kind.slots().into_iter().map(|slot| slot.key);
+        for path in slots.chain(kind.cosmetic()).chain(but.iter().map(|&path| path.to_owned())) {
+            let (table, key) = path.rsplit_once('.').unwrap_or(("", &path));
+            let table = match table {
+                "" => Some(&mut parameters),
+                table => parameters.pointer_mut(&format!("/{}", table.replace('.', "/"))),
+            };
+            if let Some(table) = table.and_then(|table| table.as_object_mut()) {
+                table.remove(key);
             }
         }
         let mut inputs = BTreeMap::new();

@@ -6,10 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::images::Images;
 use crate::optim::{Method, Sgd};
-use crate::schedule::Schedule;
 use crate::train::{
-    CHECKPOINT_SECONDS, Classifier, Direction, Monitor, Training, check_learning_rate,
-    check_validation, checkpoint_time, hold_out,
+    CHECKPOINT_SECONDS, Checkpoints, Defaults, TrainingParameters, checkpoint_time,
 };
 use crate::variables::{Variables, write_weights};
 use crate::{NETWORKS, Trainable, architecture, check_size, from_tensors};
@@ -32,28 +30,9 @@ pub struct TrainClassifier {
     /// The split whose accuracy is measured once, at the end; empty for none.
     #[serde(default = "test")]
     pub test_split: String,
-    /// Part of the training images that is held out, drawn by the seed, to choose the best epoch; 0 for the last epoch.
+    /// How it is trained: epochs, batch, optimiser, learning rate, schedule, held-out images.
     #[serde(default)]
-    pub validation: f64,
-    /// Epochs without a better validation accuracy after which the training stops.
-    #[serde(default)]
-    pub patience: Option<usize>,
-    /// Times that all training images are seen.
-    #[serde(default = "epochs")]
-    pub epochs: usize,
-    /// Images in an update.
-    #[serde(default = "batch")]
-    pub batch: usize,
-    /// The optimiser and its numbers: `{ sgd = { momentum = 0.9 } }` or `{ adam = {} }`.
-    #[serde(default = "sgd")]
-    pub optimiser: Method,
-    /// Size of the updates.
-    #[serde(default = "learning_rate")]
-    pub learning_rate: f64,
-    /// What the learning rate is multiplied by as training goes on: `"constant"`, `"dann"`,
-    /// `{ step = { epochs = 10 } }`, `{ cosine = {} }`, `{ warm-up = { epochs = 1 } }`, …
-    #[serde(default)]
-    pub schedule: Schedule,
+    pub training: TrainingParameters<TrainClassifier>,
     /// How an image becomes the network's input; MNIST's mean and deviation, 28 pixels by default.
     #[serde(default = "mnist")]
     pub preprocessing: Preprocessing,
@@ -79,20 +58,22 @@ fn test() -> String {
     "test".to_owned()
 }
 
-const fn epochs() -> usize {
-    10
-}
+impl Defaults for TrainClassifier {
+    fn epochs() -> usize {
+        10
+    }
 
-const fn batch() -> usize {
-    64
-}
+    fn batch() -> usize {
+        64
+    }
 
-fn sgd() -> Method {
-    Method::Sgd(Sgd::default())
-}
+    fn optimiser() -> Method {
+        Method::Sgd(Sgd::default())
+    }
 
-const fn learning_rate() -> f64 {
-    0.01
+    fn learning_rate() -> f64 {
+        0.01
+    }
 }
 
 fn mnist() -> Preprocessing {
@@ -128,11 +109,8 @@ impl Stage for TrainClassifier {
     fn check(&self) -> Result<()> {
         self.check_architecture()
             .map_err(|error| Error::parameter("architecture", error.to_string()))?;
-        check_validation(self.validation, self.patience)?;
-        check_learning_rate(self.learning_rate)?;
+        self.training.check()?;
         checkpoint_time(self.checkpoint_seconds)?;
-        self.optimiser.check()?;
-        self.schedule.check()?;
         self.preprocessing.check()
     }
 
@@ -148,7 +126,7 @@ impl Stage for TrainClassifier {
         examples
             .check_told_apart(&chosen)
             .map_err(|error| Error::Input { slot: "images".into(), message: error.to_string() })?;
-        let (train, held_out) = hold_out(chosen, self.validation, ctx.seed());
+        let (train, held_out) = self.training.hold_out(chosen, ctx.seed());
         let load = |chosen: &[usize]| Images::load(&images, chosen, &self.preprocessing);
         let (train, held_out) = (load(&train)?, load(&held_out)?);
         let test = match self.test_split.as_str() {
@@ -164,27 +142,17 @@ impl Stage for TrainClassifier {
             let channels = self.preprocessing.channels.count();
             check_size(&*network, ("preprocessing.size", size), channels, "logits", &device)?;
         }
-        let mut task = Classifier::new(
+        let mut task = self.training.classifier(
             |x: &candle_core::Tensor| network.forward_to(x, "logits"),
             &variables,
-            self.optimiser,
-            self.learning_rate,
             &train,
-            (!held_out.is_empty()).then_some(&held_out),
+            &held_out,
         )?;
-        let monitor = (!held_out.is_empty()).then(|| Monitor {
-            metric: "validation_accuracy".to_owned(),
-            direction: Direction::Higher,
-            patience: self.patience,
-        });
-        let training = Training {
-            schedule: self.schedule,
-            monitor,
-            checkpoint_every: checkpoint_time(self.checkpoint_seconds)?,
-            shared: Some(ctx.shared_checkpoint(self, &["epochs"])?),
-            ..Training::new(train.len(), self.batch, self.epochs)
+        let checkpoints = Checkpoints {
+            every: checkpoint_time(self.checkpoint_seconds)?,
+            shared: Some(ctx.shared_checkpoint(self, &["training.epochs"])?),
         };
-        let history = training.run(ctx, &mut task)?;
+        let history = self.training.run(ctx, &mut task, (&train, &held_out), checkpoints)?;
 
         let mut metrics = Metrics::default();
         if let Some(test) = &test {
@@ -270,8 +238,9 @@ mod tests {
         std::fs::create_dir_all(&input).unwrap();
         bars(600).save(&input).unwrap();
         let stage: TrainClassifier = serde_json::from_value(json!({
-            "images": "images", "epochs": 4, "batch": 20, "validation": 0.1,
-            "optimiser": { "adam": {} }, "learning_rate": 0.002,
+            "images": "images", "training": {
+                "epochs": 4, "batch": 20, "validation": 0.1, "optimiser": { "adam": {} }, "learning_rate": 0.002,
+            },
         }))
         .unwrap();
         stage.check().unwrap();
@@ -299,10 +268,17 @@ mod tests {
                 json!({ "architecture": "dann" }),
                 "dann takes images of 3 channel(s), `preprocessing`",
             ),
-            (json!({ "patience": 3 }), "expected `validation` above 0"),
-            (json!({ "learning_rate": -0.1 }), "parameter `learning_rate`"),
+            (json!({ "training": { "patience": 3 } }), "expected `training.validation` above 0"),
+            (
+                json!({ "training": { "learning_rate": -0.1 } }),
+                "parameter `training.learning_rate`",
+            ),
             (json!({ "checkpoint_seconds": -1.0 }), "parameter `checkpoint_seconds`"),
-            (json!({ "optimiser": { "sgd": { "momentum": 1.5 } } }), "parameter `momentum`"),
+            (
+                json!({ "training": { "optimiser": { "sgd": { "momentum": 1.5 } } } }),
+                "parameter `training.momentum`",
+            ),
+            (json!({ "training": { "batch": 0 } }), "parameter `training.batch`"),
         ] {
             let mut all = json!({ "images": "images" });
             all.as_object_mut().unwrap().extend(parameters.as_object().unwrap().clone());

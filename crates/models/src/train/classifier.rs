@@ -22,18 +22,6 @@ pub struct Classifier<'a, F> {
     mirror: bool,
 }
 
-/// Refuses a learning rate that cannot be used.
-///
-/// # Errors
-/// When it is not a positive, finite number.
-pub fn check_learning_rate(learning_rate: f64) -> Result<()> {
-    if learning_rate.is_finite() && learning_rate > 0.0 {
-        return Ok(());
-    }
-    let found = format!("expected a positive number, got {learning_rate}");
-    Err(Error::parameter("learning_rate", found))
-}
-
 /// Images looked at together outside training; it does not change the result.
 const BATCH: usize = 64;
 
@@ -56,7 +44,6 @@ impl<'a, F: FnMut(&Tensor) -> candle_core::Result<Tensor>> Classifier<'a, F> {
                 return Err(Error::message("expected images with classes to train on"));
             }
         }
-        check_learning_rate(learning_rate)?;
         let optimiser = Optimiser::new(method, variables)?;
         Ok(Self {
             forward,

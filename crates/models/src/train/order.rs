@@ -1,6 +1,5 @@
 use rand::seq::SliceRandom;
 use sconce_core::random::generator;
-use sconce_core::{Error, Result};
 
 /// The numbers below `count` in the order of epoch `epoch`, which depends on nothing else than the arguments.
 ///
@@ -22,18 +21,4 @@ pub fn hold_out(places: Vec<usize>, share: f64, seed: u64) -> (Vec<usize>, Vec<u
         if held.contains(&i) { out.push(place) } else { train.push(place) }
     }
     (train, out)
-}
-
-/// Refuses a share of examples to hold out, or a patience with it, that cannot be used.
-///
-/// # Errors
-/// When the share is not at least 0 and below 1, or there is a patience but nothing is held out.
-pub fn check_validation(share: f64, patience: Option<usize>) -> Result<()> {
-    if !(0.0..1.0).contains(&share) {
-        return Err(Error::parameter("validation", "expected at least 0 and below 1"));
-    }
-    if patience.is_some() && share == 0.0 {
-        return Err(Error::parameter("patience", "expected `validation` above 0 with it"));
-    }
-    Ok(())
 }

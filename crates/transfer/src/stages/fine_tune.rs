@@ -3,10 +3,8 @@ use sconce_core::{Context, Error, Gathered, Input, Inputs, Resources, Result, St
 use sconce_data::resize::Fit;
 use sconce_data::{ImageSet, Metrics, Preprocessing, Table, Weights};
 use sconce_models::optim::{Method, Sgd};
-use sconce_models::schedule::Schedule;
 use sconce_models::train::{
-    Augmentation, CHECKPOINT_SECONDS, Direction, Monitor, check_learning_rate, check_validation,
-    checkpoint_time, hold_out,
+    Augmentation, CHECKPOINT_SECONDS, Checkpoints, Defaults, TrainingParameters, checkpoint_time,
 };
 use serde::{Deserialize, Serialize};
 
@@ -16,8 +14,9 @@ use crate::fine_tune::{FineTuning, Part, fine_tune};
 
 /// Trains a network that knows other classes on these: its last layer is replaced, and trained alone or with the rest.
 ///
-/// To choose numbers, make them axes of a stage with `validation` and an empty `test_split`; a second stage trains once
-/// with the best of them, by `numbers_from`. An interrupted training goes on where it was, with the same result.
+/// To choose numbers, make them axes of a stage with `training.validation` and an empty `test_split`, such as
+/// `matrix."training.learning_rate" = [1e-3, 3e-3]`; a second stage trains once with the best of them, by `numbers_from`.
+/// An interrupted training goes on where it was, with the same result.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FineTune {
@@ -25,8 +24,8 @@ pub struct FineTune {
     pub images: Input<ImageSet>,
     /// The network's weights, which also say how images have to be prepared.
     pub weights: Input<Weights>,
-    /// Fine-tunings with `validation` to choose from, such as `"tuning[*]"`. The axes of the one with the highest
-    /// validation accuracy take the place of what is written here, and its best epoch that of `epochs`.
+    /// Fine-tunings with `training.validation` to choose from, such as `"tuning[*]"`. The axes of the one with the highest
+    /// validation accuracy take the place of what is written here, and its best epoch that of `training.epochs`.
     #[serde(default)]
     pub numbers_from: Inputs<Metrics>,
     /// What is trained: `head` (the new last layer) or `all`.
@@ -38,28 +37,9 @@ pub struct FineTune {
     /// The split to test on, once, at the end; empty for none.
     #[serde(default = "test")]
     pub test_split: String,
-    /// Part of the training images that is held out, drawn by the seed, to choose the best epoch; 0 for the last epoch.
+    /// How it is trained: epochs, batch, optimiser, learning rate, schedule, held-out images.
     #[serde(default)]
-    pub validation: f64,
-    /// Epochs without a better validation accuracy after which the training stops.
-    #[serde(default)]
-    pub patience: Option<usize>,
-    /// Times that all training images are seen.
-    #[serde(default = "epochs")]
-    pub epochs: usize,
-    /// Images in an update.
-    #[serde(default = "batch")]
-    pub batch: usize,
-    /// The optimiser and its numbers: `{ sgd = { momentum = 0.9, weight_decay = 1e-4 } }` or `{ adam = {} }`.
-    #[serde(default = "sgd")]
-    pub optimiser: Method,
-    /// Size of the updates.
-    #[serde(default = "learning_rate")]
-    pub learning_rate: f64,
-    /// What the learning rate is multiplied by as training goes on: `"constant"`, `{ step = { epochs = 10 } }`,
-    /// `{ cosine = {} }`, …
-    #[serde(default)]
-    pub schedule: Schedule,
+    pub training: TrainingParameters<FineTune>,
     /// What the learning rate is multiplied by for all layers but the new last one.
     #[serde(default = "one")]
     pub backbone_rate: f64,
@@ -96,20 +76,22 @@ const fn one() -> f64 {
     1.0
 }
 
-const fn epochs() -> usize {
-    15
-}
+impl Defaults for FineTune {
+    fn epochs() -> usize {
+        15
+    }
 
-const fn batch() -> usize {
-    32
-}
+    fn batch() -> usize {
+        32
+    }
 
-fn sgd() -> Method {
-    Method::Sgd(Sgd { weight_decay: 1e-4, ..Sgd::default() })
-}
+    fn optimiser() -> Method {
+        Method::Sgd(Sgd { weight_decay: 1e-4, ..Sgd::default() })
+    }
 
-const fn learning_rate() -> f64 {
-    1e-3
+    fn learning_rate() -> f64 {
+        1e-3
+    }
 }
 
 outputs! { FineTune:
@@ -131,11 +113,10 @@ impl Stage for FineTune {
     }
 
     fn check(&self) -> Result<()> {
-        check_validation(self.validation, self.patience)?;
+        self.training.check()?;
         if self.size == Some(0) {
             return Err(Error::parameter("size", "expected at least 1 pixel"));
         }
-        check_learning_rate(self.learning_rate)?;
         if !(self.backbone_rate.is_finite() && self.backbone_rate > 0.0) {
             let found = format!("expected a positive number, got {}", self.backbone_rate);
             return Err(Error::parameter("backbone_rate", found));
@@ -145,9 +126,7 @@ impl Stage for FineTune {
             return Err(Error::parameter("label_smoothing", found));
         }
         self.augmentation().check()?;
-        checkpoint_time(self.checkpoint_seconds)?;
-        self.optimiser.check()?;
-        self.schedule.check()
+        checkpoint_time(self.checkpoint_seconds).map(drop)
     }
 
     fn run(&self, ctx: &Context<Self>) -> Result<()> {
@@ -164,7 +143,7 @@ fn chosen(stage: &FineTune, tried: &[Gathered<Metrics>]) -> Result<Option<FineTu
     for one in tried {
         let accuracy = one.artifact.get("validation_accuracy").map_err(|error| Error::Input {
             slot: "numbers_from".into(),
-            message: format!("expected fine-tunings with `validation`: {error}"),
+            message: format!("expected fine-tunings with `training.validation`: {error}"),
         })?;
         if best.is_none_or(|(highest, _)| accuracy > highest) {
             best = Some((accuracy, one));
@@ -172,19 +151,15 @@ fn chosen(stage: &FineTune, tried: &[Gathered<Metrics>]) -> Result<Option<FineTu
     }
     let Some((_, best)) = best else { return Ok(None) };
     let mut numbers = serde_json::to_value(stage)?;
-    if let Some(numbers) = numbers.as_object_mut() {
-        for (axis, value) in best.coordinates.iter() {
-            if !numbers.contains_key(axis) {
-                return Err(Error::Input {
-                    slot: "numbers_from".into(),
-                    message: format!("axis `{axis}` is no parameter of kind fine-tune"),
-                });
-            }
-            numbers.insert(axis.to_owned(), value.clone());
-        }
-        // Whole by construction; counted from 1.
-        numbers.insert("epochs".into(), (best.artifact.get("best_epoch")? as usize).into());
+    for (axis, value) in best.coordinates.iter() {
+        let place = numbers.pointer_mut(&format!("/{}", axis.replace('.', "/")));
+        *place.ok_or_else(|| Error::Input {
+            slot: "numbers_from".into(),
+            message: format!("axis `{axis}` is no parameter of kind fine-tune"),
+        })? = value.clone();
     }
+    // Whole by construction; counted from 1.
+    numbers["training"]["epochs"] = (best.artifact.get("best_epoch")? as usize).into();
     let chosen: FineTune = serde_json::from_value(numbers)?;
     chosen.check()?;
     Ok(Some(chosen))
@@ -212,16 +187,11 @@ impl FineTune {
         examples
             .check_told_apart(&chosen)
             .map_err(|error| Error::Input { slot: "images".into(), message: error.to_string() })?;
-        let (train, held_out) = hold_out(chosen, self.validation, ctx.seed());
+        let (train, held_out) = self.training.hold_out(chosen, ctx.seed());
         let test = match self.test_split.as_str() {
             "" => Vec::new(),
             split => examples.in_split(split)?,
         };
-        let monitor = (!held_out.is_empty()).then(|| Monitor {
-            metric: "validation_accuracy".to_owned(),
-            direction: Direction::Higher,
-            patience: self.patience,
-        });
         let tuned = fine_tune(
             ctx,
             &images,
@@ -232,18 +202,15 @@ impl FineTune {
                 held_out: &held_out,
                 test: &test,
                 preprocessing: &preprocessing,
-                optimiser: self.optimiser,
-                learning_rate: self.learning_rate,
-                schedule: self.schedule,
-                epochs: self.epochs,
-                batch: self.batch,
+                training: &self.training,
                 backbone_rate: self.backbone_rate,
                 label_smoothing: self.label_smoothing,
                 augmentation: self.augmentation(),
                 mirror: self.mirror,
-                monitor,
-                checkpoint_every: checkpoint_time(self.checkpoint_seconds)?,
-                shared: Some(ctx.shared_checkpoint(self, &["epochs"])?),
+                checkpoints: Checkpoints {
+                    every: checkpoint_time(self.checkpoint_seconds)?,
+                    shared: Some(ctx.shared_checkpoint(self, &["training.epochs"])?),
+                },
             },
         )?;
         let mut metrics = match test.is_empty() {
@@ -260,8 +227,8 @@ impl FineTune {
             }
             metrics.set("best_epoch", (best + 1) as f64);
         }
-        metrics.set("learning_rate", self.learning_rate);
-        metrics.set("epochs", self.epochs as f64);
+        metrics.set("learning_rate", self.training.learning_rate);
+        metrics.set("epochs", self.training.epochs as f64);
         for (name, value) in &metrics.values {
             ctx.metric(name, *value);
         }
@@ -310,7 +277,8 @@ mod tests {
     #[test]
     fn the_best_on_validation_images_decides() {
         let stage: FineTune = serde_json::from_value(json!({
-            "images": "images", "weights": "weights", "numbers_from": "numbers_from", "batch": 8,
+            "images": "images", "weights": "weights", "numbers_from": "numbers_from",
+            "training": { "batch": 8 },
         }))
         .unwrap();
         let tried = |axis: &str, numbers: &[(f64, f64, f64)]| -> Vec<Gathered<Metrics>> {
@@ -326,16 +294,18 @@ mod tests {
         };
         assert!(chosen(&stage, &[]).unwrap().is_none());
         let numbers = [(0.1, 0.5, 3.0), (0.01, 0.8, 4.0), (0.001, 0.8, 9.0)];
-        let best = chosen(&stage, &tried("learning_rate", &numbers)).unwrap().unwrap();
-        assert_eq!((best.learning_rate, best.epochs, best.batch), (0.01, 4, 8));
+        let best = chosen(&stage, &tried("training.learning_rate", &numbers)).unwrap().unwrap();
+        let TrainingParameters { learning_rate, epochs, batch, .. } = best.training;
+        assert_eq!((learning_rate, epochs, batch), (0.01, 4, 8));
         let error = chosen(&stage, &tried("rate", &numbers)).err().unwrap().to_string();
         assert!(error.contains("axis `rate` is no parameter of kind fine-tune"), "{error}");
-        let error = chosen(&stage, &tried("learning_rate", &[(-1.0, 0.5, 3.0)])).err().unwrap();
+        let error =
+            chosen(&stage, &tried("training.learning_rate", &[(-1.0, 0.5, 3.0)])).err().unwrap();
         assert!(error.to_string().contains("learning_rate"), "{error}");
-        let mut untested = tried("batch", &[(4.0, 0.5, 3.0)]);
+        let mut untested = tried("training.batch", &[(4.0, 0.5, 3.0)]);
         untested[0].artifact = Metrics::default();
         let error = chosen(&stage, &untested).err().unwrap().to_string();
-        assert!(error.contains("expected fine-tunings with `validation`"), "{error}");
+        assert!(error.contains("expected fine-tunings with `training.validation`"), "{error}");
     }
 
     #[test]
@@ -379,8 +349,8 @@ mod tests {
             ),
         ] {
             let mut parameters = json!({
-                "images": "images", "weights": "weights", "train": part, "epochs": 3, "batch": 8,
-                "validation": 0.25, "optimiser": { "adam": {} },
+                "images": "images", "weights": "weights", "train": part,
+                "training": { "epochs": 3, "batch": 8, "validation": 0.25, "optimiser": { "adam": {} } },
             });
             parameters.as_object_mut().unwrap().extend(how.as_object().unwrap().clone());
             let stage: FineTune = serde_json::from_value(parameters).unwrap();

@@ -154,7 +154,8 @@ fn results_are_those_of_the_versions() {
         .unwrap();
 
     let everything = json!({
-        "images": "images", "weights": "weights", "split": "", "test_split": "", "epochs": 1, "batch": 2
+        "images": "images", "weights": "weights", "split": "", "test_split": "",
+        "training": { "epochs": 1, "batch": 2 },
     });
     let tuned = run::<FineTune>(everything, &on_images).unwrap();
 
@@ -406,7 +407,8 @@ fn a_size_that_the_network_cannot_take_is_named() {
         parameters.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         parameters
     };
-    let everything = json!({ "split": "", "test_split": "", "epochs": 1, "batch": 2 });
+    let everything =
+        json!({ "split": "", "test_split": "", "training": { "epochs": 1, "batch": 2 } });
     for refused in [
         run::<PredictTop5>(with(json!({})), &inputs),
         run::<ExtractFeatures>(with(json!({ "layer": "logits" })), &inputs),
