@@ -33,6 +33,10 @@ bench-engine *ARGS:
     cargo build --release --package sconce
     python3 crates/cli/benches/engine.py {{ ARGS }}
 
+# Do two versions give the same results? record PROGRAM FILE at each commit, then compare FILE FILE
+digests *ARGS:
+    python3 tests/digests.py {{ ARGS }}
+
 # The JSON Schema of pipeline files, for editors
 schema FILE="target/sconce.schema.json":
     cargo sconce schema > {{ FILE }}
