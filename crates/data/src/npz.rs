@@ -1,10 +1,10 @@
-//! Arrays of NumPy: `.npz` files, which are zip archives of `.npy` files.
+//! Arrays of NumPy: `.npz` files, which are zip archives of `.npy` files, and lone `.npy` files.
 //!
 //! Read are plain numbers. Arrays of Python objects are pickles, which can run any code when they are loaded: they are
 //! refused by name and never looked into. The format: NumPy Enhancement Proposal 1 and `numpy.lib.format`.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufRead as _, BufReader, Read};
 use std::path::Path;
 
 use sconce_core::error::{IoResultExt, ResultExt};
@@ -14,7 +14,7 @@ use crate::examples::Examples;
 use crate::image::Color;
 use crate::image_set::ImageSet;
 
-/// An array as its file has it: the type, the shape, the bytes of the elements, the last dimension running fastest.
+/// An array: the type, the shape, the bytes of the elements, the last dimension running fastest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Array {
     /// NumPy's name of the type: `|u1`, `<i8`.
@@ -34,8 +34,8 @@ impl Array {
     /// Reads the array called `name` of an `.npz` file.
     ///
     /// # Errors
-    /// When there is none (the message lists them), it holds objects or a type that is not known here, its elements are
-    /// in Fortran's order, or the file is damaged.
+    /// When there is none (the message lists them), it holds objects or a type that is not known here, or the file is
+    /// damaged.
     pub fn of_npz(path: &Path, name: &str) -> Result<Self> {
         let file = BufReader::new(File::open(path).at(path)?);
         let mut archive = zip::ZipArchive::new(file).map_err(Error::other)?;
@@ -54,7 +54,7 @@ impl Array {
         Self::read(member).doing(|| format!("array `{name}`"))
     }
 
-    /// Reads an `.npy` file.
+    /// Reads an `.npy` file. Elements in Fortran's order, the first dimension running fastest, are put into C's.
     ///
     /// # Errors
     /// As [`Array::of_npz`].
@@ -84,10 +84,11 @@ impl Array {
         reader.read_exact(&mut header).map_err(short)?;
         let header =
             String::from_utf8(header).map_err(|_| Error::message("the header is not in UTF-8"))?;
-        let (descr, shape) = parse_header(&header)?;
+        let (descr, fortran, shape) = parse_header(&header)?;
+        let element = width(&descr)?;
         let expected = shape
             .iter()
-            .try_fold(width(&descr)?, |bytes, &length| bytes.checked_mul(length))
+            .try_fold(element, |bytes, &length| bytes.checked_mul(length))
             .filter(|&bytes| bytes <= MAX_BYTES)
             .ok_or_else(|| Error::message(format!("shape {shape:?} is too large")))?;
         let mut data = Vec::new();
@@ -98,6 +99,9 @@ impl Array {
             return Err(Error::message(format!(
                 "shape {shape:?} of {descr} asks for {expected} bytes, but there are {found}"
             )));
+        }
+        if fortran {
+            data = last_fastest(&data, element, &shape);
         }
         Ok(Self { descr, shape, data })
     }
@@ -145,8 +149,37 @@ fn width(descr: &str) -> Result<usize> {
     }
 }
 
-/// Type and shape from `{'descr': '<i8', 'fortran_order': False, 'shape': (25,), }`.
-fn parse_header(header: &str) -> Result<(String, Vec<usize>)> {
+/// Elements of `width` bytes of which the first dimension runs fastest, with the last one fastest instead.
+fn last_fastest(data: &[u8], width: usize, shape: &[usize]) -> Vec<u8> {
+    let strides: Vec<usize> = shape
+        .iter()
+        .scan(width, |stride, &length| {
+            let own = *stride;
+            *stride *= length;
+            Some(own)
+        })
+        .collect();
+    let mut out = Vec::with_capacity(data.len());
+    let (mut place, mut from) = (vec![0; shape.len()], 0);
+    while out.len() < data.len() {
+        out.extend_from_slice(&data[from..from + width]);
+        // the next place, as an odometer counts
+        for d in (0..shape.len()).rev() {
+            place[d] += 1;
+            from += strides[d];
+            if place[d] < shape[d] {
+                break;
+            }
+            from -= strides[d] * shape[d];
+            place[d] = 0;
+        }
+    }
+    out
+}
+
+/// Type, whether the elements are in Fortran's order, and shape from
+/// `{'descr': '<i8', 'fortran_order': False, 'shape': (25,), }`.
+fn parse_header(header: &str) -> Result<(String, bool, Vec<usize>)> {
     let wrong = |key: &str| Error::message(format!("the header has no plain `{key}`: {header}"));
     let after = |key: &str| {
         let (_, rest) = header.split_once(&format!("'{key}':")).ok_or_else(|| wrong(key))?;
@@ -155,18 +188,30 @@ fn parse_header(header: &str) -> Result<(String, Vec<usize>)> {
     let descr = after("descr")?.strip_prefix('\'').and_then(|rest| rest.split_once('\''));
     let (descr, _) = descr.ok_or_else(|| wrong("descr"))?;
     width(descr)?;
-    if !after("fortran_order")?.starts_with("False") {
-        return Err(Error::message("expected elements in C order, found Fortran's"));
+    let order = after("fortran_order")?;
+    let fortran = order.starts_with("True");
+    if !fortran && !order.starts_with("False") {
+        return Err(wrong("fortran_order"));
     }
     let shape = after("shape")?.strip_prefix('(').and_then(|rest| rest.split_once(')'));
     let (shape, _) = shape.ok_or_else(|| wrong("shape"))?;
     let lengths = shape.split(',').map(str::trim).filter(|length| !length.is_empty());
     let shape: Result<Vec<usize>, _> = lengths.map(str::parse).collect();
-    Ok((descr.to_owned(), shape.map_err(|_| wrong("shape"))?))
+    Ok((descr.to_owned(), fortran, shape.map_err(|_| wrong("shape"))?))
+}
+
+/// Whether it is an `.npy` file, by what it begins with.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn is_npy(path: &Path) -> Result<bool> {
+    let mut file = BufReader::new(File::open(path).at(path)?);
+    Ok(file.fill_buf().at(path)?.starts_with(b"\x93NUMPY"))
 }
 
 /// The images of an `.npz` file: the array `images`, bytes of shape `(n, height, width)` or `(n, height, width, 1 or 3)`,
-/// with classes from the array `labels`, `(n)`. Class names are `classes`, or the labels' numbers where it is empty.
+/// with classes from the array `labels`, `(n)` or `(n, 1)`. Class names are `classes`, or the labels' numbers where it is
+/// empty. The images of an `.npy` file are its one array, and have no classes.
 ///
 /// Images are named by their place: `00`, `01`, ….
 ///
@@ -178,14 +223,20 @@ pub fn images(
     labels: Option<&str>,
     classes: Vec<String>,
 ) -> Result<ImageSet> {
-    let array = Array::of_npz(path, images)?;
+    let lone = is_npy(path)?;
+    let array = if lone {
+        Array::read(BufReader::new(File::open(path).at(path)?))?
+    } else {
+        Array::of_npz(path, images)?
+    };
     let (n, height, width, color) = match (array.descr.as_str(), array.shape.as_slice()) {
         ("|u1", &[n, height, width] | &[n, height, width, 1]) => (n, height, width, Color::Grey),
         ("|u1", &[n, height, width, 3]) => (n, height, width, Color::Rgb),
         (descr, shape) => {
+            let array = if lone { "the array".to_owned() } else { format!("array `{images}`") };
             return Err(Error::message(format!(
-                "array `{images}`: expected bytes (|u1) of shape (n, height, width) or (n, height, width, 1 or 3), \
-                 found {descr} of shape {shape:?}"
+                "{array}: expected bytes (|u1) of shape (n, height, width) or (n, height, width, 1 or 3), found {descr} \
+                 of shape {shape:?}"
             )));
         }
     };
@@ -194,9 +245,9 @@ pub fn images(
         ids: (0..n).map(|place| format!("{place:0digits$}")).collect(),
         ..Examples::default()
     };
-    if let Some(name) = labels {
+    if let Some(name) = labels.filter(|_| !lone) {
         let labels = Array::of_npz(path, name)?;
-        if labels.shape != [n] {
+        if labels.shape != [n] && labels.shape != [n, 1] {
             return Err(Error::message(format!(
                 "array `{name}`: expected {n} labels, found shape {:?}",
                 labels.shape
@@ -230,8 +281,12 @@ pub(crate) mod tests {
     use std::io::Write as _;
 
     pub(crate) fn npy(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
+        ordered(descr, "False", shape, data)
+    }
+
+    fn ordered(descr: &str, fortran: &str, shape: &str, data: &[u8]) -> Vec<u8> {
         let header =
-            format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+            format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}\n");
         let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
         bytes.extend((header.len() as u16).to_le_bytes());
         bytes.extend(header.as_bytes());
@@ -297,6 +352,52 @@ pub(crate) mod tests {
             "array `X`: expected 2 labels, found shape [2, 2, 3, 3]"
         );
         assert!(said("y", None, &[]).starts_with("array `y`: expected bytes (|u1) of shape"));
+    }
+
+    /// numpy.arange(24, dtype="<u2").reshape(2, 3, 4), with numpy.asfortranarray and without: one array.
+    #[test]
+    fn fortrans_order_is_put_into_cs() {
+        let bytes = |order: &[u16]| order.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+        let plain = npy("<u2", "(2, 3, 4)", &bytes(&(0..24).collect::<Vec<_>>()));
+        let fortrans =
+            [0, 12, 4, 16, 8, 20, 1, 13, 5, 17, 9, 21, 2, 14, 6, 18, 10, 22, 3, 15, 7, 19, 11, 23];
+        let turned = ordered("<u2", "True", "(2, 3, 4)", &bytes(&fortrans));
+        assert_eq!(Array::read(&turned[..]).unwrap(), Array::read(&plain[..]).unwrap());
+        for shape in ["()", "(1,)"] {
+            assert_eq!(Array::read(&ordered("|u1", "True", shape, &[7])[..]).unwrap().data, [7]);
+        }
+        let empty = ordered("|u1", "True", "(2, 0, 3)", &[]);
+        assert!(Array::read(&empty[..]).unwrap().data.is_empty());
+        let said = Array::read(&ordered("|u1", "maybe", "(1,)", &[7])[..]).unwrap_err().to_string();
+        assert!(said.starts_with("the header has no plain `fortran_order`"), "{said}");
+    }
+
+    /// Labels as a column, as MedMNIST has them, are labels; a lone array has none.
+    #[test]
+    fn columns_of_labels_and_lone_arrays() {
+        let folder = tempfile::tempdir().unwrap();
+        let samples: Vec<u8> = (0..2 * 2 * 3).collect();
+        let array = npy("|u1", "(2, 2, 3)", &samples);
+        let path = npz(
+            folder.path(),
+            &[
+                ("X", array.clone()),
+                ("y", npy("|u1", "(2, 1)", &[1, 0])),
+                ("z", npy("|u1", "(2, 2)", &[1, 0, 0, 1])),
+            ],
+        );
+        let set = images(&path, "X", Some("y"), vec![]).unwrap();
+        assert_eq!(set.examples().labels, [1, 0]);
+        let said = images(&path, "X", Some("z"), vec![]).unwrap_err().to_string();
+        assert_eq!(said, "array `z`: expected 2 labels, found shape [2, 2]");
+        let path = folder.path().join("alone.npy");
+        std::fs::write(&path, array).unwrap();
+        let set = images(&path, "X", Some("y"), vec![]).unwrap();
+        assert_eq!((set.len(), set.examples().labels.len()), (2, 0));
+        assert_eq!(set.decode(1).unwrap().samples(), &samples[6..]);
+        std::fs::write(&path, npy("<f4", "(1,)", &[0; 4])).unwrap();
+        let said = images(&path, "X", None, vec![]).unwrap_err().to_string();
+        assert!(said.starts_with("the array: expected bytes (|u1) of shape"), "{said}");
     }
 
     #[test]

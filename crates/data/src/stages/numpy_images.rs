@@ -7,19 +7,19 @@ use crate::image_set::ImageSet;
 use crate::{npz, weights};
 
 /// Reads images from arrays of NumPy: an `.npz` file with bytes of shape `(n, height, width, 3)`, or grey ones, and
-/// labels.
+/// labels of shape `(n)` or `(n, 1)`; or one `.npy` file with the images alone.
 ///
 /// Arrays of Python objects (pickles) in the file are left alone: they could run any code. Class names come from
 /// `class_names`, or are the labels' numbers.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NumpyImages {
-    /// The file, such as that of `fetch` or `file`: one `.npz`.
+    /// The file, such as that of `fetch` or `file`: one `.npz` or `.npy`.
     pub file: Input<Folder>,
-    /// The name of the array of images.
+    /// The name of the array of images, in an `.npz` file.
     #[serde(default = "x")]
     pub images: String,
-    /// The name of the array of labels; empty for images without classes.
+    /// The name of the array of labels, in an `.npz` file; empty for images without classes.
     #[serde(default = "y")]
     pub labels: String,
     /// Names of the classes: one JSON file, a list or an object from numbers to names.
@@ -59,6 +59,9 @@ impl Stage for NumpyImages {
             }
         };
         let labels = Some(self.labels.as_str()).filter(|labels| !labels.is_empty());
+        if npz::is_npy(path)? {
+            ctx.note("an .npy file holds one array: the images have no classes");
+        }
         let images = npz::images(path, &self.images, labels, classes)
             .doing(|| format!("reading `{name}`"))?;
         ctx.metric("images", images.len() as f64);
