@@ -28,7 +28,7 @@ env = { LANG = "de" }
 #[test]
 fn a_stage_is_printed_as_it_is_after_all_layers() {
     let bench = Bench::new(STUDY);
-    let options = ["--profile", "loud", "--set", "stage.a.run=true", "--resolved"];
+    let options = ["--profile", "loud", "--set", "stage.a.run=ls", "--resolved"];
     let said = bench.sconce(&[&["show", "p.toml", "a"][..], &options].concat());
     assert_eq!(said.code, Some(0), "{}", said.err);
     for line in [
@@ -36,7 +36,7 @@ fn a_stage_is_printed_as_it_is_after_all_layers() {
         "kind = \"command\"    # p.toml:7",
         "outputs = [\"text\"]  # p.toml:5",
         "env.LANG = \"de\"     # p.toml:20",
-        "run = \"true\"        # --set stage.a.run=true",
+        "run = \"ls\"          # --set stage.a.run=ls",
     ] {
         assert!(said.out.lines().any(|told| told == line), "{line}\n{}", said.out);
     }

@@ -73,7 +73,7 @@ impl Scope {
         let [first, rest @ ..] = path else { return Ok(None) };
         if let ("this", [parameter, ..]) = (first.as_str(), rest) {
             return match is_parameter(own, parameter) {
-                true => Ok(Some(Meaning::Own(rest.to_vec()))),
+                true => own_value(own, rest).map(Some),
                 false => Err(no_parameter(own, parameter)),
             };
         }
@@ -90,7 +90,7 @@ impl Scope {
                 .help(format!("write `{{this.{}}}` for the parameter", path.join(".")))
                 .help("give the stage another name to refer to it"));
             }
-            return Ok(Some(Meaning::Own(path.to_vec())));
+            return own_value(own, path).map(Some);
         }
         if !is_stage {
             let own = own.keys.iter().filter(|key| is_parameter(own, key)).map(String::as_str);
@@ -110,6 +110,19 @@ impl Scope {
             Some(Some(shape)) => behind(first, shape, select, rest).map(Some),
             _ => Ok(None),
         }
+    }
+}
+
+fn own_value(own: &Shape, path: &[String]) -> Result<Meaning, Diagnostic> {
+    no_text(own, path.first().map_or("", String::as_str))?;
+    Ok(Meaning::Own(path.to_vec()))
+}
+
+/// A text may hold references itself; none is put into another.
+fn no_text(shape: &Shape, parameter: &str) -> Result<(), Diagnostic> {
+    match shape.texts.iter().any(|text| text == parameter) {
+        true => Err(wrong(format!("`{parameter}` is a text itself, and cannot be put into one"))),
+        false => Ok(()),
     }
 }
 
@@ -167,6 +180,7 @@ fn behind(
             )));
         }
         _ if is_parameter(shape, second) => {
+            no_text(shape, second)?;
             return Ok(Meaning::Parameter { edge: edge(None)?, path: rest.to_vec() });
         }
         _ => {}
