@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use candle_core::{CpuStorage, DType, Storage, Tensor};
 use sconce_core::{Error, Result};
+use sconce_data::finite::NotFinite;
 
 use super::architecture::{Architecture, Parameter};
 use crate::Tensors;
@@ -55,9 +56,8 @@ pub fn fit(
         match shaped(tensor, &parameter.shape)? {
             Some(tensor) => {
                 let count = not_finite(&tensor).map_err(Error::other)?;
-                if count > 0 {
-                    let all = parameter.count();
-                    wrong.not_finite.push(format!("`{name}` ({count} of {all})"));
+                if count.first.is_some() {
+                    wrong.not_finite.push(format!("`{name}` ({})", count.words()));
                 }
                 fitted.insert(parameter.name.clone(), tensor);
             }
@@ -161,19 +161,18 @@ fn shaped(tensor: &Tensor, shape: &[usize]) -> Result<Option<Tensor>> {
     Ok(None)
 }
 
-/// How many numbers are infinite or none at all.
-fn not_finite(tensor: &Tensor) -> candle_core::Result<usize> {
+/// Counts the numbers that are infinite or none at all; on the processor without a copy.
+fn not_finite(tensor: &Tensor) -> candle_core::Result<NotFinite> {
     if tensor.device().is_cpu() && tensor.is_contiguous() {
         let (storage, layout) = tensor.storage_and_layout();
         if let (Storage::Cpu(CpuStorage::F32(all)), Some((from, to))) =
             (&*storage, layout.contiguous_offsets())
         {
-            return Ok(all[from..to].iter().filter(|v| !v.is_finite()).count());
+            return Ok(NotFinite::of(&all[from..to]));
         }
     }
-    // 0 · x is 0 for finite numbers alone
-    let none = (tensor * 0.0)?.ne(0.0)?.to_dtype(DType::U32)?.sum_all()?;
-    Ok(none.to_scalar::<u32>()? as usize)
+    let all = tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+    Ok(NotFinite::of(&all))
 }
 
 /// What does not fit, for one message.

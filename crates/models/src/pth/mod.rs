@@ -64,7 +64,7 @@ impl Checkpoint {
                 "{what}expected a file of torch.save: a zip archive, or pickles with its magic number"
             )))
         };
-        read.map(|tensors| Self { tensors }).doing(|| path.display().to_string())
+        read.map(|tensors| Self { tensors })
     }
 
     /// Writes a safetensors file.

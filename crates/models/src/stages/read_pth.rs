@@ -39,8 +39,9 @@ impl Stage for ReadPth {
 
     fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let Folder(files) = ctx.input(&self.file)?;
-        let (_, path) = files.only().doing(|| "the weights' file".to_owned())?;
-        let checkpoint = Checkpoint::read(path, self.key.as_deref(), self.prefix.as_deref())?;
+        let (name, path) = files.only().doing(|| "the weights' file".to_owned())?;
+        let checkpoint = Checkpoint::read(path, self.key.as_deref(), self.prefix.as_deref())
+            .doing(|| format!("`{name}`"))?;
         checkpoint.write(&ctx.folder(Self::FILE).join("model.safetensors"))
     }
 }
