@@ -51,7 +51,8 @@ fn without_backtrace(message: &str) -> String {
     let is_frame = |line: &str| {
         let line = line.trim_start();
         let number = line.trim_start_matches(|c: char| c.is_ascii_digit());
-        line.starts_with("at ") || number.len() < line.len() && number.starts_with(": ")
+        let numbered = number.len() < line.len() && number.starts_with(": ");
+        numbered || line.starts_with("at ") || line.is_empty()
     };
     let lines = message.lines().filter(|line| {
         within = if within { is_frame(line) } else { line.starts_with("   0: ") };
