@@ -40,8 +40,7 @@ const VARIABLES: &[Variable] = &[
     variable(
         LOG,
         Reader::Sconce,
-        "what is told when it ends: info (as -v), debug (as -vv), trace (as -vvv), or modules, as in \
-         sconce_core=debug,sconce_models=trace; -v wins",
+        "as -v, -vv, -vvv: info, debug, trace; or by module: sconce_core=debug; -v wins",
     ),
     variable("NO_COLOR", Reader::Sconce, "no colours"),
     variable("TERM", Reader::Sconce, "plain lines on a terminal that is `dumb`"),
