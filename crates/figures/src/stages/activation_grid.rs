@@ -1,7 +1,7 @@
 //! Kind `activation-grid`.
 
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Resources, Result, Stage, outputs};
+use sconce_core::{Context, Error, Folder, Input, Resources, Result, Stage, outputs};
 use sconce_data::{Features, Figure, ImageSet};
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +49,10 @@ pub struct ActivationGrid {
     /// Pixels of the PNG for each CSS pixel.
     #[serde(default = "pictures::density")]
     pub density: f64,
+    /// Fonts for letters that the bundled ones (Latin, Greek, Cyrillic) lack: a folder of `.ttf` or `.otf` files, such as that
+    /// of a stage of kind `file`. Letters that no font has are drawn as boxes, and told.
+    #[serde(default)]
+    pub fonts: Option<Input<Folder>>,
 }
 
 fn two() -> usize {
@@ -74,7 +78,7 @@ outputs! { ActivationGrid:
 
 impl Stage for ActivationGrid {
     const KIND: &'static str = "activation-grid";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 
     fn resources(&self) -> Resources {
         Resources { memory: Resources::GIB, ..Resources::default() }
@@ -96,51 +100,53 @@ impl Stage for ActivationGrid {
     }
 
     fn run(&self, ctx: &Context<Self>) -> Result<()> {
-        let features = ctx.input(&self.activations)?;
-        let images = ctx.input(&self.images)?;
-        let ids = &features.examples().ids;
-        let chosen: Vec<usize> = if self.only.is_empty() {
-            (0..ids.len().min(self.most)).collect()
-        } else {
-            self.only
-                .0
-                .iter()
-                .map(|id| pictures::place_of("activations", ids, id))
-                .collect::<Result<_>>()?
-        };
-        let photographs = chosen.iter().map(|row| {
-            ctx.check_cancelled()?;
-            let id = ids.get(*row).map_or("", String::as_str);
-            let place = pictures::place_of("images", &images.examples().ids, id)?;
-            Ok(Activations {
-                label: pictures::short_name(id).to_owned(),
-                image: pictures::pixels(&images, place)?,
-                maps: pictures::maps("activations", &features, *row, self.maps)?,
-            })
-        });
-        let photographs: Vec<Activations> = photographs.collect::<Result<_>>()?;
-        let caption = pictures::or_automatic(&self.caption, || match self.normalisation {
-            Normalisation::PerMap => {
-                "Each map on its own scale, from its smallest to its largest value.".to_owned()
-            }
-            Normalisation::Shared => "All maps on one scale.".to_owned(),
-        });
-        let grid = activation::ActivationGrid {
-            columns: self.columns,
-            most: self.maps,
-            across: self.across,
-            map: self.colors,
-            normalisation: self.normalisation,
-            ..activation::ActivationGrid::new(Words::new(&self.title, &caption))
-        };
-        ctx.write(
-            Self::FIGURE,
-            &pictures::photograph(
-                "activations",
-                &grid.scene(&photographs)?,
-                self.density,
-                &caption,
-            )?,
-        )
+        pictures::with_fonts(ctx, &self.fonts, || {
+            let features = ctx.input(&self.activations)?;
+            let images = ctx.input(&self.images)?;
+            let ids = &features.examples().ids;
+            let chosen: Vec<usize> = if self.only.is_empty() {
+                (0..ids.len().min(self.most)).collect()
+            } else {
+                self.only
+                    .0
+                    .iter()
+                    .map(|id| pictures::place_of("activations", ids, id))
+                    .collect::<Result<_>>()?
+            };
+            let photographs = chosen.iter().map(|row| {
+                ctx.check_cancelled()?;
+                let id = ids.get(*row).map_or("", String::as_str);
+                let place = pictures::place_of("images", &images.examples().ids, id)?;
+                Ok(Activations {
+                    label: pictures::short_name(id).to_owned(),
+                    image: pictures::pixels(&images, place)?,
+                    maps: pictures::maps("activations", &features, *row, self.maps)?,
+                })
+            });
+            let photographs: Vec<Activations> = photographs.collect::<Result<_>>()?;
+            let caption = pictures::or_automatic(&self.caption, || match self.normalisation {
+                Normalisation::PerMap => {
+                    "Each map on its own scale, from its smallest to its largest value.".to_owned()
+                }
+                Normalisation::Shared => "All maps on one scale.".to_owned(),
+            });
+            let grid = activation::ActivationGrid {
+                columns: self.columns,
+                most: self.maps,
+                across: self.across,
+                map: self.colors,
+                normalisation: self.normalisation,
+                ..activation::ActivationGrid::new(Words::new(&self.title, &caption))
+            };
+            ctx.write(
+                Self::FIGURE,
+                &pictures::photograph(
+                    "activations",
+                    &grid.scene(&photographs)?,
+                    self.density,
+                    &caption,
+                )?,
+            )
+        })
     }
 }

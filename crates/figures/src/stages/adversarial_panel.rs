@@ -1,7 +1,7 @@
 //! Kind `adversarial-panel`.
 
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Result, Stage, outputs};
+use sconce_core::{Context, Error, Folder, Input, Result, Stage, outputs};
 use sconce_data::{Figure, ImageSet, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -63,6 +63,10 @@ pub struct AdversarialPanel {
     /// Pixels of the PNG for each CSS pixel.
     #[serde(default = "pictures::density")]
     pub density: f64,
+    /// Fonts for letters that the bundled ones (Latin, Greek, Cyrillic) lack: a folder of `.ttf` or `.otf` files, such as that
+    /// of a stage of kind `file`. Letters that no font has are drawn as boxes, and told.
+    #[serde(default)]
+    pub fonts: Option<Input<Folder>>,
 }
 
 /// A picture of an attacked image.
@@ -106,7 +110,7 @@ outputs! { AdversarialPanel:
 
 impl Stage for AdversarialPanel {
     const KIND: &'static str = "adversarial-panel";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 
     fn check(&self) -> Result<()> {
         pictures::check_density(self.density)?;
@@ -127,46 +131,52 @@ impl Stage for AdversarialPanel {
     }
 
     fn run(&self, ctx: &Context<Self>) -> Result<()> {
-        let images = ctx.input(&self.images)?;
-        let fooled = ctx.input(&self.fooled)?;
-        let results = Results::of(ctx.input(&self.results)?)?;
-        let ids: Vec<&str> = if self.only.is_empty() {
-            let successes = self.successes && results.ids().any(|id| results.fooled(id));
-            results.ids().filter(|id| !successes || results.fooled(id)).take(self.most).collect()
-        } else {
-            self.only.0.iter().map(String::as_str).collect()
-        };
-        let mut shown = Vec::new();
-        for id in ids {
-            ctx.check_cancelled()?;
-            let place = pictures::place_of("images", &images.examples().ids, id)?;
-            let before = pictures::pixels(&images, place)?;
-            let place = pictures::place_of("fooled", &fooled.examples().ids, id)?;
-            let after = pictures::pixels(&fooled, place)?;
-            let row = results.row(id)?;
-            let cells = self.columns.0.iter().map(|shown| {
-                let picture = match shown {
-                    Shown::Original => before.clone(),
-                    Shown::Fooled if self.mark => marked(&before, &after)?,
-                    Shown::Fooled => after.clone(),
-                    Shown::Difference => difference(&before, &after, 1.0)?,
-                    Shown::Amplified => difference(&before, &after, self.amplify)?,
-                };
-                let failed = *shown == Shown::Fooled && !results.fooled(id);
-                let frame = failed.then(|| series_color(1));
-                Ok(Cell { frame, ..Cell::captioned(picture, results.words(row, *shown)?) })
-            });
-            shown.push((results.label(row, id), cells.collect::<Result<Vec<_>>>()?));
-        }
-        let caption = pictures::or_automatic(&self.caption, || self.automatic());
-        let small = images.size().is_some_and(|(width, height)| width.max(height) <= 64);
-        let mut grid = self.grid(shown, &caption);
-        grid.pixelated = small;
-        grid.density = self.density;
-        ctx.write(
-            Self::FIGURE,
-            &pictures::photograph("adversarial", &grid.scene()?, self.density, &caption)?,
-        )
+        pictures::with_fonts(ctx, &self.fonts, || {
+            let images = ctx.input(&self.images)?;
+            let fooled = ctx.input(&self.fooled)?;
+            let results = Results::of(ctx.input(&self.results)?)?;
+            let ids: Vec<&str> = if self.only.is_empty() {
+                let successes = self.successes && results.ids().any(|id| results.fooled(id));
+                results
+                    .ids()
+                    .filter(|id| !successes || results.fooled(id))
+                    .take(self.most)
+                    .collect()
+            } else {
+                self.only.0.iter().map(String::as_str).collect()
+            };
+            let mut shown = Vec::new();
+            for id in ids {
+                ctx.check_cancelled()?;
+                let place = pictures::place_of("images", &images.examples().ids, id)?;
+                let before = pictures::pixels(&images, place)?;
+                let place = pictures::place_of("fooled", &fooled.examples().ids, id)?;
+                let after = pictures::pixels(&fooled, place)?;
+                let row = results.row(id)?;
+                let cells = self.columns.0.iter().map(|shown| {
+                    let picture = match shown {
+                        Shown::Original => before.clone(),
+                        Shown::Fooled if self.mark => marked(&before, &after)?,
+                        Shown::Fooled => after.clone(),
+                        Shown::Difference => difference(&before, &after, 1.0)?,
+                        Shown::Amplified => difference(&before, &after, self.amplify)?,
+                    };
+                    let failed = *shown == Shown::Fooled && !results.fooled(id);
+                    let frame = failed.then(|| series_color(1));
+                    Ok(Cell { frame, ..Cell::captioned(picture, results.words(row, *shown)?) })
+                });
+                shown.push((results.label(row, id), cells.collect::<Result<Vec<_>>>()?));
+            }
+            let caption = pictures::or_automatic(&self.caption, || self.automatic());
+            let small = images.size().is_some_and(|(width, height)| width.max(height) <= 64);
+            let mut grid = self.grid(shown, &caption);
+            grid.pixelated = small;
+            grid.density = self.density;
+            ctx.write(
+                Self::FIGURE,
+                &pictures::photograph("adversarial", &grid.scene()?, self.density, &caption)?,
+            )
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use sconce_core::cell::Plain;
-use sconce_core::{Context, Error, Gathered, Inputs, Result, Stage, outputs};
+use sconce_core::{Context, Error, Folder, Gathered, Input, Inputs, Result, Stage, outputs};
 use sconce_data::{Figure, ImageSet, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -64,6 +64,10 @@ pub struct CaptionedGrid {
     /// Pixels of the PNG for each CSS pixel.
     #[serde(default = "pictures::density")]
     pub density: f64,
+    /// Fonts for letters that the bundled ones (Latin, Greek, Cyrillic) lack: a folder of `.ttf` or `.otf` files, such as that
+    /// of a stage of kind `file`. Letters that no font has are drawn as boxes, and told.
+    #[serde(default)]
+    pub fonts: Option<Input<Folder>>,
 }
 
 fn one() -> usize {
@@ -91,7 +95,7 @@ outputs! { CaptionedGrid:
 
 impl Stage for CaptionedGrid {
     const KIND: &'static str = "captioned-grid";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 
     fn check(&self) -> Result<()> {
         pictures::check_density(self.density)?;
@@ -113,38 +117,45 @@ impl Stage for CaptionedGrid {
     }
 
     fn run(&self, ctx: &Context<Self>) -> Result<()> {
-        let sets = ctx.inputs(&self.images)?;
-        let tables = ctx.inputs(&self.tables)?;
-        let groups = groups(&tables, &sets);
-        if self.lines.0.len() > groups.len() {
-            let message = format!(
-                "expected a line for each of {} stages of `tables`, found {}",
-                groups.len(),
-                self.lines.0.len()
-            );
-            return Err(Error::parameter("lines", message));
-        }
-        let mut rows: Vec<(String, Vec<(String, Cell)>)> = Vec::new();
-        for set in &sets {
-            let count = set.artifact.len();
-            for place in (0..count).filter(|place| place % self.every == 0 || place + 1 == count) {
-                ctx.check_cancelled()?;
-                let shown = Shown { set, place };
-                let row = self.value("rows", self.rows.as_ref(), &shown)?;
-                let column = self.value("columns", self.columns.as_ref(), &shown)?;
-                let cell = self.cell(&shown, &groups)?;
-                match rows.iter_mut().find(|(name, _)| *name == row) {
-                    Some((_, cells)) => cells.push((column, cell)),
-                    None => rows.push((row, vec![(column, cell)])),
+        pictures::with_fonts(ctx, &self.fonts, || {
+            let sets = ctx.inputs(&self.images)?;
+            let tables = ctx.inputs(&self.tables)?;
+            let groups = groups(&tables, &sets);
+            if self.lines.0.len() > groups.len() {
+                let message = format!(
+                    "expected a line for each of {} stages of `tables`, found {}",
+                    groups.len(),
+                    self.lines.0.len()
+                );
+                return Err(Error::parameter("lines", message));
+            }
+            let mut rows: Vec<(String, Vec<(String, Cell)>)> = Vec::new();
+            for set in &sets {
+                let count = set.artifact.len();
+                for place in
+                    (0..count).filter(|place| place % self.every == 0 || place + 1 == count)
+                {
+                    ctx.check_cancelled()?;
+                    let shown = Shown { set, place };
+                    let row = self.value("rows", self.rows.as_ref(), &shown)?;
+                    let column = self.value("columns", self.columns.as_ref(), &shown)?;
+                    let cell = self.cell(&shown, &groups)?;
+                    match rows.iter_mut().find(|(name, _)| *name == row) {
+                        Some((_, cells)) => cells.push((column, cell)),
+                        None => rows.push((row, vec![(column, cell)])),
+                    }
                 }
             }
-        }
-        let mut grid = self.grid(rows)?;
-        grid.pixelated =
-            sets.iter().all(|set| set.artifact.size().is_some_and(|(w, h)| w.max(h) <= 64));
-        grid.density = self.density;
-        let scene = grid.scene()?;
-        ctx.write(Self::FIGURE, &pictures::photograph("grid", &scene, self.density, &self.caption)?)
+            let mut grid = self.grid(rows)?;
+            grid.pixelated =
+                sets.iter().all(|set| set.artifact.size().is_some_and(|(w, h)| w.max(h) <= 64));
+            grid.density = self.density;
+            let scene = grid.scene()?;
+            ctx.write(
+                Self::FIGURE,
+                &pictures::photograph("grid", &scene, self.density, &self.caption)?,
+            )
+        })
     }
 }
 

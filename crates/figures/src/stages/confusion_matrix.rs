@@ -1,7 +1,7 @@
 //! Kind `confusion-matrix`.
 
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Result, Stage, outputs};
+use sconce_core::{Context, Error, Folder, Input, Result, Stage, outputs};
 use sconce_data::{Figure, Metrics};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +34,10 @@ pub struct ConfusionMatrix {
     /// Pixels of the PNG for each CSS pixel.
     #[serde(default = "pictures::density")]
     pub density: f64,
+    /// Fonts for letters that the bundled ones (Latin, Greek, Cyrillic) lack: a folder of `.ttf` or `.otf` files, such as that
+    /// of a stage of kind `file`. Letters that no font has are drawn as boxes, and told.
+    #[serde(default)]
+    pub fonts: Option<Input<Folder>>,
 }
 
 fn array() -> String {
@@ -51,47 +55,49 @@ outputs! { ConfusionMatrix:
 
 impl Stage for ConfusionMatrix {
     const KIND: &'static str = "confusion-matrix";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 
     fn check(&self) -> Result<()> {
         pictures::check_density(self.density)
     }
 
     fn run(&self, ctx: &Context<Self>) -> Result<()> {
-        let metrics = ctx.input(&self.metrics)?;
-        let names = || metrics.arrays.keys().map(String::as_str);
-        let array = metrics.arrays.get(&self.array).ok_or_else(|| {
-            Error::parameter(
-                "array",
-                crate::Error::unknown("array", &self.array, names()).to_string(),
-            )
-        })?;
-        let n = metrics.classes.len();
-        if array.shape != [n, n] {
-            return Err(Error::parameter(
-                "array",
+        pictures::with_fonts(ctx, &self.fonts, || {
+            let metrics = ctx.input(&self.metrics)?;
+            let names = || metrics.arrays.keys().map(String::as_str);
+            let array = metrics.arrays.get(&self.array).ok_or_else(|| {
+                Error::parameter(
+                    "array",
+                    crate::Error::unknown("array", &self.array, names()).to_string(),
+                )
+            })?;
+            let n = metrics.classes.len();
+            if array.shape != [n, n] {
+                return Err(Error::parameter(
+                    "array",
+                    format!(
+                        "`{}` has shape {:?}: expected [{n}, {n}], a row and a column for each class",
+                        self.array, array.shape
+                    ),
+                ));
+            }
+            let caption = pictures::or_automatic(&self.caption, || {
+                let total: f64 = array.data.iter().sum();
+                let hits: f64 = array.data.iter().step_by(n + 1).sum();
                 format!(
-                    "`{}` has shape {:?}: expected [{n}, {n}], a row and a column for each class",
-                    self.array, array.shape
-                ),
-            ));
-        }
-        let caption = pictures::or_automatic(&self.caption, || {
-            let total: f64 = array.data.iter().sum();
-            let hits: f64 = array.data.iter().step_by(n + 1).sum();
-            format!(
-                "Counts; colours are shares of each true class. {} of {} right: accuracy {}.",
-                crate::ticks::plain(hits),
-                crate::ticks::plain(total),
-                share(hits / total)
+                    "Counts; colours are shares of each true class. {} of {} right: accuracy {}.",
+                    crate::ticks::plain(hits),
+                    crate::ticks::plain(total),
+                    share(hits / total)
+                )
+            });
+            let mut matrix =
+                confusion(Words::new(&self.title, &caption), &metrics.classes, &array.data)?;
+            matrix.map = self.colors;
+            ctx.write(
+                Self::FIGURE,
+                &pictures::drawing("confusion", &matrix.scene()?, self.density, &caption)?,
             )
-        });
-        let mut matrix =
-            confusion(Words::new(&self.title, &caption), &metrics.classes, &array.data)?;
-        matrix.map = self.colors;
-        ctx.write(
-            Self::FIGURE,
-            &pictures::drawing("confusion", &matrix.scene()?, self.density, &caption)?,
-        )
+        })
     }
 }

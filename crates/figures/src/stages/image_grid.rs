@@ -1,7 +1,7 @@
 //! Kind `image-grid`.
 
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Inputs, Result, Stage, outputs};
+use sconce_core::{Context, Error, Folder, Input, Inputs, Result, Stage, outputs};
 use sconce_data::{Figure, ImageSet};
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +48,10 @@ pub struct ImageGrid {
     /// Pixels of the PNG for each CSS pixel.
     #[serde(default = "pictures::density")]
     pub density: f64,
+    /// Fonts for letters that the bundled ones (Latin, Greek, Cyrillic) lack: a folder of `.ttf` or `.otf` files, such as that
+    /// of a stage of kind `file`. Letters that no font has are drawn as boxes, and told.
+    #[serde(default)]
+    pub fonts: Option<Input<Folder>>,
 }
 
 fn most() -> usize {
@@ -73,7 +77,7 @@ outputs! { ImageGrid:
 
 impl Stage for ImageGrid {
     const KIND: &'static str = "image-grid";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 
     fn check(&self) -> Result<()> {
         pictures::check_density(self.density)?;
@@ -87,69 +91,72 @@ impl Stage for ImageGrid {
     }
 
     fn run(&self, ctx: &Context<Self>) -> Result<()> {
-        let sets = ctx.inputs(&self.images)?;
-        let first = sets
-            .first()
-            .ok_or_else(|| Error::parameter("images", "expected at least one image set"))?;
-        if !self.heads.is_empty() && self.heads.0.len() != sets.len() {
-            let message = format!(
-                "expected a name for each of {} columns, found {}",
-                sets.len(),
-                self.heads.0.len()
-            );
-            return Err(Error::parameter("heads", message));
-        }
-        let ids = &first.artifact.examples().ids;
-        let chosen: Vec<usize> = if self.only.is_empty() {
-            (0..ids.len().min(self.most)).collect()
-        } else {
-            self.only
-                .0
-                .iter()
-                .map(|id| pictures::place_of("images", ids, id))
-                .collect::<Result<_>>()?
-        };
-        let small = sets.iter().all(|set| set.artifact.size().is_some_and(|(w, h)| w.max(h) <= 64));
-        let words = Words::new(&self.title, &self.caption);
-        let mut grid = if sets.len() == 1 {
-            let cell = |place: &usize| {
-                let label =
-                    if self.labels { label(&first.artifact, *place) } else { String::new() };
-                Ok(Cell::captioned(pictures::pixels(&first.artifact, *place)?, label))
-            };
-            let cells = chosen.iter().map(cell).collect::<Result<_>>()?;
-            Grid::of_cells(words, cells, self.across, self.cell)
-        } else {
-            let rows = chosen.iter().map(|place| {
-                ctx.check_cancelled()?;
-                let id = ids.get(*place).map_or("", String::as_str);
-                let cells = sets.iter().map(|set| {
-                    let place = pictures::place_of("images", &set.artifact.examples().ids, id)?;
-                    Ok(Cell::new(pictures::pixels(&set.artifact, place)?))
-                });
-                let label =
-                    if self.labels { label(&first.artifact, *place) } else { String::new() };
-                Ok(Row { label, cells: cells.collect::<Result<_>>()? })
-            });
-            let mut grid = Grid::new(words, rows.collect::<Result<_>>()?, self.cell);
-            grid.columns = match self.heads.is_empty() {
-                false => self.heads.0.clone(),
-                true => sets
+        pictures::with_fonts(ctx, &self.fonts, || {
+            let sets = ctx.inputs(&self.images)?;
+            let first = sets
+                .first()
+                .ok_or_else(|| Error::parameter("images", "expected at least one image set"))?;
+            if !self.heads.is_empty() && self.heads.0.len() != sets.len() {
+                let message = format!(
+                    "expected a name for each of {} columns, found {}",
+                    sets.len(),
+                    self.heads.0.len()
+                );
+                return Err(Error::parameter("heads", message));
+            }
+            let ids = &first.artifact.examples().ids;
+            let chosen: Vec<usize> = if self.only.is_empty() {
+                (0..ids.len().min(self.most)).collect()
+            } else {
+                self.only
+                    .0
                     .iter()
-                    .map(|set| match set.coordinates.is_empty() {
-                        true => set.stage.clone(),
-                        false => format!("{} {}", set.stage, set.coordinates),
-                    })
-                    .collect(),
+                    .map(|id| pictures::place_of("images", ids, id))
+                    .collect::<Result<_>>()?
             };
-            grid
-        };
-        grid.pixelated = small;
-        grid.density = self.density;
-        ctx.write(
-            Self::FIGURE,
-            &pictures::photograph("grid", &grid.scene()?, self.density, &self.caption)?,
-        )
+            let small =
+                sets.iter().all(|set| set.artifact.size().is_some_and(|(w, h)| w.max(h) <= 64));
+            let words = Words::new(&self.title, &self.caption);
+            let mut grid = if sets.len() == 1 {
+                let cell = |place: &usize| {
+                    let label =
+                        if self.labels { label(&first.artifact, *place) } else { String::new() };
+                    Ok(Cell::captioned(pictures::pixels(&first.artifact, *place)?, label))
+                };
+                let cells = chosen.iter().map(cell).collect::<Result<_>>()?;
+                Grid::of_cells(words, cells, self.across, self.cell)
+            } else {
+                let rows = chosen.iter().map(|place| {
+                    ctx.check_cancelled()?;
+                    let id = ids.get(*place).map_or("", String::as_str);
+                    let cells = sets.iter().map(|set| {
+                        let place = pictures::place_of("images", &set.artifact.examples().ids, id)?;
+                        Ok(Cell::new(pictures::pixels(&set.artifact, place)?))
+                    });
+                    let label =
+                        if self.labels { label(&first.artifact, *place) } else { String::new() };
+                    Ok(Row { label, cells: cells.collect::<Result<_>>()? })
+                });
+                let mut grid = Grid::new(words, rows.collect::<Result<_>>()?, self.cell);
+                grid.columns = match self.heads.is_empty() {
+                    false => self.heads.0.clone(),
+                    true => sets
+                        .iter()
+                        .map(|set| match set.coordinates.is_empty() {
+                            true => set.stage.clone(),
+                            false => format!("{} {}", set.stage, set.coordinates),
+                        })
+                        .collect(),
+                };
+                grid
+            };
+            grid.pixelated = small;
+            grid.density = self.density;
+            ctx.write(
+                Self::FIGURE,
+                &pictures::photograph("grid", &grid.scene()?, self.density, &self.caption)?,
+            )
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use image::RgbImage;
 use schemars::JsonSchema;
 use sconce_core::Gathered;
 use sconce_core::cell::Plain;
-use sconce_core::{Context, Error, Input, Inputs, Resources, Result, Stage, outputs};
+use sconce_core::{Context, Error, Folder, Input, Inputs, Resources, Result, Stage, outputs};
 use sconce_data::{Features, Figure, ImageSet, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -77,6 +77,10 @@ pub struct MapGrid {
     /// Pixels of the PNG for each CSS pixel.
     #[serde(default = "pictures::density")]
     pub density: f64,
+    /// Fonts for letters that the bundled ones (Latin, Greek, Cyrillic) lack: a folder of `.ttf` or `.otf` files, such as that
+    /// of a stage of kind `file`. Letters that no font has are drawn as boxes, and told.
+    #[serde(default)]
+    pub fonts: Option<Input<Folder>>,
 }
 
 fn most() -> usize {
@@ -102,7 +106,7 @@ outputs! { MapGrid:
 
 impl Stage for MapGrid {
     const KIND: &'static str = "map-grid";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 
     fn resources(&self) -> Resources {
         Resources { memory: Resources::GIB, ..Resources::default() }
@@ -124,31 +128,33 @@ impl Stage for MapGrid {
     }
 
     fn run(&self, ctx: &Context<Self>) -> Result<()> {
-        let sets = ctx.inputs(&self.maps)?;
-        if sets.is_empty() {
-            return Err(Error::parameter("maps", "expected at least one stage"));
-        }
-        let shown = Shown {
-            stage: self,
-            images: ctx.input(&self.images)?,
-            predictions: ctx.optional(&self.predictions)?,
-            boxes: ctx.optional(&self.boxes)?,
-            heat: Heat { colors: self.colors, clip: self.clip },
-        };
-        let cases = self.cases(ctx, &shown)?;
-        let (heads, rows) = match &self.rows {
-            Some(axis) => shown.down(axis, &sets, &cases)?,
-            None => shown.across(ctx, &sets, &cases)?,
-        };
-        let small = shown.images.size().is_some_and(|(w, h)| w.max(h) <= 64);
-        let mut grid = Grid::new(Words::new(&self.title, &self.caption), rows, self.cell);
-        grid.columns = [vec![String::new()], self.heads(heads)?].concat();
-        grid.pixelated = small;
-        grid.density = self.density;
-        ctx.write(
-            Self::FIGURE,
-            &pictures::photograph("maps", &grid.scene()?, self.density, &self.caption)?,
-        )
+        pictures::with_fonts(ctx, &self.fonts, || {
+            let sets = ctx.inputs(&self.maps)?;
+            if sets.is_empty() {
+                return Err(Error::parameter("maps", "expected at least one stage"));
+            }
+            let shown = Shown {
+                stage: self,
+                images: ctx.input(&self.images)?,
+                predictions: ctx.optional(&self.predictions)?,
+                boxes: ctx.optional(&self.boxes)?,
+                heat: Heat { colors: self.colors, clip: self.clip },
+            };
+            let cases = self.cases(ctx, &shown)?;
+            let (heads, rows) = match &self.rows {
+                Some(axis) => shown.down(axis, &sets, &cases)?,
+                None => shown.across(ctx, &sets, &cases)?,
+            };
+            let small = shown.images.size().is_some_and(|(w, h)| w.max(h) <= 64);
+            let mut grid = Grid::new(Words::new(&self.title, &self.caption), rows, self.cell);
+            grid.columns = [vec![String::new()], self.heads(heads)?].concat();
+            grid.pixelated = small;
+            grid.density = self.density;
+            ctx.write(
+                Self::FIGURE,
+                &pictures::photograph("maps", &grid.scene()?, self.density, &self.caption)?,
+            )
+        })
     }
 }
 

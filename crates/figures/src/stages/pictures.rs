@@ -1,9 +1,10 @@
 //! From scenes to the files of a figure, and from image sets to pixels.
 
 use image::RgbImage;
-use sconce_core::{Error, Result};
+use sconce_core::{Context, Error, Folder, Input, Result};
 use sconce_data::{Color, Features, Figure, ImageSet};
 
+use crate::faces::{self, Given};
 use crate::{Field, Scene};
 
 impl From<crate::Error> for Error {
@@ -25,6 +26,35 @@ pub(super) fn check_density(density: f64) -> Result<()> {
     } else {
         Err(Error::parameter("density", format!("expected a number of 0.5 to 8, found {density}")))
     }
+}
+
+/// What `draw` does, with the fonts of the stage's parameter `fonts` at hand; letters that no font has are noted.
+pub(super) fn with_fonts(
+    ctx: &Context,
+    fonts: &Option<Input<Folder>>,
+    draw: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let given = match ctx.optional(fonts)? {
+        Some(Folder(files)) => Given::read(&files).map_err(|error| Error::Input {
+            slot: "fonts".to_owned(),
+            message: error.to_string(),
+        })?,
+        None => Given::none(),
+    };
+    let (drawn, missing) = faces::with(given, draw);
+    if !missing.is_empty() {
+        const FEW: usize = 12;
+        let few: Vec<String> = missing.iter().take(FEW).map(char::to_string).collect();
+        let more = match missing.len().saturating_sub(FEW) {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        ctx.note(format!(
+            "no font has {}{more}: drawn as boxes; give fonts that have them by `fonts`",
+            few.join(" ")
+        ));
+    }
+    drawn
 }
 
 /// A figure of vector shapes: `NAME.svg` and `NAME.png`.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Inputs, Result, Stage, outputs};
+use sconce_core::{Context, Error, Folder, Input, Inputs, Result, Stage, outputs};
 use sconce_data::{Figure, Metrics, Table};
 use serde::{Deserialize, Serialize};
 
@@ -91,6 +91,10 @@ pub struct Plot {
     /// Pixels of the PNG for each CSS pixel.
     #[serde(default = "pictures::density")]
     pub density: f64,
+    /// Fonts for letters that the bundled ones (Latin, Greek, Cyrillic) lack: a folder of `.ttf` or `.otf` files, such as that
+    /// of a stage of kind `file`. Letters that no font has are drawn as boxes, and told.
+    #[serde(default)]
+    pub fonts: Option<Input<Folder>>,
 }
 
 /// How values are drawn.
@@ -136,7 +140,7 @@ outputs! { Plot:
 
 impl Stage for Plot {
     const KIND: &'static str = "plot";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 
     fn check(&self) -> Result<()> {
         rows::check_inputs(&self.rows, &self.tables)?;
@@ -183,21 +187,24 @@ impl Stage for Plot {
     }
 
     fn run(&self, ctx: &Context<Self>) -> Result<()> {
-        let rows = rows::read(ctx, &self.rows, &self.tables)?;
-        rows.check("x", std::slice::from_ref(&self.x))?;
-        rows.check("y", &self.y.0)?;
-        rows.check("error", &self.error.0)?;
-        rows.check("series", &self.series.0)?;
-        rows.check("over", &self.over.0)?;
-        let placed: Vec<&str> = self.series.0.iter().chain([&self.x]).map(String::as_str).collect();
-        rows.check_axes(&placed, &self.over.0, "`x`, in `series`")?;
-        let caption = self.explained(&rows.table)?;
-        let words = Words::new(&self.title, &caption);
-        let scene = match self.form {
-            Form::Lines => self.lines(&rows.table, words)?,
-            Form::Bars => self.bars(&rows.table, words)?,
-        };
-        ctx.write(Self::FIGURE, &pictures::drawing("plot", &scene, self.density, &caption)?)
+        pictures::with_fonts(ctx, &self.fonts, || {
+            let rows = rows::read(ctx, &self.rows, &self.tables)?;
+            rows.check("x", std::slice::from_ref(&self.x))?;
+            rows.check("y", &self.y.0)?;
+            rows.check("error", &self.error.0)?;
+            rows.check("series", &self.series.0)?;
+            rows.check("over", &self.over.0)?;
+            let placed: Vec<&str> =
+                self.series.0.iter().chain([&self.x]).map(String::as_str).collect();
+            rows.check_axes(&placed, &self.over.0, "`x`, in `series`")?;
+            let caption = self.explained(&rows.table)?;
+            let words = Words::new(&self.title, &caption);
+            let scene = match self.form {
+                Form::Lines => self.lines(&rows.table, words)?,
+                Form::Bars => self.bars(&rows.table, words)?,
+            };
+            ctx.write(Self::FIGURE, &pictures::drawing("plot", &scene, self.density, &caption)?)
+        })
     }
 }
 

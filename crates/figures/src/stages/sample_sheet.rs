@@ -1,7 +1,7 @@
 //! Kind `sample-sheet`.
 
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Result, Stage, outputs};
+use sconce_core::{Context, Error, Folder, Input, Result, Stage, outputs};
 use sconce_data::{Figure, ImageSet};
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +44,10 @@ pub struct SampleSheet {
     /// Pixels of the PNG for each CSS pixel.
     #[serde(default = "pictures::density")]
     pub density: f64,
+    /// Fonts for letters that the bundled ones (Latin, Greek, Cyrillic) lack: a folder of `.ttf` or `.otf` files, such as that
+    /// of a stage of kind `file`. Letters that no font has are drawn as boxes, and told.
+    #[serde(default)]
+    pub fonts: Option<Input<Folder>>,
 }
 
 fn eight() -> usize {
@@ -61,7 +65,7 @@ outputs! { SampleSheet:
 
 impl Stage for SampleSheet {
     const KIND: &'static str = "sample-sheet";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 
     fn check(&self) -> Result<()> {
         pictures::check_density(self.density)?;
@@ -77,65 +81,73 @@ impl Stage for SampleSheet {
     }
 
     fn run(&self, ctx: &Context<Self>) -> Result<()> {
-        let images = ctx.input(&self.images)?;
-        let examples = images.examples();
-        let chosen = match &self.split {
-            Some(split) => examples
-                .in_split(split)
-                .map_err(|error| Error::parameter("split", error.to_string()))?,
-            None => (0..images.len()).collect(),
-        };
-        if let Some(class) = self.classes.0.iter().find(|class| !examples.classes.contains(class)) {
-            let known = examples.classes.iter().map(String::as_str);
-            return Err(Error::parameter(
-                "classes",
-                crate::Error::unknown("class", class, known).to_string(),
-            ));
-        }
-        let mut rows = Vec::new();
-        if examples.is_labelled() {
-            for class in examples
-                .classes
-                .iter()
-                .filter(|class| self.classes.is_empty() || self.classes.contains(class))
-            {
-                let members: Vec<usize> = chosen
-                    .iter()
-                    .copied()
-                    .filter(|place| examples.class_of(*place) == Some(class))
-                    .collect();
-                rows.push(self.row(&images, class, &pictures::spread(&members, self.per_class))?);
-                ctx.check_cancelled()?;
-            }
-        } else {
-            let places = pictures::spread(&chosen, self.per_class * self.per_class);
-            for places in places.chunks(self.per_class) {
-                rows.push(self.row(&images, "", places)?);
-            }
-        }
-        let caption = pictures::or_automatic(&self.caption, || {
-            let of = self
-                .split
-                .as_ref()
-                .map(|split| format!(" of the split {split}"))
-                .unwrap_or_default();
-            let classes = if examples.is_labelled() {
-                format!(" in {} classes", examples.classes.len())
-            } else {
-                String::new()
+        pictures::with_fonts(ctx, &self.fonts, || {
+            let images = ctx.input(&self.images)?;
+            let examples = images.examples();
+            let chosen = match &self.split {
+                Some(split) => examples
+                    .in_split(split)
+                    .map_err(|error| Error::parameter("split", error.to_string()))?,
+                None => (0..images.len()).collect(),
             };
-            format!(
-                "{} images{of}{classes}; those shown are taken evenly from first to last.",
-                chosen.len()
+            if let Some(class) =
+                self.classes.0.iter().find(|class| !examples.classes.contains(class))
+            {
+                let known = examples.classes.iter().map(String::as_str);
+                return Err(Error::parameter(
+                    "classes",
+                    crate::Error::unknown("class", class, known).to_string(),
+                ));
+            }
+            let mut rows = Vec::new();
+            if examples.is_labelled() {
+                for class in examples
+                    .classes
+                    .iter()
+                    .filter(|class| self.classes.is_empty() || self.classes.contains(class))
+                {
+                    let members: Vec<usize> = chosen
+                        .iter()
+                        .copied()
+                        .filter(|place| examples.class_of(*place) == Some(class))
+                        .collect();
+                    rows.push(self.row(
+                        &images,
+                        class,
+                        &pictures::spread(&members, self.per_class),
+                    )?);
+                    ctx.check_cancelled()?;
+                }
+            } else {
+                let places = pictures::spread(&chosen, self.per_class * self.per_class);
+                for places in places.chunks(self.per_class) {
+                    rows.push(self.row(&images, "", places)?);
+                }
+            }
+            let caption = pictures::or_automatic(&self.caption, || {
+                let of = self
+                    .split
+                    .as_ref()
+                    .map(|split| format!(" of the split {split}"))
+                    .unwrap_or_default();
+                let classes = if examples.is_labelled() {
+                    format!(" in {} classes", examples.classes.len())
+                } else {
+                    String::new()
+                };
+                format!(
+                    "{} images{of}{classes}; those shown are taken evenly from first to last.",
+                    chosen.len()
+                )
+            });
+            let mut grid = Grid::new(Words::new(&self.title, &caption), rows, self.cell);
+            grid.pixelated = images.size().is_some_and(|(width, height)| width.max(height) <= 64);
+            grid.density = self.density;
+            ctx.write(
+                Self::FIGURE,
+                &pictures::photograph("samples", &grid.scene()?, self.density, &caption)?,
             )
-        });
-        let mut grid = Grid::new(Words::new(&self.title, &caption), rows, self.cell);
-        grid.pixelated = images.size().is_some_and(|(width, height)| width.max(height) <= 64);
-        grid.density = self.density;
-        ctx.write(
-            Self::FIGURE,
-            &pictures::photograph("samples", &grid.scene()?, self.density, &caption)?,
-        )
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Inputs, Result, Stage, outputs};
+use sconce_core::{Context, Error, Folder, Input, Inputs, Result, Stage, outputs};
 use sconce_data::{self as data, Figure, Metrics};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -65,6 +65,10 @@ pub struct Table {
     /// Pixels of the PNG for each CSS pixel.
     #[serde(default = "pictures::density")]
     pub density: f64,
+    /// Fonts for letters that the bundled ones (Latin, Greek, Cyrillic) lack: a folder of `.ttf` or `.otf` files, such as that
+    /// of a stage of kind `file`. Letters that no font has are drawn as boxes, and told.
+    #[serde(default)]
+    pub fonts: Option<Input<Folder>>,
 }
 
 /// Numbers of others.
@@ -86,7 +90,7 @@ outputs! { Table:
 
 impl Stage for Table {
     const KIND: &'static str = "table";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 
     fn check(&self) -> Result<()> {
         rows::check_inputs(&self.rows, &self.tables)?;
@@ -117,12 +121,14 @@ impl Stage for Table {
     }
 
     fn run(&self, ctx: &Context<Self>) -> Result<()> {
-        let mut rows = rows::read(ctx, &self.rows, &self.tables)?;
-        rows.table.caption = self.caption.clone();
-        let figure =
-            if self.value.is_empty() { self.plain(&rows.table)? } else { self.pivoted(&rows)? };
-        ctx.write(Self::FIGURE, &figure)?;
-        ctx.write(Self::ROWS, &rows.table)
+        pictures::with_fonts(ctx, &self.fonts, || {
+            let mut rows = rows::read(ctx, &self.rows, &self.tables)?;
+            rows.table.caption = self.caption.clone();
+            let figure =
+                if self.value.is_empty() { self.plain(&rows.table)? } else { self.pivoted(&rows)? };
+            ctx.write(Self::FIGURE, &figure)?;
+            ctx.write(Self::ROWS, &rows.table)
+        })
     }
 }
 

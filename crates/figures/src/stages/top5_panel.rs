@@ -1,7 +1,7 @@
 //! Kind `top5-panel`.
 
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Result, Stage, outputs};
+use sconce_core::{Context, Error, Folder, Input, Result, Stage, outputs};
 use sconce_data::classes::is_same;
 use sconce_data::{Figure, ImageSet, Table};
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,10 @@ pub struct Top5Panel {
     /// Pixels of the PNG for each CSS pixel.
     #[serde(default = "pictures::density")]
     pub density: f64,
+    /// Fonts for letters that the bundled ones (Latin, Greek, Cyrillic) lack: a folder of `.ttf` or `.otf` files, such as that
+    /// of a stage of kind `file`. Letters that no font has are drawn as boxes, and told.
+    #[serde(default)]
+    pub fonts: Option<Input<Folder>>,
 }
 
 fn five() -> usize {
@@ -63,7 +67,7 @@ outputs! { Top5Panel:
 
 impl Stage for Top5Panel {
     const KIND: &'static str = "top5-panel";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 
     fn check(&self) -> Result<()> {
         pictures::check_density(self.density)?;
@@ -76,39 +80,45 @@ impl Stage for Top5Panel {
     }
 
     fn run(&self, ctx: &Context<Self>) -> Result<()> {
-        let images = ctx.input(&self.images)?;
-        let preprocessed = ctx.optional(&self.preprocessed)?;
-        let predictions = ctx.input(&self.predictions)?;
-        let ids = &images.examples().ids;
-        let chosen: Vec<usize> = if self.only.is_empty() {
-            (0..ids.len().min(self.most)).collect()
-        } else {
-            self.only
-                .0
-                .iter()
-                .map(|id| pictures::place_of("images", ids, id))
-                .collect::<Result<_>>()?
-        };
-        let rows = chosen.iter().map(|place| {
-            let id = ids.get(*place).map_or("", String::as_str);
-            let mut shown = vec![pictures::pixels(&images, *place)?];
-            if let Some(preprocessed) = &preprocessed {
-                let place = pictures::place_of("preprocessed", &preprocessed.examples().ids, id)?;
-                shown.push(pictures::pixels(preprocessed, place)?);
-            }
-            let mut classes = self.classes_of(&predictions, id)?;
-            classes.truncate(self.classes);
-            let truth = images.examples().class_of(*place);
-            let label = truth.unwrap_or_else(|| pictures::short_name(id)).to_owned();
-            let place = |truth| classes.iter().position(|(class, _)| is_same(class, truth));
-            let truth = truth.and_then(place);
-            Ok(Prediction { label, images: shown, classes, truth })
-        });
-        let rows: Vec<Prediction> = rows.collect::<Result<_>>()?;
-        let heads = ["original".to_owned(), "preprocessed".to_owned()];
-        let heads = if preprocessed.is_some() { &heads[..] } else { &[] };
-        let scene = panels::predictions(&Words::new(&self.title, &self.caption), heads, &rows)?;
-        ctx.write(Self::FIGURE, &pictures::photograph("top5", &scene, self.density, &self.caption)?)
+        pictures::with_fonts(ctx, &self.fonts, || {
+            let images = ctx.input(&self.images)?;
+            let preprocessed = ctx.optional(&self.preprocessed)?;
+            let predictions = ctx.input(&self.predictions)?;
+            let ids = &images.examples().ids;
+            let chosen: Vec<usize> = if self.only.is_empty() {
+                (0..ids.len().min(self.most)).collect()
+            } else {
+                self.only
+                    .0
+                    .iter()
+                    .map(|id| pictures::place_of("images", ids, id))
+                    .collect::<Result<_>>()?
+            };
+            let rows = chosen.iter().map(|place| {
+                let id = ids.get(*place).map_or("", String::as_str);
+                let mut shown = vec![pictures::pixels(&images, *place)?];
+                if let Some(preprocessed) = &preprocessed {
+                    let place =
+                        pictures::place_of("preprocessed", &preprocessed.examples().ids, id)?;
+                    shown.push(pictures::pixels(preprocessed, place)?);
+                }
+                let mut classes = self.classes_of(&predictions, id)?;
+                classes.truncate(self.classes);
+                let truth = images.examples().class_of(*place);
+                let label = truth.unwrap_or_else(|| pictures::short_name(id)).to_owned();
+                let place = |truth| classes.iter().position(|(class, _)| is_same(class, truth));
+                let truth = truth.and_then(place);
+                Ok(Prediction { label, images: shown, classes, truth })
+            });
+            let rows: Vec<Prediction> = rows.collect::<Result<_>>()?;
+            let heads = ["original".to_owned(), "preprocessed".to_owned()];
+            let heads = if preprocessed.is_some() { &heads[..] } else { &[] };
+            let scene = panels::predictions(&Words::new(&self.title, &self.caption), heads, &rows)?;
+            ctx.write(
+                Self::FIGURE,
+                &pictures::photograph("top5", &scene, self.density, &self.caption)?,
+            )
+        })
     }
 }
 
