@@ -148,6 +148,11 @@ fn the_schema_describes_every_kind() {
     assert_eq!(command["properties"]["kind"]["const"], "command");
     assert_eq!(command["additionalProperties"], false);
     assert!(command["properties"]["seed"].is_object());
+    assert_eq!(schema["properties"]["defaults"]["$ref"], "#/definitions/defaults");
+    let defaults = &schema["definitions"]["defaults"]["properties"]["command"];
+    assert_eq!(defaults["properties"]["run"], command["properties"]["run"]);
+    assert_eq!(defaults["additionalProperties"], false);
+    assert!(defaults["properties"]["matrix"].is_null() && defaults["required"].is_null());
     let text = schema.to_string();
     assert!(!text.contains("x-sconce"), "engine's own marks");
 }

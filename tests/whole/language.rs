@@ -19,7 +19,7 @@ inputs = ["a"]
 matrix.n = { first = { env = { N = "1" } }, second = {} }
 [stage.c]
 kind = "command"
-run = "cat */text > text"
+run = "$$PROGRAM"
 inputs = ["a"]
 [profile.loud.defaults.command]
 env = { LANG = "de" }
@@ -33,10 +33,10 @@ fn a_stage_is_printed_as_it_is_after_all_layers() {
     assert_eq!(said.code, Some(0), "{}", said.err);
     for line in [
         "[stage.a]",
-        "kind = \"command\"    # p.toml:7",
+        "kind = \"command\"    # p.toml:8",
         "outputs = [\"text\"]  # p.toml:5",
         "env.LANG = \"de\"     # p.toml:20",
-        "run = \"ls\"          # --set stage.a.run=ls",
+        "run = \"ls\"          # --set stage.a.run = \"ls\"",
     ] {
         assert!(said.out.lines().any(|told| told == line), "{line}\n{}", said.out);
     }

@@ -42,6 +42,8 @@ pub(crate) struct StageTable<'a> {
     pub(crate) name: String,
     /// The name in the stage's header.
     pub(crate) header: Span,
+    /// Where its `kind` stands; the header where it has none.
+    pub(crate) kind_at: Span,
     /// `None` where the kind is missing or unknown, which has been said.
     pub(crate) shape: Option<Rc<Shape>>,
     pub(crate) axes: Vec<Axis<'a>>,
@@ -151,7 +153,9 @@ impl<'a> Reader<'a, '_> {
             errors.push(Diagnostic::new(message, header));
             return None;
         };
-        let shape = self.shape(&name, &header, parameters.remove("kind"), errors);
+        let kind = parameters.remove("kind");
+        let kind_at = kind.as_ref().map_or_else(|| header.clone(), Spanned::span);
+        let shape = self.shape(&name, &header, kind, errors);
         // What the stage says itself: an axis may take the place of a default, and of nothing else.
         let own = parameters.clone();
         if let Some(shape) = &shape {
@@ -184,6 +188,7 @@ impl<'a> Reader<'a, '_> {
         Some(StageTable {
             name,
             header,
+            kind_at,
             shape,
             axes,
             bad_axes,

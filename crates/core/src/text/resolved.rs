@@ -75,7 +75,7 @@ impl Writer<'_> {
     fn stage(&self, stage: &StageTable<'_>) -> Resolved {
         let mut entries = Vec::new();
         if let Some(shape) = &stage.shape {
-            let origin = Origin::Written(self.place(&stage.header));
+            let origin = self.origin(&stage.kind_at);
             entries.push(Entry {
                 path: vec!["kind".to_owned()],
                 value: shape.kind.name.into(),
@@ -240,6 +240,10 @@ impl fmt::Display for Toml<'_> {
                     true => f.write_str("{}"),
                     false => write!(f, "{{ {} }}", entries.join(", ")),
                 }
+            }
+            // As it is written for the text itself, and not for a variable.
+            Value::String(text) if text.strip_prefix('$').is_some_and(is_name) => {
+                write!(f, "{}", Value::from(format!("${text}")))
             }
             scalar => write!(f, "{scalar}"),
         }

@@ -130,7 +130,7 @@ fn a_stage_is_told_with_the_place_of_each_value() {
         stage("own"),
         [
             "[stage.own]",
-            "kind = \"extract\"  # p.toml:16",
+            "kind = \"extract\"  # p.toml:17",
             "images = \"images\"  # p.toml:8",
             "layer = \"d\"  # p.toml:42",
             "pooling = \"none\"  # p.toml:18",
