@@ -46,16 +46,8 @@ fn place(name: &str) -> PathBuf {
 }
 
 fn parts(number: u64) -> KeyParts {
-    KeyParts {
-        kind: "command".to_owned(),
-        version: 1,
-        parameters: json!({ "run": format!("echo {number} > out.txt"), "outputs": ["out.txt"], "c": 0.5 }),
-        inputs: BTreeMap::new(),
-        seed: None,
-        axes: Coordinates::none(),
-        environment: BTreeMap::new(),
-        content: None,
-    }
+    let run = format!("echo {number} > out.txt");
+    KeyParts::of("command", 1, json!({ "run": run, "outputs": ["out.txt"], "c": 0.5 }))
 }
 
 fn commit(store: &Store, number: u64) -> Receipt {

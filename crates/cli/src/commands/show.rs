@@ -103,7 +103,7 @@ fn write(out: &mut impl Write, receipt: &Receipt, shown: &Path) -> Result<(), Fa
         receipt.device,
         receipt.sconce
     )?;
-    for (place, (path, value)) in flat("", &parts.parameters).iter().enumerate() {
+    for (place, (path, value)) in flat("", &parts.all_parameters()).iter().enumerate() {
         let title = if place == 0 { "parameters" } else { "" };
         writeln!(out, "  {title:<10} {path} = {value}")?;
     }

@@ -108,7 +108,7 @@ impl Story<'_> {
         let parts = &receipt.parts;
         self.line(depth + 1, format_args!("key {}, made of", receipt.key.short()));
         self.line(depth + 2, format_args!("kind {}, version {}", parts.kind, parts.version));
-        for (path, value) in flat("", &parts.parameters) {
+        for (path, value) in flat("", &parts.all_parameters()) {
             self.line(depth + 2, format_args!("{path} = {value}"));
         }
         for (axis, value) in parts.axes.iter() {
@@ -158,7 +158,7 @@ impl Story<'_> {
         match self.earlier(&id, old)? {
             Some(before) if before.key != now.key => {
                 self.line(depth + 1, format_args!("{id} was computed anew, because"));
-                for reason in explain(&before.parts, &now.parts) {
+                for reason in explain(&before.parts, &now.parts, &self.plan[producer].kind) {
                     self.reason(producer, &reason, depth + 2)?;
                 }
             }

@@ -6,6 +6,7 @@ mod expand;
 mod graph;
 mod load;
 pub(crate) mod parameters;
+mod reason;
 mod references;
 mod select;
 
@@ -20,11 +21,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-pub use assess::{Reason, State, assess, assess_cell, explain, output_digest};
+pub use assess::{State, assess, assess_cell, output_digest};
 pub use graph::{CellGraph, CellIndex, PerCell};
 pub use load::{LoadOptions, load, load_resolved};
+pub use reason::{Reason, explain};
 
-use crate::key::{InputPart, KeyParts};
+use crate::key::{self, InputPart, KeyParts};
 use crate::{AnyStage, CellId, Digest, Kind, Output, Resources, Result};
 
 /// A pipeline, expanded into cells.
@@ -56,7 +58,7 @@ pub struct Cell {
     /// parses.
     pub parameters: Value,
     /// The parameters that are part of the key: no inputs, no cosmetic ones.
-    pub key_parameters: Value,
+    pub key_parameters: Arc<key::Parameters>,
     /// The seed, for kinds whose result depends on it.
     pub seed: Option<u64>,
     /// What the cell needs, with the pipeline file's overrides.
@@ -95,9 +97,11 @@ impl Plan {
             if cell.kind.free_axes { cell.id.coordinates.clone() } else { Default::default() };
         let value = |name: &String| (name.clone(), std::env::var(name).ok());
         Ok(KeyParts {
+            recipe: key::RECIPE,
             kind: cell.kind.name.to_owned(),
             version: cell.kind.version,
-            parameters: cell.key_parameters.clone(),
+            parameters: cell.key_parameters.differing.clone(),
+            defaults: cell.key_parameters.defaults.clone(),
             inputs,
             seed: cell.seed,
             axes,

@@ -320,18 +320,6 @@ pub(crate) fn with_slots(mut parameters: Value, shape: &Shape) -> Value {
     parameters
 }
 
-/// The parameters that are part of the key.
-pub(crate) fn key_parameters(parameters: &Value, shape: &Shape) -> Value {
-    let Value::Object(all) = parameters else {
-        return parameters.clone();
-    };
-    let counts = |key: &String| {
-        !shape.cosmetic.contains(key) && shape.slots.iter().all(|slot| slot.key != *key)
-    };
-    let kept = all.iter().filter(|(key, _)| counts(key));
-    Value::Object(kept.map(|(key, value)| (key.clone(), value.clone())).collect())
-}
-
 /// Overrides of what a cell needs: `resources = { threads = 2, memory = "4GiB", gpu = false }`.
 pub(crate) fn resources(
     stage: &StageTable<'_>,

@@ -8,14 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ref_cast::{RefCastCustom, ref_cast_custom};
-use serde_json::json;
 
 use crate::error::{IoResultExt, ResultExt};
 use crate::random::{self, Generator};
 use crate::stage::report::{Reporter, Silent, Update};
 use crate::{
-    Artifact, Coordinates, Device, Error, Files, Input, Inputs, Kind, NamedInputs, Out, Output,
-    Result, Stage, Yields, canonical,
+    Artifact, Coordinates, Device, Error, Files, Input, Inputs, NamedInputs, Out, Output, Result,
+    Stage, Yields, key,
 };
 
 /// One artifact of a gathering input, with the cell that it came from.
@@ -239,33 +238,8 @@ impl<S> Context<S> {
     /// as `training.epochs`): where a longer computation finds the end of a shorter one. It may
     /// not exist yet, and its files may go at any time; they are to be replaced by rename.
     pub fn shared_checkpoint<K: Stage>(&self, stage: &K, but: &[&str]) -> Result<PathBuf> {
-        let kind = Kind::of::<K>();
-        let mut parameters = serde_json::to_value(stage)?;
-        let slots = kind.slots().into_iter().map(|slot| slot.key);
-        for path in slots.chain(kind.cosmetic()).chain(but.iter().map(|&path| path.to_owned())) {
-            let (table, key) = path.rsplit_once('.').unwrap_or(("", &path));
-            let table = match table {
-                "" => Some(&mut parameters),
-                table => parameters.pointer_mut(&format!("/{}", table.replace('.', "/"))),
-            };
-            if let Some(table) = table.and_then(|table| table.as_object_mut()) {
-                table.remove(key);
-            }
-        }
-        let mut inputs = BTreeMap::new();
-        for (slot, gathered) in &self.job.inputs {
-            let from =
-                |one: &Gathered<Files>| json!([one.stage, one.coordinates, one.artifact.digest()]);
-            inputs.insert(slot, gathered.iter().map(from).collect::<Vec<_>>());
-        }
-        let digest = canonical::digest(&json!({
-            "sconce": 1,
-            "shared": [kind.name, kind.version, but],
-            "parameters": parameters,
-            "inputs": inputs,
-            "seed": kind.seeded.then_some(self.job.seed),
-            "axes": kind.free_axes.then_some(&self.job.coordinates),
-        }));
+        let Job { inputs, seed, coordinates, .. } = &self.job;
+        let digest = key::shared(stage, but, inputs, *seed, coordinates)?;
         let siblings = self.job.checkpoint.parent().unwrap_or(&self.job.checkpoint);
         Ok(siblings.join(digest.hex()))
     }
@@ -344,6 +318,7 @@ impl<S> Context<S> {
 mod tests {
     use schemars::JsonSchema;
     use serde::{Deserialize, Serialize};
+    use serde_json::json;
 
     use super::*;
     use crate::Folder;

@@ -10,6 +10,7 @@ use toml::de::{DeValue, ValueDeserializer};
 
 use super::input::{ARITY_KEY, COSMETIC_KEY, INPUT_KEY, TEXT_KEY};
 use super::{Output, Resources, Stage, engine};
+use crate::key::Defaults;
 use crate::{Context, Error, Result};
 
 /// A parsed stage of any kind.
@@ -156,6 +157,11 @@ impl Kind {
             Some(Slot { key: key.clone(), artifact, arity })
         };
         properties(&schema).filter_map(slot).collect()
+    }
+
+    /// What the parameters are where they are not written.
+    pub fn defaults(&self) -> Defaults {
+        Defaults::of(&self.schema())
     }
 
     /// The parameters that change no result.

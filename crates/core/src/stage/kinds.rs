@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
+use crate::key::Defaults;
 use crate::stage::input::{LABELS_KEY, TEXT_KEY};
 use crate::stage::kind::{marked, properties};
 use crate::{Error, Kind, Result, Slot};
@@ -59,6 +60,8 @@ pub(crate) struct Shape {
     pub(crate) required: Vec<String>,
     pub(crate) slots: Vec<Slot>,
     pub(crate) cosmetic: BTreeSet<String>,
+    /// What the parameters are where they are not written.
+    pub(crate) defaults: Defaults,
     /// Those that hold labels: texts that figures show for names and values.
     pub(crate) labels: Vec<String>,
     /// Those whose strings are texts with references in braces.
@@ -81,7 +84,7 @@ impl Shapes {
 }
 
 impl Shape {
-    fn new(kind: Kind) -> Self {
+    pub(crate) fn new(kind: Kind) -> Self {
         let schema = kind.schema();
         let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
         let doc = |(key, field): (&String, &Value)| {
@@ -93,6 +96,7 @@ impl Shape {
             required: required.filter_map(|key| key.as_str().map(str::to_owned)).collect(),
             slots: kind.slots(),
             cosmetic: kind.cosmetic().into_iter().collect(),
+            defaults: Defaults::of(&schema),
             labels: marked(&schema, LABELS_KEY),
             texts: marked(&schema, TEXT_KEY),
             docs: properties(&schema).filter_map(doc).collect(),

@@ -18,7 +18,7 @@ use crate::stage::Arity;
 use crate::stage::kinds::Shape;
 use crate::stage::text::is_text_slot;
 use crate::text::diagnostic::Diagnostic;
-use crate::{CellId, Coordinates, random};
+use crate::{CellId, Coordinates, key, random};
 
 /// Adds the cells of one combination: what flows in, joined along axes of the same name.
 pub(super) fn join(
@@ -68,7 +68,7 @@ pub(super) fn join(
     let table = &stage.table;
     let resources = parameters::resources(table, combination.stage.resources(), errors);
     let worker_parameters = parameters::with_slots(combination.parameters.clone(), shape);
-    let key_parameters = parameters::key_parameters(&combination.parameters, shape);
+    let key_parameters = Arc::new(key::Parameters::of(&combination.parameters, shape));
     let slots: Vec<Arc<str>> =
         combination.edges.iter().map(|edge| Arc::from(edge.path.as_str())).collect();
     for place in places {
@@ -83,7 +83,7 @@ pub(super) fn join(
             kind: shape.kind,
             stage: Arc::clone(&combination.stage),
             parameters: worker_parameters.clone(),
-            key_parameters: key_parameters.clone(),
+            key_parameters: Arc::clone(&key_parameters),
             seed,
             resources,
             outputs: combination.stage.outputs(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde_json::Value;
 use toml::de::DeValue;
@@ -19,7 +20,7 @@ use crate::text::diagnostic::Diagnostic;
 use crate::text::document::{Node, Table};
 use crate::text::reference::{self, Format, Part, escape, string_at, strings};
 use crate::text::source::{Sources, Span};
-use crate::{Coordinates, Slot};
+use crate::{Coordinates, Slot, key};
 
 /// So many cells are named at most.
 const MOST: usize = 8;
@@ -170,7 +171,7 @@ pub(super) fn put_in(
                     *place = text;
                 }
             }
-            graph[index].key_parameters = parameters::key_parameters(&parameters, shape);
+            graph[index].key_parameters = Arc::new(key::Parameters::of(&parameters, shape));
             graph[index].parameters = parameters::with_slots(parameters, shape);
         }
     }

@@ -100,10 +100,11 @@ fn axes_flow_join_and_gather() {
 }
 
 #[test]
-fn parameters_are_hashed_after_defaults_and_without_inputs() {
+fn parameters_are_hashed_without_defaults_and_inputs() {
     let plan = plan(STUDY, &[]).unwrap();
-    assert_eq!(plan[at(0)].key_parameters, json!({ "count": 3, "sources": [] }));
-    assert_eq!(plan[at(3)].key_parameters, json!({ "c": 2.0 }));
+    assert_eq!(plan[at(0)].key_parameters.differing, json!({ "count": 3 }));
+    assert_eq!(plan[at(0)].key_parameters.defaults, json!({ "sources": [] }));
+    assert_eq!(plan[at(3)].key_parameters.differing, json!({ "c": 2.0 }));
     assert_eq!(
         plan[at(3)].parameters,
         json!({ "features": "features", "validation": "validation", "c": 2.0 })
@@ -116,8 +117,9 @@ fn parameters_are_hashed_after_defaults_and_without_inputs() {
 
 #[test]
 fn profiles_and_settings_replace_parameters_and_axes() {
-    let count =
-        |options: &[&str]| plan(STUDY, options).unwrap()[at(0)].key_parameters["count"].clone();
+    let count = |options: &[&str]| {
+        plan(STUDY, options).unwrap()[at(0)].key_parameters.differing["count"].clone()
+    };
     assert_eq!(count(&["+big"]), json!(1000));
     assert_eq!(count(&["+big", "stage.images.count=5"]), json!(5));
     assert_eq!(count(&["+bigger"]), json!(1000), "what it extends");
@@ -127,9 +129,9 @@ fn profiles_and_settings_replace_parameters_and_axes() {
     assert_eq!(svm, ["svm[c=1]", "svm[c=10]"]);
     // A bare word is a string.
     let bare = plan(STUDY, &["+one", "stage.features.layer=fire9"]).unwrap();
-    assert_eq!(bare[at(1)].key_parameters["layer"], json!("fire9"));
+    assert_eq!(bare[at(1)].key_parameters.differing["layer"], json!("fire9"));
     let with_variable = plan(STUDY, &["vars.c=0.5"]).unwrap();
-    assert_eq!(with_variable[at(3)].key_parameters["c"], json!(0.5));
+    assert_eq!(with_variable[at(3)].key_parameters.differing["c"], json!(0.5));
 }
 
 #[test]
@@ -175,7 +177,7 @@ fn free_axes_are_part_of_the_key_and_a_seed_can_be_an_axis() {
     "#;
     let plan = plan(text, &[]).unwrap();
     assert_eq!(plan.pipeline, "p");
-    assert_eq!(plan[at(0)].key_parameters["run"], json!("$HOME"));
+    assert_eq!(plan[at(0)].key_parameters.differing["run"], json!("$HOME"));
     let key =
         |cell: usize| plan.key_parts(at(cell), |_, _| Ok(Digest::of(b"")), None).unwrap().key();
     assert_ne!(key(0), key(1));
@@ -215,7 +217,8 @@ inputs.a = "images[size=few]"
 fn a_named_value_sets_several_parameters() {
     let plan = plan(NAMED, &["+more"]).unwrap();
     let cells: Vec<_> = plan.of_stage("images").map(|cell| &plan[cell]).collect();
-    let images = |place: usize| (cells[place].id.to_string(), &cells[place].key_parameters);
+    let images =
+        |place: usize| (cells[place].id.to_string(), &cells[place].key_parameters.differing);
     assert_eq!(images(0), ("images[size=few]".into(), &json!({ "count": 1, "sources": ["s"] })));
     assert_eq!(images(1).1, &json!({ "count": 9, "sources": ["a", "b"] }));
     assert_eq!(images(2).0, "images[size=most]");

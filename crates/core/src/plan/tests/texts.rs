@@ -40,7 +40,10 @@ rows = "svm[*]"
 fn caption(cell: &str) -> Value {
     let plan = plan(&STUDY.replace("; {svm.flip}", ""), &[]).unwrap();
     let cell = &plan[plan.select(cell).unwrap()[0]];
-    assert_eq!(cell.parameters["caption"], cell.key_parameters["caption"], "it is in the key");
+    assert_eq!(
+        cell.parameters["caption"], cell.key_parameters.differing["caption"],
+        "it is in the key"
+    );
     cell.parameters["caption"].clone()
 }
 

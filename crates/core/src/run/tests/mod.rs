@@ -1,5 +1,6 @@
 //! The executor with an in-process runner and kinds that are easy to watch.
 
+mod grown;
 mod kinds;
 mod walks;
 

@@ -31,16 +31,7 @@ fn put(folder: &Path, files: &[(&str, &str)]) {
 
 /// Commits files as a cell would.
 fn commit(store: &Store, number: u64, files: &[(&str, &str)]) -> Receipt {
-    let parts = KeyParts {
-        kind: "test".to_owned(),
-        version: 1,
-        parameters: serde_json::json!({ "number": number }),
-        inputs: BTreeMap::new(),
-        seed: None,
-        axes: Coordinates::none(),
-        environment: BTreeMap::new(),
-        content: None,
-    };
+    let parts = KeyParts::of("test", 1, serde_json::json!({ "number": number }));
     let key = parts.key();
     let scratch = store.scratch(&key).unwrap();
     put(scratch.path(), files);
