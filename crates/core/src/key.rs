@@ -24,12 +24,11 @@
 //! in inner tables, in the tables of an enum, in lists of tables. An inner field is left out
 //! against its own default, and a whole table against the table's; [`Defaults`] says why two
 //! different sets of parameters still have two keys. The price: a *changed* default changes what
-//! a key means. It is a changed result, and raises the kind's version; a test in the command
-//! line's crate pins every default of every kind to its version.
+//! a key means. It is a changed result, and raises the kind's version.
 //!
 //! ```
 //! use schemars::JsonSchema;
-//! use sconce_core::{Context, Folder, Kind, Result, Stage, key, outputs};
+//! use sconce_core::{Context, Folder, Kind, Result, Stage, outputs};
 //! use serde::{Deserialize, Serialize};
 //! use serde_json::json;
 //!
