@@ -235,3 +235,20 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     assert_eq!(output.stdout, b"{\n");
     assert!(output.stderr.is_empty());
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_terminal_that_cannot_draw_gets_plain_lines() {
+    let bench = study();
+    let on_terminal = |term: &str| {
+        let call = format!("{} run p.toml --force", env!("CARGO_BIN_EXE_sconce"));
+        let mut command = Command::new("script");
+        let command = command.args(["-qec", &call, "/dev/null"]).current_dir(bench.path(""));
+        let output = command.env("TERM", term).stdin(Stdio::null()).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let plain = on_terminal("dumb");
+    assert!(plain.contains("Running text") && plain.contains("Finished table"), "{plain}");
+    assert!(!plain.contains('\x1b'), "{plain}");
+    assert!(on_terminal("xterm").contains('\x1b'));
+}
