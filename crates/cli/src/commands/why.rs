@@ -217,8 +217,9 @@ impl Story<'_> {
     /// Names of the files that changed in a local folder.
     fn changes(&self, index: CellIndex, old: &Digest) -> Result<Vec<String>, Failure> {
         const MOST: usize = 5;
-        let Some(path) = self.plan[index].stage.local_path() else { return Ok(Vec::new()) };
-        let snapshot = self.store.snapshot(&self.plan.folder.join(path), false)?;
+        let stage = &self.plan[index].stage;
+        let Some(path) = stage.local_path() else { return Ok(Vec::new()) };
+        let snapshot = self.store.snapshot(&self.plan.folder.join(path), stage.follows_links())?;
         let Some(changes) = self.store.changes(old, &snapshot)? else { return Ok(Vec::new()) };
         let kinds =
             [("changed", changes.changed), ("added", changes.added), ("removed", changes.removed)];

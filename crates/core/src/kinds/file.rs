@@ -12,7 +12,8 @@ use crate::{Context, Error, Folder, Output, Result, Stage, Yields};
 /// Brings a local file or folder in, by content.
 ///
 /// The stage's result is the content: moving the file or touching it re-runs nothing, changing a
-/// byte re-runs what depends on it. Symbolic links inside a folder are refused.
+/// byte re-runs what depends on it. Symbolic links inside a folder count as what they lead to; those
+/// that lead out of it are refused, unless `links` says otherwise.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct File {
@@ -23,6 +24,22 @@ pub struct File {
     /// They have to be named as that type wants them.
     #[serde(default = "files", rename = "type")]
     artifact: String,
+    /// Symbolic links inside a folder: only those that lead to something in it (`within`), or all (`follow`), as
+    /// in the caches of Hugging Face.
+    #[serde(default)]
+    #[schemars(extend("x-sconce-cosmetic" = true))]
+    links: Links,
+}
+
+/// Which symbolic links are followed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Links {
+    /// Those that lead to something in the folder.
+    #[default]
+    Within,
+    /// All.
+    Follow,
 }
 
 fn files() -> String {
@@ -53,6 +70,10 @@ impl Stage for File {
 
     fn local_path(&self) -> Option<&Path> {
         Some(&self.path)
+    }
+
+    fn follows_links(&self) -> bool {
+        self.links == Links::Follow
     }
 
     fn run(&self, _: &Context<Self>) -> Result<()> {

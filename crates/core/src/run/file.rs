@@ -20,15 +20,18 @@ use crate::{Error, Output, Result};
 /// alone.
 pub fn snapshots(plan: &Plan, store: &Store) -> BTreeMap<CellIndex, Result<Snapshot>> {
     let local = |cell| Some((cell, local_path(plan, cell)?));
-    plan.indices().filter_map(local).map(|(cell, path)| (cell, snapshot(store, &path))).collect()
+    let taken = |(cell, path): (CellIndex, PathBuf)| {
+        (cell, snapshot(store, &path, plan[cell].stage.follows_links()))
+    };
+    plan.indices().filter_map(local).map(taken).collect()
 }
 
 pub(super) fn local_path(plan: &Plan, cell: CellIndex) -> Option<PathBuf> {
     Some(plan.folder.join(plan[cell].stage.local_path()?))
 }
 
-pub(super) fn snapshot(store: &Store, path: &std::path::Path) -> Result<Snapshot> {
-    let snapshot = store.snapshot(path, false)?;
+pub(super) fn snapshot(store: &Store, path: &std::path::Path, links: bool) -> Result<Snapshot> {
+    let snapshot = store.snapshot(path, links)?;
     if snapshot.members.is_empty() {
         return Err(Error::message(format!("{}: the folder holds no file", path.display())));
     }

@@ -155,7 +155,8 @@ impl<'a> Walk<'a> {
     fn look(&mut self, index: CellIndex) -> Result<()> {
         let local = match file::local_path(self.plan, index) {
             Some(path) => {
-                let snapshot = file::snapshot(self.store, &path)?;
+                let snapshot =
+                    file::snapshot(self.store, &path, self.plan[index].stage.follows_links())?;
                 Some((path, snapshot))
             }
             None => None,

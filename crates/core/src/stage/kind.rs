@@ -27,6 +27,8 @@ pub trait AnyStage: Send + Sync {
     fn check(&self) -> Result<()>;
     /// See [`Stage::local_path`].
     fn local_path(&self) -> Option<&Path>;
+    /// See [`Stage::follows_links`].
+    fn follows_links(&self) -> bool;
     /// See [`Stage::environment`].
     fn environment(&self) -> &[String];
     /// See [`Stage::run`].
@@ -51,6 +53,9 @@ impl<S: Stage> AnyStage for S {
     }
     fn local_path(&self) -> Option<&Path> {
         Stage::local_path(self)
+    }
+    fn follows_links(&self) -> bool {
+        Stage::follows_links(self)
     }
     fn environment(&self) -> &[String] {
         Stage::environment(self)

@@ -69,6 +69,11 @@ pub trait Stage:
         None
     }
 
+    /// Whether links below the local path are followed wherever they lead (kind `file` alone).
+    fn follows_links(&self) -> bool {
+        false
+    }
+
     /// Names of environment variables whose values are part of the key (kind `command` alone).
     fn environment(&self) -> &[String] {
         &[]
