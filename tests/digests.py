@@ -7,7 +7,7 @@
 
 `record` runs the pipelines (a profile of them: --profile quick) in a store of its own and writes the digest of every
 output of every cell. `compare` lists what differs, by kind, and exits with 1 if anything does. Outputs that may differ
-between two runs (`volatile`) are left out.
+between two runs (`volatile`: durations) are left out, and so is what shows them: the outputs of cells that read them.
 """
 
 import argparse
@@ -33,16 +33,26 @@ def record(program, pipelines, profile, store):
             [program, "plan", *options, "--json"], env=environment, check=True, stdout=subprocess.PIPE
         )
         plan = json.loads(plan.stdout)
-        found[plan["pipeline"]] = {cell["cell"]: outputs(store, cell["key"]) for cell in plan["cells"]}
+        # Upstream cells stand first.
+        varying = set()
+        cells = {cell["cell"]: outputs(store, cell["key"], varying) for cell in plan["cells"]}
+        found[plan["pipeline"]] = cells
     return found
 
 
-def outputs(store, key):
-    """What the receipt says of a cell."""
+def outputs(store, key, varying):
+    """What the receipt says of a cell. Digests of outputs that two runs need not give alike join `varying`."""
     key = key.split(":")[-1]
     with open(pathlib.Path(store, "receipts", key[:2], key + ".json")) as file:
         receipt = json.load(file)["receipt"]
-    fixed = {name: out["digest"] for name, out in receipt["outputs"].items() if not out.get("volatile")}
+    read = {part["digest"] for slot in receipt["parts"]["inputs"].values() for part in slot}
+    varies = bool(read & varying)
+    fixed = {}
+    for name, output in receipt["outputs"].items():
+        if varies or output.get("volatile"):
+            varying.add(output["digest"])
+        else:
+            fixed[name] = output["digest"]
     return {"kind": "{kind}@{version}".format(**receipt["parts"]), "outputs": fixed}
 
 
