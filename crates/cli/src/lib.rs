@@ -13,6 +13,11 @@
 //!
 //! `examples/own-kind` is a whole one.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the command line reads the clock and the environment"
+)]
+
 mod arguments;
 mod commands;
 mod configuration;

@@ -3,6 +3,7 @@
 //! `cargo bench -p sconce-core --bench store`; the folder of the data is below `TMPDIR`.
 
 #![allow(
+    clippy::disallowed_methods,
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::unwrap_used,

@@ -3,6 +3,7 @@
 //! `cargo bench -p sconce-data --bench images`. Beside it Pillow, where `python3` has it.
 
 #![allow(
+    clippy::disallowed_methods,
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::unwrap_used,

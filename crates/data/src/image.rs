@@ -245,7 +245,7 @@ mod tests {
         let grey = Image::decode(&png, Color::Grey).unwrap();
         assert_eq!(grey.samples()[..12], [5, 25, 49, 78, 111, 148, 189, 158, 208, 35, 92, 78]);
         let back = grey.clone().into_color(Color::Rgb);
-        assert_eq!(back.clone().into_color(Color::Grey), grey);
+        assert_eq!(back.into_color(Color::Grey), grey);
     }
 
     #[test]

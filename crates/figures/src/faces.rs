@@ -208,7 +208,7 @@ pub fn with<T>(given: Given, draw: impl FnOnce() -> T) -> (T, BTreeSet<char>) {
 }
 
 fn here() -> Rc<Given> {
-    HERE.with_borrow(|here| here.clone()).unwrap_or_else(|| Rc::new(Given::none()))
+    HERE.with_borrow(std::clone::Clone::clone).unwrap_or_else(|| Rc::new(Given::none()))
 }
 
 /// The rasteriser's options, with all fonts.

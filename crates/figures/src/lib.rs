@@ -4,6 +4,11 @@
 //! that SVG is rasterised with bundled fonts. The same input gives the same bytes. Figures read tables, metrics
 //! and images, never models.
 
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "variables tell tests where real data lie")
+)]
+
 pub mod activation;
 pub mod adversarial;
 pub mod animation;

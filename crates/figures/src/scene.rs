@@ -163,7 +163,7 @@ pub enum Item {
         /// Down.
         dy: f64,
         /// The shapes.
-        items: Vec<Item>,
+        items: Vec<Self>,
     },
 }
 
@@ -229,7 +229,7 @@ impl Scene {
     }
 
     /// Adds all of `other` with its corner at (x, y).
-    pub fn place(&mut self, x: f64, y: f64, other: Scene) {
+    pub fn place(&mut self, x: f64, y: f64, other: Self) {
         self.push(Item::Group { dx: x, dy: y, items: other.items });
     }
 

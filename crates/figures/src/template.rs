@@ -150,9 +150,8 @@ mod tests {
         ]);
         table.push(vec![json!("tick"), json!(0.987), json!(3), json!(true)]).unwrap();
         table.push(vec![json!(null), json!(null), json!(4), json!(false)]).unwrap();
-        let fill = |line: &str, row: usize| {
-            Template::parse(line)?.fill(&table, row, |text| text.to_uppercase())
-        };
+        let fill =
+            |line: &str, row: usize| Template::parse(line)?.fill(&table, row, str::to_uppercase);
         assert_eq!(fill("{name}: {p:.2} of {n}", 0).unwrap(), "TICK: 0.99 of 3");
         assert_eq!(fill("{p}, {p:%} {right}", 0).unwrap(), "1.0, 99 % true");
         assert_eq!(fill("{name} {p:.2}", 1).unwrap(), "– –");

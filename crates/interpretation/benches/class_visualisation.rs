@@ -2,6 +2,7 @@
 //! line of its input it makes one step and prints its seconds. Alone it prints the median of 30 steps.
 
 #![allow(
+    clippy::disallowed_methods,
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::unwrap_used,

@@ -3,6 +3,7 @@
 //! `--serve`: reads `METHOD IMAGES` lines (`saliency 1`) and answers each with the seconds of one call.
 
 #![allow(
+    clippy::disallowed_methods,
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::unwrap_used,

@@ -1,5 +1,10 @@
 //! Explaining and fooling networks: the saliency family, how good a map is, adversarial images, class visualisation.
 
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "variables tell tests where real data lie")
+)]
+
 // Explanation maps, and how good they are.
 pub mod concentration;
 pub mod deletion;

@@ -5,6 +5,7 @@
 //! Alone it prints medians of all cases, or of those with its argument in their names; `RAYON_NUM_THREADS` sets the threads.
 
 #![allow(
+    clippy::disallowed_methods,
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::unwrap_used,

@@ -78,7 +78,7 @@ pub(crate) fn uninit<T: WithDType>(len: usize) -> Vec<T> {
     let mut out = Vec::with_capacity(len);
     // SAFETY: the capacity is `len`; `WithDType` is implemented only for plain numbers, which any bits make valid and
     // which need no drop; every caller writes each element before reading it.
-    #[allow(clippy::uninit_vec)]
+    #[allow(clippy::uninit_vec, reason = "see above")]
     unsafe {
         out.set_len(len);
     }

@@ -4,6 +4,7 @@
 //! FOLDER holds `train.f32` and `test.f32` (rows), `labels.u32` and `folds.u32` (one a training row). Prints JSON.
 
 #![allow(
+    clippy::disallowed_methods,
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::unwrap_used,

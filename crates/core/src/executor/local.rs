@@ -256,6 +256,7 @@ fn kill_group(_: u32) {}
 fn wait_without_reaping(_: u32) {}
 
 /// Ends this process and, where it leads its group, all that it started.
+#[expect(clippy::exit, reason = "nobody is left to return to")]
 pub(super) fn end_own_group() {
     #[cfg(unix)]
     {

@@ -36,10 +36,8 @@ fn set(files: &[(&str, Vec<u8>)]) -> Result<ImageSet> {
 fn image_sets_of_one_or_two_pairs() {
     let images = idx(&[2, 1, 2], &[1, 2, 3, 4]);
     let labels = idx(&[2], &[0, 2]);
-    let train = [
-        ("data/train-images-idx3-ubyte.gz", gz(&images)),
-        ("train-labels.idx1-ubyte", labels.clone()),
-    ];
+    let train =
+        [("data/train-images-idx3-ubyte.gz", gz(&images)), ("train-labels.idx1-ubyte", labels)];
     let one = set(&train).unwrap();
     assert_eq!(one.examples().classes, ["0", "1", "2"]);
     assert_eq!(one.examples().splits, ["train"]);

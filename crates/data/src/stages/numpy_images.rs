@@ -18,10 +18,10 @@ pub struct NumpyImages {
     pub file: Input<Folder>,
     /// The name of the array of images, in an `.npz` file.
     #[serde(default = "x")]
-    pub images: String,
+    pub image_array: String,
     /// The name of the array of labels, in an `.npz` file; empty for images without classes.
     #[serde(default = "y")]
-    pub labels: String,
+    pub label_array: String,
     /// Names of the classes: one JSON file, a list or an object from numbers to names.
     #[serde(default)]
     pub class_names: Option<Input<Folder>>,
@@ -58,11 +58,11 @@ impl Stage for NumpyImages {
                 weights::class_names(path).doing(|| format!("reading `{name}`"))?
             }
         };
-        let labels = Some(self.labels.as_str()).filter(|labels| !labels.is_empty());
+        let labels = Some(self.label_array.as_str()).filter(|labels| !labels.is_empty());
         if npz::is_npy(path)? {
             ctx.note("an .npy file holds one array: the images have no classes");
         }
-        let images = npz::images(path, &self.images, labels, classes)
+        let images = npz::images(path, &self.image_array, labels, classes)
             .doing(|| format!("reading `{name}`"))?;
         ctx.metric("images", images.len() as f64);
         ctx.write(Self::IMAGES, &images)

@@ -379,8 +379,13 @@ fn resplits_are_stratified_seeded_and_different() {
     let folder = tempfile::tempdir().unwrap();
     features.save(folder.path()).unwrap();
     let inputs = [("features", Files::from_folder(folder.path()).unwrap())];
-    let split = |repeat: u64, seed: u64, test: Option<usize>| -> Result<Features> {
-        let resplit = Resplit { features: Input::new("features"), train: 10, test, repeat };
+    let split = |repeat: u64, seed: u64, test_per_class: Option<usize>| -> Result<Features> {
+        let resplit = Resplit {
+            features: Input::new("features"),
+            train_per_class: 10,
+            test_per_class,
+            repeat,
+        };
         Ok(run_seeded(&resplit, &inputs, seed)?.load("features"))
     };
     let first = split(0, 0, None).unwrap();
@@ -460,12 +465,12 @@ fn results_are_pinned_to_versions() {
     let folder = tempfile::tempdir().unwrap();
     features.save(folder.path()).unwrap();
     let features = Files::from_folder(folder.path()).unwrap();
-    let inputs = [("features", features.clone()), ("duplicates", found.files("table"))];
+    let inputs = [("features", features), ("duplicates", found.files("table"))];
     let deduplicate: Deduplicate =
         stage(json!({ "features": "features", "duplicates": "duplicates" }));
     let ran = run(&deduplicate, &inputs).unwrap();
     pin("deduplicate", Deduplicate::VERSION, &ran, &["features"]);
-    let resplit: Resplit = stage(json!({ "features": "features", "train": 1 }));
+    let resplit: Resplit = stage(json!({ "features": "features", "train_per_class": 1 }));
     let ran = run(&resplit, &inputs).unwrap();
     pin("resplit", Resplit::VERSION, &ran, &["features"]);
     insta::assert_snapshot!(pins, @r"

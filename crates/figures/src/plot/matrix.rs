@@ -61,7 +61,7 @@ pub fn confusion(words: Words, classes: &[String], counts: &[f64]) -> Result<Mat
         let whole = row.iter().all(|count| count.fract() == 0.0);
         texts.extend(row.iter().map(|count| match *count {
             0.0 => String::new(),
-            count => fixed(count, if whole { 0 } else { 1 }),
+            count => fixed(count, usize::from(!whole)),
         }));
         let hit = row.get(class).copied().unwrap_or(0.0);
         recalls.push(if total > 0.0 {

@@ -96,7 +96,9 @@ impl Panel {
             top += LABEL + 8.0;
         }
         // The label of the y axis lies above it, where it can be read without turning one's head.
-        if !self.y.label.is_empty() {
+        if self.y.label.is_empty() {
+            top += 6.0;
+        } else {
             let label = font::shorten(&self.y.label, LABEL, Weight::Regular, width);
             scene.text(Text {
                 size: LABEL,
@@ -104,8 +106,6 @@ impl Panel {
                 ..Text::new(0.0, top + LABEL * CAP_HEIGHT, label)
             });
             top += LABEL + 10.0;
-        } else {
-            top += 6.0;
         }
         let y = self.y_ticks(height)?;
         let labels = Ground::label_room(&y);

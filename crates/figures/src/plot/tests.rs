@@ -157,8 +157,8 @@ fn a_confusion_matrix_of_fifteen_classes() {
     let classes = scenes();
     let counts: Vec<f64> = (0..225)
         .map(|i| match (i / 15, i % 15) {
-            (row, column) if row == column => 150.0 + row as f64 * 4.0,
-            (row, column) if (row * 7 + column * 3) % 5 == 0 => ((row * column) % 13) as f64,
+            (row, column) if row == column => 150.0 + f64::from(row) * 4.0,
+            (row, column) if (row * 7 + column * 3) % 5 == 0 => f64::from((row * column) % 13),
             _ => 0.0,
         })
         .collect();

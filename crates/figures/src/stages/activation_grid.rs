@@ -17,18 +17,18 @@ pub struct ActivationGrid {
     pub activations: Input<Features>,
     /// The photographs.
     pub images: Input<ImageSet>,
-    /// Names of the photographs that are shown; by default the first `most`.
+    /// Names of the photographs that are shown; by default the first `max_images`.
     #[serde(default)]
     pub only: Names,
-    /// Photographs at most.
+    /// Images at most.
     #[serde(default = "four")]
-    pub most: usize,
-    /// Maps in a row of a mosaic.
+    pub max_images: usize,
+    /// Maps side by side in a mosaic.
     #[serde(default = "eight")]
-    pub columns: usize,
-    /// Maps of each photograph, from the first channel on.
-    #[serde(default = "maps")]
-    pub maps: usize,
+    pub maps_across: usize,
+    /// Maps of each photograph at most, from the first channel on.
+    #[serde(default = "max_maps")]
+    pub max_maps: usize,
     /// Whether each map has its own scale or all share one.
     #[serde(default)]
     pub normalisation: Normalisation,
@@ -67,7 +67,7 @@ fn eight() -> usize {
     8
 }
 
-fn maps() -> usize {
+fn max_maps() -> usize {
     64
 }
 
@@ -87,9 +87,9 @@ impl Stage for ActivationGrid {
     fn check(&self) -> Result<()> {
         pictures::check_density(self.density)?;
         for (key, value) in [
-            ("most", self.most),
-            ("columns", self.columns),
-            ("maps", self.maps),
+            ("max_images", self.max_images),
+            ("maps_across", self.maps_across),
+            ("max_maps", self.max_maps),
             ("across", self.across),
         ] {
             if value == 0 {
@@ -105,7 +105,7 @@ impl Stage for ActivationGrid {
             let images = ctx.input(&self.images)?;
             let ids = &features.examples().ids;
             let chosen: Vec<usize> = if self.only.is_empty() {
-                (0..ids.len().min(self.most)).collect()
+                (0..ids.len().min(self.max_images)).collect()
             } else {
                 self.only
                     .0
@@ -120,7 +120,7 @@ impl Stage for ActivationGrid {
                 Ok(Activations {
                     label: pictures::short_name(id).to_owned(),
                     image: pictures::pixels(&images, place)?,
-                    maps: pictures::maps("activations", &features, *row, self.maps)?,
+                    maps: pictures::maps("activations", &features, *row, self.max_maps)?,
                 })
             });
             let photographs: Vec<Activations> = photographs.collect::<Result<_>>()?;
@@ -131,8 +131,8 @@ impl Stage for ActivationGrid {
                 Normalisation::Shared => "All maps on one scale.".to_owned(),
             });
             let grid = activation::ActivationGrid {
-                columns: self.columns,
-                most: self.maps,
+                columns: self.maps_across,
+                most: self.max_maps,
                 across: self.across,
                 map: self.colors,
                 normalisation: self.normalisation,

@@ -30,14 +30,14 @@ pub struct AdversarialPanel {
     pub results: Input<Table>,
     /// What is shown of each image: `original`, `fooled`, `difference`, `amplified`.
     #[serde(default = "everything")]
-    pub columns: Many<Shown>,
+    pub show: Many<Shown>,
     /// By how much the amplified difference is multiplied.
     #[serde(default = "ten")]
     pub amplify: f64,
     /// Whether a square stands around each changed pixel of the fooled image: for attacks that change few.
     #[serde(default)]
-    pub mark: bool,
-    /// Names of the images that are shown; by default the first `most`.
+    pub mark_pixels: bool,
+    /// Names of the images that are shown; by default the first `max_images`.
     #[serde(default)]
     pub only: Names,
     /// Whether only images that fool are shown; where none does, all are.
@@ -45,7 +45,7 @@ pub struct AdversarialPanel {
     pub successes: bool,
     /// Images at most.
     #[serde(default = "six")]
-    pub most: usize,
+    pub max_images: usize,
     /// Images side by side.
     #[serde(default = "one")]
     pub across: usize,
@@ -119,10 +119,10 @@ impl Stage for AdversarialPanel {
             let message = format!("expected a number above 0, found {}", self.amplify);
             return Err(Error::parameter("amplify", message));
         }
-        if self.columns.is_empty() {
-            return Err(Error::parameter("columns", "expected at least one picture of each image"));
+        if self.show.is_empty() {
+            return Err(Error::parameter("show", "expected at least one picture of each image"));
         }
-        for (key, value) in [("most", self.most), ("across", self.across)] {
+        for (key, value) in [("max_images", self.max_images), ("across", self.across)] {
             if value == 0 {
                 return Err(Error::parameter(key, "expected 1 or more, found 0"));
             }
@@ -140,7 +140,7 @@ impl Stage for AdversarialPanel {
                 results
                     .ids()
                     .filter(|id| !successes || results.fooled(id))
-                    .take(self.most)
+                    .take(self.max_images)
                     .collect()
             } else {
                 self.only.0.iter().map(String::as_str).collect()
@@ -153,10 +153,10 @@ impl Stage for AdversarialPanel {
                 let place = pictures::place_of("fooled", &fooled.examples().ids, id)?;
                 let after = pictures::pixels(&fooled, place)?;
                 let row = results.row(id)?;
-                let cells = self.columns.0.iter().map(|shown| {
+                let cells = self.show.0.iter().map(|shown| {
                     let picture = match shown {
                         Shown::Original => before.clone(),
-                        Shown::Fooled if self.mark => marked(&before, &after)?,
+                        Shown::Fooled if self.mark_pixels => marked(&before, &after)?,
                         Shown::Fooled => after.clone(),
                         Shown::Difference => difference(&before, &after, 1.0)?,
                         Shown::Amplified => difference(&before, &after, self.amplify)?,
@@ -197,7 +197,7 @@ impl AdversarialPanel {
             Shown::Difference => "difference".to_owned(),
             Shown::Amplified => format!("difference × {}", self.amplify),
         };
-        let heads: Vec<String> = self.columns.0.iter().map(head).collect();
+        let heads: Vec<String> = self.show.0.iter().map(head).collect();
         grid.columns = vec![heads; across].concat();
         grid
     }
@@ -205,7 +205,7 @@ impl AdversarialPanel {
     fn automatic(&self) -> String {
         let mut caption = "Below each image what the network takes it for".to_owned();
         let differs = |shown: &&Shown| matches!(shown, Shown::Difference | Shown::Amplified);
-        if self.columns.0.iter().any(|shown| differs(&shown)) {
+        if self.show.0.iter().any(|shown| differs(&shown)) {
             caption.push_str("; differences are around grey, distances in levels of 0–255");
         }
         caption.push_str(". All images are 8-bit files; an image that fools nobody is framed.");

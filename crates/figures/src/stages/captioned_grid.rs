@@ -33,7 +33,7 @@ pub struct CaptionedGrid {
     pub lines: Names,
     /// What tells rows apart: an axis, `stage`, `image` (the name) or `class`; without it images follow each other.
     #[serde(default)]
-    pub rows: Option<String>,
+    pub down: Option<String>,
     /// What tells columns apart, likewise.
     #[serde(default)]
     pub columns: Option<String>,
@@ -137,7 +137,7 @@ impl Stage for CaptionedGrid {
                 {
                     ctx.check_cancelled()?;
                     let shown = Shown { set, place };
-                    let row = self.value("rows", self.rows.as_ref(), &shown)?;
+                    let row = self.value("down", self.down.as_ref(), &shown)?;
                     let column = self.value("columns", self.columns.as_ref(), &shown)?;
                     let cell = self.cell(&shown, &groups)?;
                     match rows.iter_mut().find(|(name, _)| *name == row) {

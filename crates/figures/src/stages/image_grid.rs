@@ -22,21 +22,21 @@ pub struct ImageGrid {
     #[serde(default)]
     #[schemars(extend("x-sconce-text" = true))]
     pub heads: Names,
-    /// Names of the images that are shown; by default the first `most`.
+    /// Names of the images that are shown; by default the first `max_images`.
     #[serde(default)]
     pub only: Names,
-    /// Rows at most (images, where there is one set alone).
-    #[serde(default = "most")]
-    pub most: usize,
+    /// Images at most; of several sets, rows.
+    #[serde(default = "max_images")]
+    pub max_images: usize,
     /// Images in a row of a single set.
     #[serde(default = "across")]
     pub across: usize,
     /// Width of an image in CSS pixels.
     #[serde(default = "cell")]
     pub cell: f64,
-    /// Whether the class and the name of an image stand beside its row.
+    /// Whether the names of images, with their classes, stand beside the rows.
     #[serde(default = "yes")]
-    pub labels: bool,
+    pub names: bool,
     /// Above the grid.
     #[serde(default)]
     #[schemars(extend("x-sconce-text" = true))]
@@ -54,7 +54,7 @@ pub struct ImageGrid {
     pub fonts: Option<Input<Folder>>,
 }
 
-fn most() -> usize {
+fn max_images() -> usize {
     8
 }
 
@@ -82,7 +82,7 @@ impl Stage for ImageGrid {
     fn check(&self) -> Result<()> {
         pictures::check_density(self.density)?;
         check_cell(self.cell)?;
-        for (key, value) in [("most", self.most), ("across", self.across)] {
+        for (key, value) in [("max_images", self.max_images), ("across", self.across)] {
             if value == 0 {
                 return Err(Error::parameter(key, "expected 1 or more, found 0"));
             }
@@ -106,7 +106,7 @@ impl Stage for ImageGrid {
             }
             let ids = &first.artifact.examples().ids;
             let chosen: Vec<usize> = if self.only.is_empty() {
-                (0..ids.len().min(self.most)).collect()
+                (0..ids.len().min(self.max_images)).collect()
             } else {
                 self.only
                     .0
@@ -120,7 +120,7 @@ impl Stage for ImageGrid {
             let mut grid = if sets.len() == 1 {
                 let cell = |place: &usize| {
                     let label =
-                        if self.labels { label(&first.artifact, *place) } else { String::new() };
+                        if self.names { label(&first.artifact, *place) } else { String::new() };
                     Ok(Cell::captioned(pictures::pixels(&first.artifact, *place)?, label))
                 };
                 let cells = chosen.iter().map(cell).collect::<Result<_>>()?;
@@ -134,7 +134,7 @@ impl Stage for ImageGrid {
                         Ok(Cell::new(pictures::pixels(&set.artifact, place)?))
                     });
                     let label =
-                        if self.labels { label(&first.artifact, *place) } else { String::new() };
+                        if self.names { label(&first.artifact, *place) } else { String::new() };
                     Ok(Row { label, cells: cells.collect::<Result<_>>()? })
                 });
                 let mut grid = Grid::new(words, rows.collect::<Result<_>>()?, self.cell);

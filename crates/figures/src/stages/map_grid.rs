@@ -18,7 +18,7 @@ use crate::table::long;
 use crate::{ColorMap, Field, Words};
 
 /// Sets explanation maps beside their photographs: a row for each photograph, a column for each stage or cell that made
-/// maps. With `rows`, one photograph alone is shown, and the axis of that name goes down.
+/// maps. With `down`, one photograph alone is shown, and the axis of that name goes down.
 ///
 /// Maps without negative numbers go from 0 to their largest number; maps with negative numbers are blue where the number is
 /// negative, white at 0, red where it is positive. Each map has a scale of its own.
@@ -31,12 +31,12 @@ pub struct MapGrid {
     pub images: Input<ImageSet>,
     /// The axis that goes down, of one photograph.
     #[serde(default)]
-    pub rows: Option<String>,
+    pub down: Option<String>,
     /// Names of the columns behind the photograph's; by default values of the axes, or stages.
     #[serde(default)]
     #[schemars(extend("x-sconce-text" = true))]
     pub heads: Names,
-    /// Columns (or, with `rows`, rows), by the value of their axis or by their stage, whose maps are laid over the
+    /// Columns (or, with `down`, rows), by the value of their axis or by their stage, whose maps are laid over the
     /// photograph.
     #[serde(default)]
     pub overlay: Names,
@@ -51,12 +51,12 @@ pub struct MapGrid {
     /// `localise`.
     #[serde(default)]
     pub boxes: Option<Input<Table>>,
-    /// Names of the photographs that are shown; by default the first `most`.
+    /// Names of the photographs that are shown; by default the first `max_images`.
     #[serde(default)]
     pub only: Names,
-    /// Photographs at most.
-    #[serde(default = "most")]
-    pub most: usize,
+    /// Images at most.
+    #[serde(default = "max_images")]
+    pub max_images: usize,
     /// The colours of maps without negative numbers.
     #[serde(default = "inferno")]
     pub colors: ColorMap,
@@ -83,7 +83,7 @@ pub struct MapGrid {
     pub fonts: Option<Input<Folder>>,
 }
 
-fn most() -> usize {
+fn max_images() -> usize {
     6
 }
 
@@ -115,8 +115,8 @@ impl Stage for MapGrid {
     fn check(&self) -> Result<()> {
         pictures::check_density(self.density)?;
         check_cell(self.cell)?;
-        if self.most == 0 {
-            return Err(Error::parameter("most", "expected 1 or more, found 0"));
+        if self.max_images == 0 {
+            return Err(Error::parameter("max_images", "expected 1 or more, found 0"));
         }
         if !(0.5..=1.0).contains(&self.clip) {
             return Err(Error::parameter(
@@ -141,7 +141,7 @@ impl Stage for MapGrid {
                 heat: Heat { colors: self.colors, clip: self.clip },
             };
             let cases = self.cases(ctx, &shown)?;
-            let (heads, rows) = match &self.rows {
+            let (heads, rows) = match &self.down {
                 Some(axis) => shown.down(axis, &sets, &cases)?,
                 None => shown.across(ctx, &sets, &cases)?,
             };
@@ -202,7 +202,7 @@ impl MapGrid {
         }
         let ids = &shown.images.examples().ids;
         let chosen = match self.only.is_empty() {
-            true => ids.iter().take(self.most).collect::<Vec<_>>(),
+            true => ids.iter().take(self.max_images).collect::<Vec<_>>(),
             false => self.only.0.iter().collect(),
         };
         let case = |id: &&String| {
@@ -325,7 +325,7 @@ impl Shown<'_> {
             // A stage without the axis, such as the maps of the trained network, may have one of another stage's.
             let Some(value) = set.coordinates.get(axis) else {
                 let message = format!("`{}` has no axis `{axis}`", set.stage);
-                return Err(Error::parameter("rows", message));
+                return Err(Error::parameter("down", message));
             };
             // Lines break at spaces.
             let label = Plain(value).to_string().replace('-', " ");

@@ -73,7 +73,7 @@ pub struct Plot {
     pub labels: BTreeMap<String, String>,
     /// Decimals of the numbers at bars.
     #[serde(default = "three")]
-    pub decimals: u8,
+    pub bar_decimals: u8,
     /// Above the plot.
     #[serde(default)]
     #[schemars(extend("x-sconce-text" = true))]
@@ -281,7 +281,7 @@ impl Plot {
             categories,
             series,
             label,
-            decimals: usize::from(self.decimals),
+            decimals: usize::from(self.bar_decimals),
             largest: self.y_limits.map(|(_, high)| high),
             width: self.width,
         };

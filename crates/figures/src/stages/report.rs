@@ -24,7 +24,7 @@ pub struct Report {
     pub title: String,
     /// Paragraphs below the title, divided by empty lines.
     #[serde(default)]
-    pub description: String,
+    pub text: String,
     /// Pixels of the figures' PNG files for each CSS pixel.
     #[serde(default = "pictures::density")]
     pub density: f64,
@@ -83,11 +83,8 @@ impl Stage for Report {
                 bodies: vec![body],
             });
         }
-        let report = report::Report {
-            title: self.title.clone(),
-            description: self.description.clone(),
-            exhibits,
-        };
+        let report =
+            report::Report { title: self.title.clone(), description: self.text.clone(), exhibits };
         ctx.write(Self::FIGURE, &Figure::new(&self.title).with("report.html", report.html()))
     }
 }

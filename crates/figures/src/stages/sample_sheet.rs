@@ -18,12 +18,12 @@ use crate::grid::{Cell, Grid, Row};
 pub struct SampleSheet {
     /// The images.
     pub images: Input<ImageSet>,
-    /// The split that images are taken from; all by default.
+    /// The split whose images are shown; empty for all images.
     #[serde(default)]
-    pub split: Option<String>,
+    pub split: String,
     /// The classes that are shown; all by default.
     #[serde(default)]
-    pub classes: Names,
+    pub only_classes: Names,
     /// Images of each class.
     #[serde(default = "eight")]
     pub per_class: usize,
@@ -84,28 +84,26 @@ impl Stage for SampleSheet {
         pictures::with_fonts(ctx, &self.fonts, || {
             let images = ctx.input(&self.images)?;
             let examples = images.examples();
-            let chosen = match &self.split {
-                Some(split) => examples
+            let chosen = match self.split.as_str() {
+                "" => (0..images.len()).collect(),
+                split => examples
                     .in_split(split)
                     .map_err(|error| Error::parameter("split", error.to_string()))?,
-                None => (0..images.len()).collect(),
             };
             if let Some(class) =
-                self.classes.0.iter().find(|class| !examples.classes.contains(class))
+                self.only_classes.0.iter().find(|class| !examples.classes.contains(class))
             {
                 let known = examples.classes.iter().map(String::as_str);
                 return Err(Error::parameter(
-                    "classes",
+                    "only_classes",
                     crate::Error::unknown("class", class, known).to_string(),
                 ));
             }
             let mut rows = Vec::new();
             if examples.is_labelled() {
-                for class in examples
-                    .classes
-                    .iter()
-                    .filter(|class| self.classes.is_empty() || self.classes.contains(class))
-                {
+                for class in examples.classes.iter().filter(|class| {
+                    self.only_classes.is_empty() || self.only_classes.contains(class)
+                }) {
                     let members: Vec<usize> = chosen
                         .iter()
                         .copied()
@@ -125,11 +123,10 @@ impl Stage for SampleSheet {
                 }
             }
             let caption = pictures::or_automatic(&self.caption, || {
-                let of = self
-                    .split
-                    .as_ref()
-                    .map(|split| format!(" of the split {split}"))
-                    .unwrap_or_default();
+                let of = match self.split.as_str() {
+                    "" => String::new(),
+                    split => format!(" of the split {split}"),
+                };
                 let classes = if examples.is_labelled() {
                     format!(" in {} classes", examples.classes.len())
                 } else {

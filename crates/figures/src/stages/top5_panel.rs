@@ -26,15 +26,15 @@ pub struct Top5Panel {
     pub preprocessed: Option<Input<ImageSet>>,
     /// Classes and probabilities.
     pub predictions: Input<Table>,
-    /// Names of the photographs that are shown; by default the first `most`.
+    /// Names of the photographs that are shown; by default the first `max_images`.
     #[serde(default)]
     pub only: Names,
-    /// Photographs at most.
+    /// Images at most.
     #[serde(default = "six")]
-    pub most: usize,
-    /// Classes of each photograph.
+    pub max_images: usize,
+    /// Classes of each photograph, likeliest first.
     #[serde(default = "five")]
-    pub classes: usize,
+    pub top: usize,
     /// Above the panel.
     #[serde(default)]
     #[schemars(extend("x-sconce-text" = true))]
@@ -71,7 +71,7 @@ impl Stage for Top5Panel {
 
     fn check(&self) -> Result<()> {
         pictures::check_density(self.density)?;
-        for (key, value) in [("most", self.most), ("classes", self.classes)] {
+        for (key, value) in [("max_images", self.max_images), ("top", self.top)] {
             if !(1..=20).contains(&value) {
                 return Err(Error::parameter(key, format!("expected 1 to 20, found {value}")));
             }
@@ -86,7 +86,7 @@ impl Stage for Top5Panel {
             let predictions = ctx.input(&self.predictions)?;
             let ids = &images.examples().ids;
             let chosen: Vec<usize> = if self.only.is_empty() {
-                (0..ids.len().min(self.most)).collect()
+                (0..ids.len().min(self.max_images)).collect()
             } else {
                 self.only
                     .0
@@ -103,7 +103,7 @@ impl Stage for Top5Panel {
                     shown.push(pictures::pixels(preprocessed, place)?);
                 }
                 let mut classes = self.classes_of(&predictions, id)?;
-                classes.truncate(self.classes);
+                classes.truncate(self.top);
                 let truth = images.examples().class_of(*place);
                 let label = truth.unwrap_or_else(|| pictures::short_name(id)).to_owned();
                 let place = |truth| classes.iter().position(|(class, _)| is_same(class, truth));

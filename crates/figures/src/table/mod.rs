@@ -101,7 +101,7 @@ impl View {
         for (index, head) in self.heads.iter().enumerate() {
             match groups.last_mut() {
                 Some((name, _, count)) if *name == head.group && !head.group.is_empty() => {
-                    *count += 1
+                    *count += 1;
                 }
                 _ => groups.push((&head.group, index, 1)),
             }

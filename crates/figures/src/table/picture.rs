@@ -89,7 +89,7 @@ fn put(scene: &mut Scene, text: Text, numeric: bool, start: f64, room: f64, y: f
     } else {
         (start + AIR / 2.0, Anchor::Start)
     };
-    scene.text(Text { content, x, anchor, ..text }.centered_on(y + ROW / 2.0));
+    scene.text(Text { x, content, anchor, ..text }.centered_on(y + ROW / 2.0));
 }
 
 fn widths(view: &View) -> Vec<f64> {

@@ -31,7 +31,7 @@ pub struct Attack {
     pub split: String,
     /// Images at most, evenly spread over the split; all by default.
     #[serde(default)]
-    pub count: Option<usize>,
+    pub max_images: Option<usize>,
     /// Whether only images are attacked that the network takes for what they are labelled.
     #[serde(default)]
     pub correct: bool,
@@ -71,7 +71,7 @@ impl Stage for Attack {
     }
 
     fn check(&self) -> Result<()> {
-        super::check_count("count", self.count)?;
+        super::check_count("max_images", self.max_images)?;
         super::check_count("size", self.size)?;
         super::check_classes(&self.classes, self.correct)?;
         self.method.check(&self.target)
@@ -83,7 +83,7 @@ impl Stage for Attack {
         let model = Model::load(&weights, self.size, sconce_models::device(ctx.device())?)?;
         let choice = Choice {
             split: &self.split,
-            count: self.count,
+            count: self.max_images,
             correct: self.correct,
             classes: &self.classes,
             target: &self.target,

@@ -79,7 +79,7 @@ fn every_method_runs_and_is_the_same_with_two_threads() {
         let with = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
-                let ran = attack(json!({ "method": method, "count": 2 })).unwrap();
+                let ran = attack(json!({ "method": method, "max_images": 2 })).unwrap();
                 (ran.files("fooled").digest(), ran.files("results").digest())
             })
         };
@@ -109,7 +109,10 @@ fn what_cannot_be_attacked_is_told() {
     let error = |more: Value| attack(more).err().unwrap().to_string();
     for (more, message) in [
         (json!({ "method": { "ascent": {} } }), "parameter `target`: gradient ascent"),
-        (json!({ "method": { "fgsm": {} }, "count": 0 }), "parameter `count`: expected at least 1"),
+        (
+            json!({ "method": { "fgsm": {} }, "max_images": 0 }),
+            "parameter `max_images`: expected at least 1",
+        ),
         (json!({ "method": { "fgsm": {} }, "split": "test" }), "expected a split `test`"),
         (
             json!({ "method": { "fgsm": {} }, "target": { "classes": ["nothing"] } }),

@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 pub struct ChooseCases {
     /// What the network says of each image, and how concentrated the map is: the table of `saliency-map`.
     pub table: Input<Table>,
-    /// Cases of each sort.
+    /// Cases of each group at most.
     #[serde(default = "four")]
-    pub most: usize,
+    pub per_group: usize,
 }
 
 const fn four() -> usize {
@@ -36,8 +36,8 @@ impl Stage for ChooseCases {
     const VERSION: u32 = 1;
 
     fn check(&self) -> Result<()> {
-        match self.most {
-            0 => Err(Error::parameter("most", "expected 1 or more, found 0")),
+        match self.per_group {
+            0 => Err(Error::parameter("per_group", "expected 1 or more, found 0")),
             _ => Ok(()),
         }
     }
@@ -50,7 +50,7 @@ impl Stage for ChooseCases {
             Column::text("label"),
             Column::decimals("concentration", 3),
         ]);
-        cases.rows = chosen(&table, self.most)?;
+        cases.rows = chosen(&table, self.per_group)?;
         ctx.write(Self::CASES, &cases)
     }
 }

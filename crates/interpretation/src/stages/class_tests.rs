@@ -97,7 +97,7 @@ fn what_is_true_is_told_by_name() {
 
     // What is said comes to the same, by name or by number; the explained class is the said one.
     let said = json!({ "of": "true", "classes": { "cats": 285, "other": "hay" } });
-    let table = edges(said.clone(), &in_folders(["cats", "other"]), &squeezenet(64));
+    let table = edges(said, &in_folders(["cats", "other"]), &squeezenet(64));
     assert_eq!(words(&table, "class"), [name(285), name(285), name(958)]);
     let x = model(64).inputs(&images(), &[0, 1, 2]).unwrap();
     let probabilities: Vec<Vec<f32>> = model(64).probabilities(&x).unwrap().to_vec2().unwrap();

@@ -24,7 +24,7 @@ pub struct Localise {
     /// Deviation of a blur of the map before, as a share of the image's shorter side; 0 for none. Maps of single pixels, such
     /// as saliency, need it.
     #[serde(default)]
-    pub smooth: f64,
+    pub blurred: f64,
     /// Room around the box in the crop, as a share of its longer side.
     #[serde(default = "margin")]
     pub margin: f64,
@@ -55,7 +55,7 @@ impl Stage for Localise {
     fn check(&self) -> Result<()> {
         for (key, value, most) in [
             ("threshold", self.threshold, 1.0),
-            ("smooth", self.smooth, 0.5),
+            ("blurred", self.blurred, 0.5),
             ("margin", self.margin, 10.0),
         ] {
             if !(0.0..=most).contains(&value) {
@@ -83,7 +83,7 @@ impl Stage for Localise {
             let image = images.decode(place)?;
             let map = one_map("maps", &maps, id, (image.height(), image.width()))?;
             let blurred;
-            let map = match self.smooth {
+            let map = match self.blurred {
                 0.0 => map,
                 smooth => {
                     blurred = smoothed(map, width, smooth * side as f64)?;

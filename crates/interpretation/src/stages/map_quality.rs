@@ -38,8 +38,8 @@ pub struct MapQuality {
     #[serde(default)]
     pub baseline: Baseline,
     /// Deviation of the blur that insertion begins with, as a share of the input's side.
-    #[serde(default = "blur")]
-    pub blur: f64,
+    #[serde(default = "blurred")]
+    pub blurred: f64,
     /// Side in pixels of the squares that go and come as one, in the order of their means: 1 as in RISE, 9 as in Samek et
     /// al., 2017.
     #[serde(default = "one")]
@@ -69,7 +69,7 @@ const fn eight() -> usize {
 }
 
 /// Five pixels of 224, as in RISE.
-const fn blur() -> f64 {
+const fn blurred() -> f64 {
     0.0223
 }
 
@@ -102,9 +102,9 @@ impl Stage for MapQuality {
             }
         }
         self.baseline.check("baseline")?;
-        if !(self.blur > 0.0 && self.blur < 1.0) {
-            let message = format!("expected a share between 0 and 1, found {}", self.blur);
-            return Err(Error::parameter("blur", message));
+        if !(self.blurred > 0.0 && self.blurred < 1.0) {
+            let message = format!("expected a share between 0 and 1, found {}", self.blurred);
+            return Err(Error::parameter("blurred", message));
         }
         Ok(())
     }
@@ -143,7 +143,7 @@ impl Stage for MapQuality {
             };
             let id = &ids[place];
             let map = one_map("maps", &maps, id, (height, width))?;
-            let blur = self.blur * height.min(width) as f64;
+            let blur = self.blurred * height.min(width) as f64;
             let how = Curves {
                 steps: self.steps,
                 baseline: self.baseline,

@@ -11,7 +11,7 @@ fn pixels(more: &Value) -> sconce_core::Result<Ran> {
     let (_w, weights) = saved(&squeezenet(64));
     let (_i, images) = saved(&images());
     let mut parameters =
-        json!({ "weights": "weights", "class": "tarantula", "iterations": 3, "show_every": 2 });
+        json!({ "weights": "weights", "class": "tarantula", "steps": 3, "show_every": 2 });
     if let (Some(parameters), Some(more)) = (parameters.as_object_mut(), more.as_object()) {
         parameters.extend(more.clone());
     }
@@ -20,7 +20,7 @@ fn pixels(more: &Value) -> sconce_core::Result<Ran> {
 
 fn fourier() -> Ran {
     let (_w, weights) = saved(&squeezenet(64));
-    let parameters = json!({ "weights": "weights", "class": "76", "iterations": 2 });
+    let parameters = json!({ "weights": "weights", "class": "76", "steps": 2 });
     run::<VisualiseClassFourier>(parameters, &[("weights", &weights)]).unwrap()
 }
 
@@ -75,7 +75,7 @@ fn a_picture_its_frames_and_its_history() {
 #[test]
 fn starts_from_a_photograph() {
     let from = |start: Value| {
-        pixels(&json!({ "start": "start", "start_image": start, "iterations": 0, "blur_every": 0 }))
+        pixels(&json!({ "start": "start", "start_image": start, "steps": 0, "blur_every": 0 }))
     };
     let first = |ran: Ran| ran.load::<ImageSet>("picture").decode(0).unwrap();
     let by_default = first(from(json!(null)).unwrap());

@@ -54,7 +54,7 @@ pub struct SaliencyMap {
     pub split: String,
     /// Images at most, taken evenly from the first to the last; by default all.
     #[serde(default)]
-    pub most: Option<usize>,
+    pub max_images: Option<usize>,
     /// The side of the network's square input in pixels; by default the one that the weights come with.
     #[serde(default)]
     pub size: Option<usize>,
@@ -121,7 +121,7 @@ impl Serialize for SaliencyMap {
             _ => {}
         }
         fields.serialize_entry("split", &self.split)?;
-        fields.serialize_entry("most", &self.most)?;
+        fields.serialize_entry("max_images", &self.max_images)?;
         fields.serialize_entry("size", &self.size)?;
         fields.serialize_entry("batch", &self.batch)?;
         fields.end()
@@ -161,7 +161,7 @@ impl Stage for SaliencyMap {
         for (key, value) in [
             ("batch", self.batch),
             ("size", self.size.unwrap_or(1)),
-            ("most", self.most.unwrap_or(1)),
+            ("max_images", self.max_images.unwrap_or(1)),
             ("integrated-gradients.steps", self.integrated_gradients.steps),
             ("occlusion.patch", patch),
             ("occlusion.stride", stride),
@@ -274,7 +274,7 @@ impl SaliencyMap {
             "" => (0..images.len()).collect(),
             split => images.examples().in_split(split)?,
         };
-        let count = self.most.unwrap_or(places.len()).min(places.len());
+        let count = self.max_images.unwrap_or(places.len()).min(places.len());
         let evenly: Vec<usize> = (0..count).map(|i| places[i * places.len() / count]).collect();
         images.select(&evenly)
     }

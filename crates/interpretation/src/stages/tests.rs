@@ -115,7 +115,7 @@ fn maps() -> Vec<(Kind, String)> {
     )
     .unwrap();
     let localised = run::<Localise>(
-        json!({ "images": "images", "maps": "maps", "threshold": 0.4, "smooth": 0.05 }),
+        json!({ "images": "images", "maps": "maps", "threshold": 0.4, "blurred": 0.05 }),
         &[("images", &saliency.files("prepared")), ("maps", &maps)],
     )
     .unwrap();

@@ -35,14 +35,14 @@ pub struct VisualiseClass {
     #[serde(default)]
     pub size: Option<usize>,
     /// Steps.
-    #[serde(default = "iterations")]
-    pub iterations: usize,
-    /// Length of a step, or with `step = "raw"` what the gradient is multiplied by.
+    #[serde(default = "steps")]
+    pub steps: usize,
+    /// Length of a step, or with `step_length = "raw"` what the gradient is multiplied by.
     #[serde(default = "learning_rate")]
     pub learning_rate: f64,
     /// Whether every step is `learning_rate` long (`normalised`) or as long as the gradient says (`raw`).
     #[serde(default)]
-    pub step: Step,
+    pub step_length: Step,
     /// Weight of the penalty, λ; 0 for none.
     #[serde(default = "regularisation")]
     pub regularisation: f64,
@@ -79,7 +79,7 @@ pub struct VisualiseClass {
     pub show_every: usize,
 }
 
-fn iterations() -> usize {
+fn steps() -> usize {
     PixelAscent::default().iterations
 }
 
@@ -153,9 +153,9 @@ impl Stage for VisualiseClass {
             Some(images) => self.photograph(&model, &images)?,
         };
         let ascent = PixelAscent {
-            iterations: self.iterations,
+            iterations: self.steps,
             learning_rate: self.learning_rate,
-            step: self.step,
+            step: self.step_length,
             regularisation: self.regularisation,
             penalty: self.penalty,
             blur_every: self.blur_every,
@@ -164,7 +164,7 @@ impl Stage for VisualiseClass {
             views: self.views(),
             goal: self.objective,
         };
-        let mut recorder = Recorder::new(ctx, &model, class, self.iterations, self.show_every);
+        let mut recorder = Recorder::new(ctx, &model, class, self.steps, self.show_every);
         ascent.run(&model, class, start, &mut ctx.rng("jitter"), &mut |progress, pixels| {
             recorder.observe(progress, pixels)
         })?;

@@ -27,8 +27,8 @@ pub struct VisualiseClassFourier {
     #[serde(default)]
     pub size: Option<usize>,
     /// Steps.
-    #[serde(default = "iterations")]
-    pub iterations: usize,
+    #[serde(default = "steps")]
+    pub steps: usize,
     /// Adam's learning rate.
     #[serde(default = "learning_rate")]
     pub learning_rate: f64,
@@ -62,7 +62,7 @@ pub struct VisualiseClassFourier {
     pub show_every: usize,
 }
 
-fn iterations() -> usize {
+fn steps() -> usize {
     FourierAscent::default().iterations
 }
 
@@ -135,14 +135,14 @@ impl Stage for VisualiseClassFourier {
         let class = model.class_number("class", &self.class)?;
         let size = recorder::size(&model)?;
         let ascent = FourierAscent {
-            iterations: self.iterations,
+            iterations: self.steps,
             learning_rate: self.learning_rate,
             decay: self.decay,
             deviation: self.deviation,
             views: self.views(),
             goal: self.objective,
         };
-        let mut recorder = Recorder::new(ctx, &model, class, self.iterations, self.show_every);
+        let mut recorder = Recorder::new(ctx, &model, class, self.steps, self.show_every);
         let draws = [&mut ctx.rng("start"), &mut ctx.rng("transforms")];
         ascent.run(&model, class, size, draws, &mut |progress, pixels| {
             recorder.observe(progress, pixels)

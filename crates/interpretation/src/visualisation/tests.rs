@@ -64,7 +64,7 @@ fn gradients_equal_finite_differences() {
     for (penalty, regularisation) in
         [(Penalty::SquaredNorm, 0.0), (Penalty::SquaredNorm, 0.05), (Penalty::Norm, 2.0)]
     {
-        let ascent = PixelAscent { penalty, regularisation, goal, ..PixelAscent::default() };
+        let ascent = PixelAscent { regularisation, penalty, goal, ..PixelAscent::default() };
         let rng = &mut generator(1, "views");
         let (_, gradient) = ascent.gradient(&model, &standard, TARANTULA, &u, rng).unwrap();
         let objective = |u: &Tensor| {
@@ -128,7 +128,7 @@ fn every_step_is_as_long_as_the_learning_rate_and_no_pixel_leaves_its_bounds() {
     let one = PixelAscent { learning_rate: 2.0, iterations: 1, jitter: 3, ..still() };
     let moved = (climb(&one, &model, grey.clone(), 1).1 - &grey).unwrap();
     assert!((Penalty::Norm.value(&moved).unwrap() - 2.0).abs() < 1e-4);
-    let raw = PixelAscent { step: Step::Raw, learning_rate: 0.5, jitter: 0, ..one.clone() };
+    let raw = PixelAscent { step: Step::Raw, learning_rate: 0.5, jitter: 0, ..one };
     let rng = &mut generator(1, "views");
     let (_, gradient) = raw.gradient(&model, &standard, TARANTULA, &grey, rng).unwrap();
     let moved = (climb(&raw, &model, grey.clone(), 1).1 - &grey).unwrap();

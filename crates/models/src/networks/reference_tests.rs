@@ -138,7 +138,7 @@ fn vgg16_input_gradients_equal_double_precision() {
     let Some(mirror) = folder("SCONCE_MIRROR") else { return };
     let tensors = read(mirror.join("vgg16_features.safetensors"));
     let doubled =
-        tensors.iter().map(|(name, t)| (name.to_string(), t.to_dtype(DType::F64).unwrap()));
+        tensors.iter().map(|(name, t)| (name.to_owned(), t.to_dtype(DType::F64).unwrap()));
     let double = from_tensors("vgg16", &doubled.collect()).unwrap();
     let network = from_tensors("vgg16", &tensors).unwrap();
     let gradient = |network: &dyn Network, x: &Tensor| {

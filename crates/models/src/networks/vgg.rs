@@ -87,11 +87,18 @@ mod tests {
     fn has_the_published_numbers_of_parameters() {
         let parameters = VGG16.parameters();
         let count = |group| {
-            parameters.iter().filter(|p| p.group == group).map(|p| p.count()).sum::<usize>()
+            parameters
+                .iter()
+                .filter(|p| p.group == group)
+                .map(super::super::architecture::Parameter::count)
+                .sum::<usize>()
         };
         assert_eq!(count(Group::Convolution), 14_714_688);
         assert_eq!(count(Group::FullyConnected), 123_642_856);
-        assert_eq!(parameters.iter().map(|p| p.count()).sum::<usize>(), 138_357_544);
+        assert_eq!(
+            parameters.iter().map(super::super::architecture::Parameter::count).sum::<usize>(),
+            138_357_544
+        );
         let taps = VGG16_FEATURES.taps();
         assert_eq!(
             taps.join(" "),

@@ -216,7 +216,7 @@ mod tests {
             let (sin, cos) = (f64::from(label) * 0.314).sin_cos();
             let shift = rng.random::<f64>() * 4.0 - 2.0;
             for pixel in 0..784 {
-                let (y, x) = ((pixel / 28) as f64 - 13.5, (pixel % 28) as f64 - 13.5);
+                let (y, x) = (f64::from(pixel / 28) - 13.5, f64::from(pixel % 28) - 13.5);
                 let ink = if (x * sin - y * cos + shift).abs() < 2.0 { 200 } else { 0 };
                 samples.push(ink + rng.random_range(0..40u8));
             }

@@ -1,6 +1,6 @@
 //! Where a training goes on from: one file, replaced by rename: a safetensors file and its digest behind it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -128,12 +128,12 @@ fn write(path: &Path, task: &Tensors, state: &State) -> Result<()> {
     let all = task.iter().map(|t| (NOW, t)).chain(best.map(|t| (BEST, t)));
     let named: Vec<(String, &Tensor)> =
         all.map(|(prefix, (name, tensor))| (format!("{prefix}{name}"), tensor)).collect();
-    let meta = HashMap::from([(META.to_owned(), serde_json::to_string(&meta)?)]);
+    let meta = [(META.to_owned(), serde_json::to_string(&meta)?)];
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).at(folder)?;
     }
     let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-    let mut bytes = safetensors::serialize(named, Some(meta))
+    let mut bytes = safetensors::serialize(named, Some(meta.into()))
         .map_err(Error::other)
         .doing(|| format!("writing {}", temporary.display()))?;
     bytes.extend(Digest::of(&bytes).hex().into_bytes());

@@ -4,6 +4,7 @@
 //! `benches/layers.py` runs it in turns with PyTorch. Set `RAYON_NUM_THREADS` for the number of threads.
 
 #![allow(
+    clippy::disallowed_methods,
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::unwrap_used,
@@ -67,7 +68,7 @@ impl CustomOp1 for Mark {
     }
 
     fn bwd(&self, _: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        *self.0.lock().unwrap_or_else(|e| e.into_inner()) = now();
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = now();
         Ok(Some(grad.clone()))
     }
 }

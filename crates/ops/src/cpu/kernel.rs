@@ -178,7 +178,7 @@ pub(crate) enum Level {
 pub(crate) fn levels() -> &'static [Level] {
     static LEVELS: OnceLock<Vec<Level>> = OnceLock::new();
     LEVELS.get_or_init(|| {
-        #[allow(unused_mut)]
+        #[allow(unused_mut, reason = "other processors have the portable level alone")]
         let mut levels = vec![Level::Portable];
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {

@@ -19,7 +19,7 @@ pub(crate) fn avg_pool2d(x: &Tensor, pool: &Pool2d, count_include_pad: bool) -> 
 /// The larger of two, or NaN if one of them is.
 #[inline(always)]
 fn larger<T: WithDType>(a: T, b: T) -> T {
-    #[allow(clippy::eq_op)]
+    #[allow(clippy::eq_op, reason = "only what is no number differs from itself")]
     if b > a || b != b { b } else { a }
 }
 
@@ -179,7 +179,7 @@ fn max_gradient<T: Element>((p, x, [res, grad], out): (&Planes, &[T], [&[T]; 2],
             let columns = p.pool.covered(1, ox, w);
             'window: for y in rows.clone() {
                 for at in y * w + columns.start..y * w + columns.end {
-                    #[allow(clippy::eq_op)]
+                    #[allow(clippy::eq_op, reason = "only what is no number differs from itself")]
                     if x[at] == res[ox] || x[at] != x[at] {
                         out[at] += grad[ox];
                         break 'window;

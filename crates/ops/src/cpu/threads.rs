@@ -7,6 +7,10 @@
 ///
 /// # Safety
 /// Sets a variable of the environment: no other thread may run yet. Call it first in `main`.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "no other thread runs yet; candle has no other way to be told"
+)]
 pub unsafe fn let_candle_sleep() {
     const LIMIT: &str = "CANDLE_BARRIER_POOL_SPIN_LIMIT";
     if std::env::var_os(LIMIT).is_none() {

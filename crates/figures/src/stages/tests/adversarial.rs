@@ -74,8 +74,9 @@ fn adversarial_panel_shows_what_was_changed() {
     };
     let whole = panel(json!({}));
     assert!(whole.height() > panel(json!({ "successes": true })).height());
-    let pairs =
-        panel(json!({ "columns": ["original", "fooled"], "across": 3, "cell": 90, "mark": true }));
+    let pairs = panel(
+        json!({ "show": ["original", "fooled"], "across": 3, "cell": 90, "mark_pixels": true }),
+    );
     assert!(pairs.height() < whole.height() / 2);
     let error = |more: Value| attacked_cell(more).error("adversarial-panel");
     assert_eq!(

@@ -26,14 +26,14 @@ fn sample_sheet_shows_every_class() {
     );
     let mut cell = sheet_cell();
     cell.parameters["split"] = json!("test");
-    cell.parameters["classes"] = json!(["dog"]);
+    cell.parameters["only_classes"] = json!(["dog"]);
     assert!(
         cell.figure("sample-sheet").caption.starts_with("15 images of the split test in 3 classes")
     );
-    cell.parameters["classes"] = json!(["god"]);
+    cell.parameters["only_classes"] = json!(["god"]);
     assert_eq!(
         cell.error("sample-sheet"),
-        "parameter `classes`: no class `god`; there are: cat, dog, bird"
+        "parameter `only_classes`: no class `god`; there are: cat, dog, bird"
     );
     cell.parameters["split"] = json!("valid");
     assert_eq!(
@@ -43,7 +43,7 @@ fn sample_sheet_shows_every_class() {
 }
 
 pub(super) fn grid_cell() -> Cell {
-    Cell::new(json!({ "images": "images", "most": 3, "title": "Original and blurred" }))
+    Cell::new(json!({ "images": "images", "max_images": 3, "title": "Original and blurred" }))
         .with("images", "photographs", json!({}), &images(80, 6))
         .with("images", "blur", json!({ "sigma": 0.5 }), &images(80, 9))
 }
@@ -77,7 +77,7 @@ pub(super) fn activation_cell(shape: Vec<usize>) -> Cell {
     let count = 3 * shape.iter().product::<usize>();
     let values = (0..count).map(|i| ((i % 97) as f32 * 0.1).sin().max(0.0)).collect();
     let features = Features::new(set.examples().clone(), shape, values).unwrap();
-    Cell::new(json!({ "activations": "activations", "images": "images", "most": 2, "title": "First layer" }))
+    Cell::new(json!({ "activations": "activations", "images": "images", "max_images": 2, "title": "First layer" }))
         .with("activations", "maps", json!({}), &features)
         .with("images", "photographs", json!({}), &set)
 }
@@ -105,7 +105,7 @@ pub(super) fn top5_cell() -> Cell {
         }
     }
     Cell::new(json!({
-        "images": "images", "preprocessed": "preprocessed", "predictions": "predictions", "title": "Top 5", "most": 2,
+        "images": "images", "preprocessed": "preprocessed", "predictions": "predictions", "title": "Top 5", "max_images": 2,
     }))
     .with("images", "photographs", json!({}), &set)
     .with("preprocessed", "prepared", json!({}), &images(32, 3))
@@ -136,7 +136,7 @@ pub(super) fn captioned_cell() -> Cell {
     };
     let (mut own, mut second) = (Table::new(columns()), Table::new(columns()));
     let mut cell = Cell::new(json!({
-        "images": "images", "tables": "tables", "rows": "class", "columns": "stage", "mark": "recognised",
+        "images": "images", "tables": "tables", "down": "class", "columns": "stage", "mark": "recognised",
         "lines": ["p = {probability}", "second: {prediction}, {probability:%}"], "title": "Pictures of a class",
         "labels": { "stage=plain": "pixels", "fourier": "frequencies" },
     }));
@@ -184,7 +184,7 @@ fn captioned_grid_reads_the_images_own_tables() {
     };
     let cell = |second: f64| {
         Cell::new(json!({
-            "images": "images", "tables": "tables", "rows": "stage", "columns": "image", "lines": "p = {p:.2}",
+            "images": "images", "tables": "tables", "down": "stage", "columns": "image", "lines": "p = {p:.2}",
         }))
         .with("images", "cat", json!({}), &frames(0))
         .with("images", "hay", json!({}), &frames(2))
@@ -205,7 +205,7 @@ fn captioned_grid_tells_cells_apart() {
         cell.error("captioned-grid")
     };
     assert_eq!(
-        with("rows", json!(null)),
+        with("down", json!(null)),
         "parameter `columns`: two images fall on row ``, column `pixels`: expected `rows` and `columns` that tell them \
          apart"
     );
@@ -290,13 +290,13 @@ fn map_grid_goes_across_or_down() {
         raster::decode(&cell.figure("map-grid").files["maps.png"]).unwrap().dimensions()
     };
     let (wide, _) = size(&cell);
-    cell.parameters["rows"] = json!("method");
+    cell.parameters["down"] = json!("method");
     cell.parameters["heads"] = json!(["trained", "through fire9"]);
     let (narrow, _) = size(&cell);
     assert!(narrow < wide, "{narrow} {wide}");
-    cell.parameters["rows"] = json!("through");
+    cell.parameters["down"] = json!("through");
     assert_eq!(cell.error("map-grid"), "parameter `rows`: `maps` has no axis `through`");
-    cell.parameters["rows"] = json!(null);
+    cell.parameters["down"] = json!(null);
     assert!(cell.error("map-grid").starts_with(
         "parameter `heads`: expected a name for each of 4 columns (grad-cam, integrated-gradients, grad-cam, fire9"
     ));

@@ -11,11 +11,13 @@ pub(super) fn report_cell() -> Cell {
     let table = table_cell().figure("table");
     let plot = curve_cell().figure("plot");
     let animation = animation_cell().figure("animation");
-    Cell::new(json!({ "figures": "figures", "title": "The study", "description": "What was done.\n\nAnd why." }))
-        .with("figures", "table", json!({}), &table)
-        .with("figures", "curve", json!({ "layer": "fire9" }), &plot)
-        .with("figures", "matrix", json!({}), &confusion_cell().figure("confusion-matrix"))
-        .with("figures", "ascent", json!({}), &animation)
+    Cell::new(
+        json!({ "figures": "figures", "title": "The study", "text": "What was done.\n\nAnd why." }),
+    )
+    .with("figures", "table", json!({}), &table)
+    .with("figures", "curve", json!({ "layer": "fire9" }), &plot)
+    .with("figures", "matrix", json!({}), &confusion_cell().figure("confusion-matrix"))
+    .with("figures", "ascent", json!({}), &animation)
 }
 
 #[test]

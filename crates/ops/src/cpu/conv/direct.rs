@@ -264,7 +264,7 @@ impl<T: Element> Job<'_, T> {
     }
 
     /// One block: straight into `y` where its columns lie side by side there, else through a small buffer.
-    #[allow(clippy::too_many_arguments)]
+    #[allow(clippy::too_many_arguments, reason = "a kernel; a struct would only rename them")]
     fn block(
         &self,
         segments: &[Segment],

@@ -74,7 +74,7 @@ fn pool_plane<T: Element>(
 /// The largest of four, or NaN if there is one, and its place: 0, 1, 2 or 3.
 #[inline(always)]
 fn first_largest<T: Element>([a, b, c, d]: [T; 4]) -> (T, T) {
-    #[allow(clippy::eq_op)]
+    #[allow(clippy::eq_op, reason = "only what is no number differs from itself")]
     let larger = |a: T, b: T| (b > a) | (b != b);
     let [zero, one, two, three] = [0.0, 1.0, 2.0, 3.0].map(T::from_f64);
     let (right, lower_right) = (larger(a, b), larger(c, d));
