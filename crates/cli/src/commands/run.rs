@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use sconce_core::executor::Processes;
+use sconce_core::executor::{Limits, Machine, Processes};
 use sconce_core::plan::Plan;
 use sconce_core::run::{Interrupt, Options, Summary, execute};
 
@@ -14,14 +14,18 @@ use crate::session::{Call, Session, devices, named, open_with_plan};
 
 pub(crate) fn run(call: &Call<'_>, arguments: &RunArguments) -> Result<ExitCode, Failure> {
     let (session, plan) = open_with_plan(call, &arguments.pipeline)?;
-    let mut options = options(&session, &arguments.resources)?;
-    options.wanted.clone_from(&arguments.stages);
-    options.force = forced(&plan, &arguments.stages, &arguments.force);
-    options.artifacts = Some(session.configuration.artifacts.clone());
+    let limits = limits(&session, &arguments.resources)?;
+    let options = Options {
+        wanted: arguments.stages.clone(),
+        force: forced(&plan, &arguments.stages, &arguments.force),
+        artifacts: Some(session.configuration.artifacts.clone()),
+        mirror: session.configuration.mirror.clone(),
+        ..Options::default()
+    };
     // A name that means nothing is a mistake of usage, and not one of the run.
     named(&plan, &options.wanted)?;
     named(&plan, &options.force)?;
-    execute_plan(call, &session, &plan, &options, &arguments.talk)
+    execute_plan(call, &session, &plan, &options, limits, &arguments.talk)
 }
 
 /// `--force` alone means all that was asked for.
@@ -35,24 +39,20 @@ fn forced(plan: &Plan, wanted: &[String], force: &[String]) -> Vec<String> {
 }
 
 /// What the flags and the configuration say about resources.
-pub(super) fn options(
-    session: &Session,
-    resources: &ResourceArguments,
-) -> Result<Options, Failure> {
+pub(super) fn limits(session: &Session, resources: &ResourceArguments) -> Result<Limits, Failure> {
     let configuration = &session.configuration;
-    let mut options = Options {
+    let mut limits = Limits {
         jobs: resources.jobs.or(configuration.jobs),
         devices: devices(resources, configuration)?,
-        mirror: configuration.mirror.clone(),
-        ..Options::default()
+        ..Limits::default()
     };
     if let Some(threads) = resources.threads.or(configuration.threads) {
-        options.threads = threads.max(1);
+        limits.threads = threads.max(1);
     }
     if let Some(memory) = resources.memory.or(configuration.memory) {
-        options.memory = memory.0;
+        limits.memory = memory.0;
     }
-    Ok(options)
+    Ok(limits)
 }
 
 /// Executes the plan with worker processes and shows what happens.
@@ -61,6 +61,7 @@ pub(super) fn execute_plan(
     session: &Session,
     plan: &Plan,
     options: &Options,
+    limits: Limits,
     talk: &TalkArguments,
 ) -> Result<ExitCode, Failure> {
     let mut worker = vec![
@@ -71,16 +72,17 @@ pub(super) fn execute_plan(
     ];
     let spans = call.spans.for_workers();
     worker.extend(spans.iter().flat_map(|filter| ["--spans".into(), filter.into()]));
-    let mut runner = Processes::new(session.store.clone(), std::env::current_exe()?, worker);
+    let mut workers = Processes::new(session.store.clone(), std::env::current_exe()?, worker);
     if spans.is_some() {
         let spans = call.spans.clone();
-        runner = runner.with_spans(move |worker, cell, span| {
+        workers = workers.with_spans(move |worker, cell, span| {
             spans.take_of_worker(worker, cell, &span);
         });
     }
     stop_on_signals(&options.interrupt);
     let report = Report::new(plan, options, talk, call);
-    let summary = execute(plan, &session.store, &runner, options, &|event| report.event(&event))?;
+    let executor = Machine::new(workers, limits);
+    let summary = execute(plan, &session.store, &executor, options, &|event| report.event(&event))?;
     report.finish()?;
     Ok(exit_code(&summary))
 }

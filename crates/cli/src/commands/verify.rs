@@ -2,16 +2,22 @@
 
 use std::process::ExitCode;
 
-use super::run::{execute_plan, options};
+use sconce_core::run::Options;
+
+use super::run::{execute_plan, limits};
 use crate::arguments::VerifyArguments;
 use crate::failure::Failure;
 use crate::session::{Call, named, open_with_plan};
 
 pub(crate) fn verify(call: &Call<'_>, arguments: &VerifyArguments) -> Result<ExitCode, Failure> {
     let (session, plan) = open_with_plan(call, &arguments.pipeline)?;
-    let mut options = options(&session, &arguments.resources)?;
+    let limits = limits(&session, &arguments.resources)?;
     named(&plan, &arguments.stages)?;
-    options.wanted.clone_from(&arguments.stages);
-    options.verify = true;
-    execute_plan(call, &session, &plan, &options, &arguments.talk)
+    let options = Options {
+        wanted: arguments.stages.clone(),
+        verify: true,
+        mirror: session.configuration.mirror.clone(),
+        ..Options::default()
+    };
+    execute_plan(call, &session, &plan, &options, limits, &arguments.talk)
 }

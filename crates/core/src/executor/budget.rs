@@ -21,12 +21,37 @@ pub fn machine_memory() -> Option<u64> {
 /// Bytes of freed blocks that a worker's allocator may keep for the next step of a training (`sconce::Allocator`).
 const KEPT: u64 = 2 << 30;
 
+/// What cells may use together.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Most cells at once; none for as many as fit.
+    pub jobs: Option<usize>,
+    /// Threads that cells share.
+    pub threads: usize,
+    /// Bytes of memory that cells share.
+    pub memory: u64,
+    /// Accelerators, one cell each at a time; without any, all cells compute on the processor.
+    pub devices: Vec<Device>,
+}
+
+/// All of this machine but its accelerators.
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            jobs: None,
+            threads: machine_threads(),
+            memory: machine_memory().unwrap_or(u64::MAX),
+            devices: Vec::new(),
+        }
+    }
+}
+
 /// What is left for further cells.
 pub(crate) struct Budget {
     jobs: usize,
     threads: usize,
     memory: u64,
-    devices: Vec<Device>,
+    has_devices: bool,
     running: usize,
     threads_left: usize,
     memory_left: u64,
@@ -35,33 +60,37 @@ pub(crate) struct Budget {
 
 /// What one running cell was given.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Share {
-    pub(crate) threads: usize,
-    pub(crate) device: Device,
+pub struct Share {
+    /// Threads that it may use.
+    pub threads: usize,
+    /// Where it computes.
+    pub device: Device,
     taken_threads: usize,
     taken_memory: u64,
 }
 
+impl Share {
+    /// A share of an executor that does not count: so many threads, there.
+    pub const fn new(threads: usize, device: Device) -> Self {
+        Self { threads, device, taken_threads: 0, taken_memory: 0 }
+    }
+}
+
 impl Budget {
-    pub(crate) fn new(
-        jobs: Option<usize>,
-        threads: usize,
-        memory: u64,
-        devices: &[Device],
-    ) -> Self {
-        let threads = threads.max(1);
-        let mut devices = devices.to_vec();
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let threads = limits.threads.max(1);
+        let mut devices = limits.devices.clone();
         // Taken from the end.
         devices.reverse();
         Self {
-            jobs: jobs.unwrap_or(usize::MAX).max(1),
+            jobs: limits.jobs.unwrap_or(usize::MAX).max(1),
             threads,
-            memory,
+            memory: limits.memory,
+            has_devices: !devices.is_empty(),
             running: 0,
             threads_left: threads,
-            memory_left: memory,
-            devices_left: devices.clone(),
-            devices,
+            memory_left: limits.memory,
+            devices_left: devices,
         }
     }
 
@@ -80,11 +109,8 @@ impl Budget {
         if threads > self.threads_left || memory > self.memory_left {
             return None;
         }
-        let device = if needs.gpu && !self.devices.is_empty() {
-            self.devices_left.pop()?
-        } else {
-            Device::Cpu
-        };
+        let device =
+            if needs.gpu && self.has_devices { self.devices_left.pop()? } else { Device::Cpu };
         self.running += 1;
         self.threads_left -= threads;
         self.memory_left -= memory;
@@ -118,7 +144,8 @@ mod tests {
 
     #[test]
     fn shares_never_exceed_what_there_is() {
-        let mut budget = Budget::new(None, 4, 200, &[Device::Cuda(2), Device::Cuda(3)]);
+        let devices = vec![Device::Cuda(2), Device::Cuda(3)];
+        let mut budget = Budget::new(&Limits { jobs: None, threads: 4, memory: 200, devices });
         let a = budget.take(&needs(3, 10, true)).unwrap();
         assert_eq!((a.threads, a.device), (3, Device::Cuda(2)));
         assert_eq!(budget.take(&needs(2, 10, false)), None, "threads");
@@ -141,7 +168,8 @@ mod tests {
     #[test]
     fn what_allocators_keep_is_counted() {
         const GIB: u64 = 1 << 30;
-        let mut budget = Budget::new(None, 4, 8 * GIB, &[]);
+        let limits = Limits { jobs: None, threads: 4, memory: 8 * GIB, devices: Vec::new() };
+        let mut budget = Budget::new(&limits);
         let one = budget.take(&needs(1, GIB, false)).unwrap();
         assert_eq!(budget.take(&needs(1, 5 * GIB, false)), None, "5 + 2 of 6 GiB");
         let four = budget.take(&needs(1, 4 * GIB, false)).unwrap();
@@ -153,7 +181,8 @@ mod tests {
 
     #[test]
     fn jobs_and_all_threads() {
-        let mut budget = Budget::new(Some(1), 8, 100, &[]);
+        let limits = Limits { jobs: Some(1), threads: 8, memory: 100, devices: Vec::new() };
+        let mut budget = Budget::new(&limits);
         let heavy = budget.take(&Resources::heavy(50)).unwrap();
         assert_eq!((heavy.threads, heavy.device), (8, Device::Cpu));
         assert_eq!(budget.take(&needs(0, 0, false)), None);

@@ -1,36 +1,77 @@
-//! Who computes cells: this process, or worker processes on this machine.
+//! Who computes cells.
+//!
+//! A run asks an [`Executor`] whether there is room for a cell, submits it, and hears what becomes of
+//! it. What there is to share (threads, memory, accelerators, places in a queue) lies behind
+//! [`Executor::capacity`]: the run knows of none of it. [`Machine`] is this machine, by worker
+//! [`Processes`] or [`InProcess`]. A queue of a cluster is one more implementation: it submits
+//! `sconce exec` on the request, asks the queue from time to time, and when a job is gone looks for
+//! the receipt. The store decides success, never the queue: a queue that says nothing is neither
+//! done nor failed.
 
 mod budget;
 mod in_process;
 mod local;
+mod machine;
 mod serve;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-pub(crate) use budget::{Budget, Share};
-pub use budget::{machine_memory, machine_threads};
+pub(crate) use budget::Budget;
+pub use budget::{Limits, Share, machine_memory, machine_threads};
 pub use in_process::InProcess;
 pub use local::Processes;
 #[cfg(unix)]
 pub(crate) use local::signal_name;
+pub use machine::Machine;
 pub use serve::{Lines, serve};
 
-use crate::Update;
 use crate::run::{Failure, Outcome, Request};
+use crate::{Resources, Update};
 
-/// What is told about a cell while it is computed.
+/// What is told about a cell that was submitted.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Told {
     /// What the stage tells.
     Update(Update),
     /// Stored content was found bad.
     Damage(String),
+    /// It is over: the last that is told. The store holds the receipt of a cell that ran.
+    Done(Result<Outcome, Failure>),
 }
 
-/// Computes cells, several at once.
-pub trait Runner: Sync {
-    /// Computes one cell and returns when that is done. What it prints goes to `log`; `tell` is
-    /// called for each thing that it tells.
+/// A cell to be computed.
+pub struct Submission {
+    /// The cell, and what is to be done with it.
+    pub request: Request,
+    /// Where what it prints goes.
+    pub log: PathBuf,
+    /// Takes what is told, from any thread; [`Told::Done`] once, last.
+    pub tell: Box<dyn Fn(Told) + Send + Sync>,
+}
+
+/// Computes cells, several at once, somewhere. One run uses it.
+pub trait Executor {
+    /// What it has in all.
+    fn limits(&self) -> &Limits;
+
+    /// Room for a further cell with these needs, taken until the cell is over; none while it has to
+    /// wait for others. An executor without any other cell always has room.
+    fn capacity(&self, needs: &Resources) -> Option<Share>;
+
+    /// Starts a cell in the room that it was given, and returns at once.
+    fn submit(&self, cell: Submission, share: Share);
+
+    /// Asks all submitted cells to end. Each still tells that it is over.
+    fn cancel(&self);
+
+    /// Ends all submitted cells at once. Each still tells that it is over.
+    fn kill(&self);
+}
+
+/// Computes one cell and returns when that is done: what a thread of a [`Machine`] waits for.
+pub trait Runner: Send + Sync + 'static {
+    /// Computes one cell. What it prints goes to `log`; `tell` is called for each thing that it
+    /// tells, but not for its end.
     fn run(
         &self,
         request: &Request,

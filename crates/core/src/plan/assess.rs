@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{CellIndex, PerCell, Plan, Reason, Source, explain};
 use crate::key::KeyParts;
-use crate::store::Receipt;
-use crate::store::Store;
+use crate::store::{Receipt, Results, Store};
 use crate::{Digest, Error, Result};
 
 /// What a run would do with a cell.
@@ -50,7 +49,7 @@ pub fn assess(
                     .ok_or_else(|| Error::message("the upstream cell has no result")),
             };
             let parts = plan.key_parts(cell, digest, contents.get(&cell).copied())?;
-            assess_cell(plan, cell, &parts, store, &last)?
+            assess_cell(plan, cell, &parts, store.results(), &last)?
         } else {
             State::Depends(waits)
         };
@@ -74,17 +73,17 @@ pub fn assess_cell(
     plan: &Plan,
     cell: CellIndex,
     parts: &KeyParts,
-    store: &Store,
+    results: &dyn Results,
     last: &BTreeMap<String, Digest>,
 ) -> Result<State> {
     let key = parts.key();
-    if let Some(receipt) = store.receipt(&key)? {
+    if let Some(receipt) = results.receipt(&key)? {
         return Ok(State::Hit(Box::new(receipt)));
     }
     let id = plan[cell].id.to_string();
     let reasons = match last.get(&id) {
         Some(last) if *last == key => vec![Reason::Missing],
-        Some(last) => match store.recorded(last)? {
+        Some(last) => match results.recorded(last)? {
             Some(old) => explain(&old.parts, parts, &plan[cell].kind),
             None => vec![Reason::New],
         },

@@ -15,8 +15,7 @@ use crate::Kinds;
 use crate::error::{IoResultExt, ResultExt};
 use crate::stage::context::Job;
 use crate::stage::text;
-use crate::store::{KeyLock, Store};
-use crate::store::{OutputRecord, Receipt};
+use crate::store::{Claim, OutputRecord, Receipt, Results, Store};
 use crate::{
     AnyStage, Context, Coordinates, Digest, Error, Files, Gathered, Output, Reporter, Result,
     Update,
@@ -47,22 +46,22 @@ pub fn run_cell(
     cancelled: &Arc<AtomicBool>,
 ) -> Result<Outcome> {
     let cell = &request.cell;
-    let key = cell.parts.key();
+    let (key, results) = (cell.parts.key(), store.results());
     let _span = debug_span!("cell", cell = %cell.cell, kind = cell.parts.kind, key = %key.short())
         .entered();
-    let _lock = match request.mode {
+    let _claim = match request.mode {
         Mode::Verify => None,
         Mode::Run | Mode::Force => {
             let span = debug_span!("lock");
-            Some(span.in_scope(|| lock(store, &key, reporter.as_ref(), cancelled))?)
+            Some(span.in_scope(|| claim(results, &key, reporter.as_ref(), cancelled))?)
         }
     };
     if request.mode == Mode::Run
-        && let Some(receipt) = store.receipt(&key)?
+        && let Some(receipt) = results.receipt(&key)?
     {
         return Ok(Outcome::Shared(Box::new(receipt)));
     }
-    let inputs = debug_span!("inputs").in_scope(|| inputs(store, cell))?;
+    let inputs = debug_span!("inputs").in_scope(|| inputs(results, cell))?;
     let stage = stage(kinds, cell, &inputs)?;
     let outputs = stage.outputs();
     let scratch = store.scratch(&key)?;
@@ -112,7 +111,7 @@ pub fn run_cell(
         parts: cell.parts.clone(),
         cell: cell.cell.clone(),
         pipeline: cell.pipeline.clone(),
-        outputs: import(store, &outputs, &output_root)?,
+        outputs: import(results, &outputs, &output_root)?,
         metrics: ctx.into_metrics(),
         device: cell.settings.device,
         threads: cell.settings.threads,
@@ -120,7 +119,7 @@ pub fn run_cell(
         seconds,
         sconce: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    store.put_receipt(&receipt)?;
+    results.put_receipt(&receipt)?;
     store.remove_checkpoint(&key)?;
     Ok(Outcome::Ran(Box::new(receipt)))
 }
@@ -152,14 +151,14 @@ fn stage(
 }
 
 /// Waits for the right to compute `key`; tells so when another process has it.
-pub(super) fn lock(
-    store: &Store,
+pub(super) fn claim(
+    results: &dyn Results,
     key: &Digest,
     reporter: &dyn Reporter,
     cancelled: &AtomicBool,
-) -> Result<KeyLock> {
-    if let Some(lock) = store.try_lock_key(key)? {
-        return Ok(lock);
+) -> Result<Claim> {
+    if let Some(claim) = results.claim(key)? {
+        return Ok(claim);
     }
     let text = "waiting for another process that computes the same".to_owned();
     reporter.report(Update::Note { text });
@@ -170,20 +169,24 @@ pub(super) fn lock(
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(50));
-        if let Some(lock) = store.try_lock_key(key)? {
-            return Ok(lock);
+        if let Some(claim) = results.claim(key)? {
+            return Ok(claim);
         }
     }
 }
 
 /// The verified content of the inputs, by slot.
-fn inputs(store: &Store, cell: &ResolvedCell) -> Result<BTreeMap<String, Vec<Gathered<Files>>>> {
+fn inputs(
+    results: &dyn Results,
+    cell: &ResolvedCell,
+) -> Result<BTreeMap<String, Vec<Gathered<Files>>>> {
     let mut inputs = BTreeMap::new();
     for (slot, parts) in &cell.parts.inputs {
         let mut artifacts = Vec::with_capacity(parts.len());
         for part in parts {
             let _span = debug_span!("hash", slot).entered();
-            let artifact = store.files(&part.digest).doing(|| format!("reading input `{slot}`"))?;
+            let artifact =
+                results.files(&part.digest).doing(|| format!("reading input `{slot}`"))?;
             let (stage, coordinates) = match &part.from {
                 Some(from) => (from.stage.clone(), from.coordinates.clone()),
                 None => (String::new(), Coordinates::none()),
@@ -197,14 +200,14 @@ fn inputs(store: &Store, cell: &ResolvedCell) -> Result<BTreeMap<String, Vec<Gat
 
 /// Takes the outputs into the store. Each has to hold a file.
 fn import(
-    store: &Store,
+    results: &dyn Results,
     outputs: &[Output],
     root: &Path,
 ) -> Result<BTreeMap<String, OutputRecord>> {
     let mut records = BTreeMap::new();
     for output in outputs {
         let _span = debug_span!("hash", output = &*output.name).entered();
-        let imported = store
+        let imported = results
             .import(&root.join(&*output.name))
             .doing(|| format!("storing output `{}`", output.name))?;
         if imported.files == 0 {

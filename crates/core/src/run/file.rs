@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use tracing::debug_span;
 
-use super::cell::{lock, seconds_since_1970};
+use super::cell::{claim, seconds_since_1970};
 use super::{Outcome, Request};
 use crate::error::ResultExt;
 use crate::plan::{CellIndex, Plan};
@@ -50,8 +50,8 @@ pub(super) fn run(
     let key = cell.parts.key();
     let _span = debug_span!("cell", cell = %cell.cell, kind = cell.parts.kind, key = %key.short())
         .entered();
-    let _lock =
-        debug_span!("lock").in_scope(|| lock(store, &key, &Silent, &AtomicBool::new(false)))?;
+    let _claim = debug_span!("lock")
+        .in_scope(|| claim(store.results(), &key, &Silent, &AtomicBool::new(false)))?;
     if let Some(receipt) = store.receipt(&key)? {
         return Ok(Outcome::Shared(Box::new(receipt)));
     }

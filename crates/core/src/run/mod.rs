@@ -6,6 +6,27 @@
 //! looks for the receipt again, and only then works.
 //!
 //! Nothing here prints: what happens is told as [`Event`]s.
+//!
+//! ```
+//! use sconce_core::executor::{InProcess, Limits, Machine};
+//! use sconce_core::run::{Options, execute};
+//! use sconce_core::{Kinds, LoadOptions, Store, load};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let file = folder.path().join("study.toml");
+//! std::fs::write(&file, "[stage.text]\nkind = 'file'\npath = 'text.txt'\n")?;
+//! std::fs::write(folder.path().join("text.txt"), "some words")?;
+//! let kinds = Kinds::new([sconce_core::kinds::KINDS])?;
+//! let plan = load(&LoadOptions::file(&file), &kinds)?;
+//! let store = Store::open(&folder.path().join("store"))?;
+//! let run = || {
+//!     let executor = Machine::new(InProcess::new(store.clone(), kinds.clone()), Limits::default());
+//!     execute(&plan, &store, &executor, &Options::default(), &|_event| {})
+//! };
+//! assert_eq!(run()?.ran, 1);
+//! assert_eq!(run()?.hits, 1, "the store holds it");
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
 
 mod cell;
 mod event;

@@ -4,8 +4,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Interrupt;
-use crate::Device;
-
 /// How a plan is executed. Nothing here changes a result.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -18,14 +16,6 @@ pub struct Options {
     /// Whether cells whose results the store holds are computed again, in private, and compared.
     /// Then nothing else runs, and nothing is written.
     pub verify: bool,
-    /// Most cells at once; none for as many as fit.
-    pub jobs: Option<usize>,
-    /// Threads that cells share.
-    pub threads: usize,
-    /// Bytes of memory that cells share.
-    pub memory: u64,
-    /// Accelerators, one cell each at a time; without any, all cells compute on the processor.
-    pub devices: Vec<Device>,
     /// The user's mirror folder.
     pub mirror: Option<PathBuf>,
     /// Where the human view of the results goes; none for no view.
@@ -42,10 +32,6 @@ impl Default for Options {
             wanted: Vec::new(),
             force: Vec::new(),
             verify: false,
-            jobs: None,
-            threads: crate::executor::machine_threads(),
-            memory: crate::executor::machine_memory().unwrap_or(u64::MAX),
-            devices: Vec::new(),
             mirror: None,
             artifacts: None,
             grace: Duration::from_secs(10),

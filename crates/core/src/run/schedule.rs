@@ -1,26 +1,21 @@
-//! The walk over a plan: what is ready is looked up, what is not there runs, as much at once as
-//! the resources allow.
+//! The walk over a plan: what is ready is looked up, what is not there is submitted to the executor,
+//! as much at once as it has room for.
 
-use std::collections::BTreeSet;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use super::walk::{Task, Walk};
-use super::{Event, Failure, Options, Outcome, Settings, Summary, file};
-use crate::Result;
-use crate::executor::{Budget, Runner, Share, Told};
+use super::{Event, Failure, Options, Settings, Summary, file};
+use crate::executor::{Executor, Share, Submission, Told, machine_threads};
 use crate::plan::{CellIndex, Plan};
 use crate::store::Store;
+use crate::{Device, Error, Result};
 
 /// How often a waiting run looks whether it was asked to stop.
 const TICK: Duration = Duration::from_millis(50);
 
-/// What the threads of the running cells tell the walk.
-enum Message {
-    Told(CellIndex, Told),
-    Done(CellIndex, Result<Outcome, Failure>),
-}
+/// What is told of a cell that was started.
+type Message = (CellIndex, Told);
 
 /// Brings every wanted cell to its result. `events` is called from this thread alone.
 ///
@@ -31,22 +26,23 @@ enum Message {
 pub fn execute(
     plan: &Plan,
     store: &Store,
-    runner: &dyn Runner,
+    executor: &dyn Executor,
     options: &Options,
     events: &dyn Fn(Event),
 ) -> Result<Summary> {
     let clock = Instant::now();
     let mut walk = Walk::new(plan, store, options, events)?;
+    let limits = executor.limits();
     events(Event::RunStarted {
         pipeline: plan.pipeline.clone(),
         cells: walk.wanted(),
-        threads: options.threads,
-        memory: options.memory,
+        threads: limits.threads,
+        memory: limits.memory,
     });
     tracing::info_span!("assess", cells = walk.wanted()).in_scope(|| walk.look_at_all());
     let mut cancelled = false;
     if walk.has_queued() {
-        cancelled = std::thread::scope(|scope| run_queued(&mut walk, runner, scope));
+        cancelled = run_queued(&mut walk, executor);
     }
     let mut summary = walk.finish(cancelled)?;
     summary.seconds = clock.elapsed().as_secs_f64();
@@ -55,88 +51,78 @@ pub fn execute(
 }
 
 /// Runs what is queued and what that makes ready. Returns whether it was asked to stop.
-fn run_queued<'scope, 'env>(
-    walk: &mut Walk<'env>,
-    runner: &'env dyn Runner,
-    scope: &'scope Scope<'scope, 'env>,
-) -> bool {
-    let options = walk.options;
+fn run_queued(walk: &mut Walk<'_>, executor: &dyn Executor) -> bool {
     let (sender, receiver) = mpsc::channel();
-    let mut budget = Budget::new(options.jobs, options.threads, options.memory, &options.devices);
-    let mut running = Vec::new();
+    // Cells that the executor has, and local files that this process takes in itself.
+    let (mut submitted, mut taken_in) = (0, 0);
     let mut stop = Stop::default();
     loop {
-        stop.check(walk, runner, running.len());
+        stop.check(walk, executor, submitted + taken_in);
         if !stop.is_asked() {
-            while let Some((index, share)) = next(walk, &mut budget, &running) {
-                running.push((index, share));
-                start(walk, runner, scope, &sender, index, &share);
+            while taken_in < machine_threads()
+                && let Some(index) = walk.queued_file()
+            {
+                taken_in += 1;
+                take_in(walk, &sender, index);
+            }
+            while let Some((index, share)) = next(walk, executor) {
+                submitted += 1;
+                submit(walk, executor, &sender, index, share);
             }
         }
-        if running.is_empty() {
+        if submitted + taken_in == 0 {
             return stop.is_asked();
         }
         match receiver.recv_timeout(TICK) {
-            Ok(Message::Told(index, told)) => walk.told(index, told),
-            Ok(Message::Done(index, result)) => {
-                if let Some(place) = running.iter().position(|(one, _)| *one == index) {
-                    let (_, share) = running.swap_remove(place);
-                    budget.give(&share);
-                }
+            Ok((index, Told::Done(result))) => {
+                let local = walk.task(index).is_some_and(|task| task.local.is_some());
+                *(if local { &mut taken_in } else { &mut submitted }) -= 1;
                 walk.done(index, result);
             }
+            Ok((index, told)) => walk.told(index, told),
             // `sender` lives, so it is never disconnected.
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
         }
     }
 }
 
-/// The queued cell that most of the rest waits for, among those that fit.
-fn next(
-    walk: &Walk<'_>,
-    budget: &mut Budget,
-    running: &[(CellIndex, Share)],
-) -> Option<(CellIndex, Share)> {
-    let keys: BTreeSet<_> =
-        running.iter().filter_map(|(index, _)| walk.task(*index).map(|task| task.key)).collect();
-    walk.queued().find_map(|index| {
-        // Another cell computes the same: then this one will find it.
-        if walk.task(index).is_none_or(|task| keys.contains(&task.key)) {
-            return None;
-        }
-        let share = budget.take(&walk.plan[index].resources)?;
-        Some((index, share))
-    })
+/// The queued cell that most of the rest waits for, among those for which there is room.
+fn next(walk: &Walk<'_>, executor: &dyn Executor) -> Option<(CellIndex, Share)> {
+    let mut urgent = walk.queued_by_needs();
+    urgent.find_map(|(index, needs)| Some((index, executor.capacity(&needs)?)))
 }
 
-fn start<'scope, 'env>(
-    walk: &mut Walk<'env>,
-    runner: &'env dyn Runner,
-    scope: &'scope Scope<'scope, 'env>,
+/// Gives a cell to the executor.
+fn submit(
+    walk: &mut Walk<'_>,
+    executor: &dyn Executor,
     sender: &Sender<Message>,
     index: CellIndex,
-    share: &Share,
+    share: Share,
 ) {
-    let settings = Settings {
-        threads: share.threads,
-        device: share.device,
-        mirror: walk.options.mirror.clone(),
-    };
+    let mirror = walk.options.mirror.clone();
+    let settings = Settings { threads: share.threads, device: share.device, mirror };
     let Some((task, log)) = walk.start(index, &settings) else { return };
-    let Task { request, local, .. } = task;
-    let (store, plan, sender) = (walk.store, walk.plan, sender.clone());
-    scope.spawn(move || {
-        let tell = |told| {
-            // The walk listens until the last cell is done.
-            let _ = sender.send(Message::Told(index, told));
-        };
-        let result = match (&local, plan[index].outputs.first()) {
+    let sender = sender.clone();
+    // The walk listens until the last cell is done.
+    let tell = move |told| _ = sender.send((index, told));
+    executor.submit(Submission { request: task.request, log, tell: Box::new(tell) }, share);
+}
+
+/// Takes a local file or folder into the store, in a thread of this process.
+fn take_in(walk: &mut Walk<'_>, sender: &Sender<Message>, index: CellIndex) {
+    let settings = Settings { threads: 1, device: Device::Cpu, mirror: None };
+    let output = walk.plan[index].outputs.first().cloned();
+    let Some((Task { request, local, .. }, _)) = walk.start(index, &settings) else { return };
+    let (store, sender) = (walk.store.clone(), sender.clone());
+    std::thread::spawn(move || {
+        let result = match (&local, &output) {
             (Some((path, snapshot)), Some(output)) => {
-                file::run(store, &request, output, path, snapshot).map_err(Failure::from)
+                file::run(&store, &request, output, path, snapshot)
             }
-            _ => runner.run(&request, &log, &tell),
+            _ => Err(Error::message("a local file without content or output")),
         };
-        let _ = sender.send(Message::Done(index, result));
+        let _ = sender.send((index, Told::Done(result.map_err(Failure::from))));
     });
 }
 
@@ -153,18 +139,18 @@ impl Stop {
         self.deadline.is_some()
     }
 
-    fn check(&mut self, walk: &Walk<'_>, runner: &dyn Runner, running: usize) {
+    fn check(&mut self, walk: &Walk<'_>, executor: &dyn Executor, running: usize) {
         let interrupt = &walk.options.interrupt;
         if self.deadline.is_none() && interrupt.is_asked() {
             self.deadline = Some(Instant::now() + walk.options.grace);
             (walk.events)(Event::Stopping { running, now: false });
-            runner.cancel();
+            executor.cancel();
         }
         let over = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
         if !self.killed && self.deadline.is_some() && (over || interrupt.is_urgent()) {
             self.killed = true;
             (walk.events)(Event::Stopping { running, now: true });
-            runner.kill();
+            executor.kill();
         }
     }
 }

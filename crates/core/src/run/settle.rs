@@ -34,6 +34,7 @@ impl Walk<'_> {
             }
         };
         self.tell_damage(index);
+        self.release_twins(&task.key);
         match result {
             Ok(Outcome::Ran(receipt)) => self.finished(index, receipt, false),
             Ok(Outcome::Shared(receipt)) => self.finished(index, receipt, true),

@@ -1,6 +1,7 @@
 //! The states of the cells during a run, and how they change.
 
 use std::cmp::Reverse;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -10,7 +11,7 @@ use crate::key::KeyParts;
 use crate::plan::{CellIndex, PerCell, Plan, Reason, Source, State, assess_cell, output_digest};
 use crate::store::Receipt;
 use crate::store::{Snapshot, Store};
-use crate::{CellId, Digest, Error, Result, Update};
+use crate::{CellId, Digest, Error, Resources, Result, Update};
 
 /// What is to run.
 #[derive(Debug, Clone)]
@@ -51,6 +52,9 @@ pub(super) enum How {
     Absent,
 }
 
+/// Cells for which more others wait come first.
+type Urgency = (Reverse<usize>, CellIndex);
+
 pub(super) struct Walk<'a> {
     pub(super) plan: &'a Plan,
     pub(super) store: &'a Store,
@@ -66,7 +70,10 @@ pub(super) struct Walk<'a> {
     forced: BTreeSet<CellIndex>,
     /// How often a cell ran again because of damage, or because it was asked for.
     pub(super) attempts: PerCell<usize>,
-    queue: BTreeSet<(Reverse<usize>, CellIndex)>,
+    /// The queued cells by their needs, the most urgent first; local files have none.
+    queue: BTreeMap<Option<Resources>, BTreeSet<Urgency>>,
+    /// Cells that wait for another one of the same key, which is queued or runs.
+    twins: BTreeMap<Digest, Vec<CellIndex>>,
     last: BTreeMap<String, Digest>,
     /// Cells to look at: something that they read has changed its state.
     pub(super) pending: BTreeSet<CellIndex>,
@@ -101,7 +108,8 @@ impl<'a> Walk<'a> {
             named,
             forced,
             attempts: PerCell::filled(plan, 0),
-            queue: BTreeSet::new(),
+            queue: BTreeMap::new(),
+            twins: BTreeMap::new(),
             last: store.last(&plan.pipeline)?,
             pending: BTreeSet::new(),
             keys: BTreeMap::new(),
@@ -117,9 +125,19 @@ impl<'a> Walk<'a> {
         !self.queue.is_empty()
     }
 
-    /// The queued cells, the most urgent first.
-    pub(super) fn queued(&self) -> impl Iterator<Item = CellIndex> {
-        self.queue.iter().map(|(_, index)| *index)
+    /// The most urgent of the queued cells of each needs, the most urgent of all first.
+    pub(super) fn queued_by_needs(&self) -> impl Iterator<Item = (CellIndex, Resources)> + use<> {
+        let first = |(needs, queue): (&Option<Resources>, &BTreeSet<Urgency>)| {
+            Some((*queue.first()?, (*needs)?))
+        };
+        let mut urgent: Vec<_> = self.queue.iter().filter_map(first).collect();
+        urgent.sort_unstable();
+        urgent.into_iter().map(|((_, index), needs)| (index, needs))
+    }
+
+    /// The most urgent of the local files and folders that are to be taken in.
+    pub(super) fn queued_file(&self) -> Option<CellIndex> {
+        self.queue.get(&None)?.first().map(|(_, index)| *index)
     }
 
     pub(super) fn task(&self, index: CellIndex) -> Option<&Task> {
@@ -169,25 +187,24 @@ impl<'a> Walk<'a> {
         let parts = self.plan.key_parts(index, digest, content)?;
         let state = match self.known_local(index, &parts)? {
             Some(receipt) => State::Hit(receipt),
-            None => assess_cell(self.plan, index, &parts, self.store, &self.last)?,
+            None => assess_cell(self.plan, index, &parts, self.store.results(), &self.last)?,
         };
         self.tell_damage(index);
         let forced = self.forced.contains(&index) && self.attempts[index] == 0;
         match state {
             State::Hit(receipt) if self.verifies(index) && local.is_none() => {
-                self.queue(index, parts, Mode::Verify, Vec::new());
+                self.queue(index, parts, Mode::Verify, Vec::new(), None);
                 self.set_task(index, |task| task.known = Some(receipt));
             }
             State::Hit(_) if forced && local.is_none() => {
                 self.attempts[index] += 1;
-                self.queue(index, parts, Mode::Force, vec!["it was asked for".to_owned()]);
+                self.queue(index, parts, Mode::Force, vec!["it was asked for".to_owned()], None);
             }
             State::Hit(receipt) => self.hit(index, receipt),
             State::Run { .. } if self.options.verify => self.absent(index),
             State::Run { reasons, .. } => {
                 let reasons = reasons.iter().map(Reason::to_string).collect();
-                self.queue(index, parts, Mode::Run, reasons);
-                self.set_task(index, |task| task.local = local);
+                self.queue(index, parts, Mode::Run, reasons, local);
             }
             State::Depends(_) => return Err(Error::message("an input has no result")),
         }
@@ -215,24 +232,40 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn queue(&mut self, index: CellIndex, parts: KeyParts, mode: Mode, reasons: Vec<String>) {
+    fn queue(
+        &mut self,
+        index: CellIndex,
+        parts: KeyParts,
+        mode: Mode,
+        reasons: Vec<String>,
+        local: Option<(PathBuf, Snapshot)>,
+    ) {
+        let key = parts.key();
+        match self.twins.entry(key) {
+            // Another cell computes the same: this one is looked at again when that is over.
+            Entry::Occupied(mut twins) => return twins.get_mut().push(index),
+            Entry::Vacant(none) => _ = none.insert(Vec::new()),
+        }
         let cell = &self.plan[index];
-        let resolved = ResolvedCell {
-            pipeline: self.plan.pipeline.clone(),
-            cell: cell.id.clone(),
-            parameters: cell.parameters.clone(),
-            parts,
-            settings: Settings::default(),
+        let request = Request {
+            mode,
+            cell: ResolvedCell {
+                pipeline: self.plan.pipeline.clone(),
+                cell: cell.id.clone(),
+                parameters: cell.parameters.clone(),
+                parts,
+                settings: Settings::default(),
+            },
         };
-        let task = Task {
-            key: resolved.parts.key(),
-            request: Request { mode, cell: resolved },
-            local: None,
-            known: None,
-            reasons,
-        };
+        let needs = local.is_none().then_some(cell.resources);
+        let task = Task { key, request, local, known: None, reasons };
         self.cells[index] = Cell::Queued(Box::new(task));
-        self.queue.insert((Reverse(self.height[index]), index));
+        self.queue.entry(needs).or_default().insert((Reverse(self.height[index]), index));
+    }
+
+    /// A cell with this key is over: those of the same key are looked at again.
+    pub(super) fn release_twins(&mut self, key: &Digest) {
+        self.pending.extend(self.twins.remove(key).into_iter().flatten());
     }
 
     /// Marks a queued cell as running: what is to be done, and where its log goes.
@@ -244,7 +277,13 @@ impl<'a> Walk<'a> {
         let Cell::Queued(mut task) = std::mem::replace(&mut self.cells[index], Cell::Lost) else {
             return None;
         };
-        self.queue.remove(&(Reverse(self.height[index]), index));
+        let needs = task.local.is_none().then_some(self.plan[index].resources);
+        if let Some(queue) = self.queue.get_mut(&needs) {
+            queue.remove(&(Reverse(self.height[index]), index));
+            if queue.is_empty() {
+                self.queue.remove(&needs);
+            }
+        }
         task.request.cell.settings = settings.clone();
         let id = &self.plan[index].id;
         let log = self.store.log_path(&self.plan.pipeline, id);
@@ -270,6 +309,7 @@ impl<'a> Walk<'a> {
             }
             Told::Update(Update::Note { text }) => Event::CellNote { cell, text },
             Told::Update(Update::Metric { name, value }) => Event::CellMetric { cell, name, value },
+            Told::Done(_) => return,
         });
     }
 

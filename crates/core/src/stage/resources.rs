@@ -1,7 +1,7 @@
 //! What a cell needs while it runs.
 
 /// How many threads a cell can use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Threads {
     /// As many as the run has.
     All,
@@ -10,7 +10,7 @@ pub enum Threads {
 }
 
 /// What a cell needs while it runs. It never changes the result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Resources {
     /// Threads that it can use.
     pub threads: Threads,

@@ -1,7 +1,13 @@
 //! The store: content-addressed blobs, receipts, and what helps to find them again.
+//!
+//! [`Results`] is the contract: what machines have to agree on. [`Store`] keeps it on a file system,
+//! with what only one machine needs beside it.
 
+#[cfg(test)]
+mod conformance;
 mod local;
 mod receipt;
+mod results;
 
 pub(crate) use local::hash;
 pub use local::{
@@ -9,3 +15,4 @@ pub use local::{
     Store, Usage,
 };
 pub use receipt::{OutputRecord, Receipt};
+pub use results::{Claim, Results};

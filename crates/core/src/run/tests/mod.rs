@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Event, Options, Summary, execute};
 use crate::Store;
-use crate::executor::InProcess;
+use crate::executor::{InProcess, Limits, Machine};
 use crate::plan::Plan;
 use crate::{Kinds, LoadOptions, load};
 
@@ -49,12 +49,12 @@ impl Bench {
     }
 
     fn options(&self) -> Options {
-        Options {
-            threads: 4,
-            memory: 8 << 30,
-            artifacts: Some(self.path("artifacts")),
-            ..Options::default()
-        }
+        Options { artifacts: Some(self.path("artifacts")), ..Options::default() }
+    }
+
+    fn executor(&self, store: &Store) -> Machine<InProcess> {
+        let limits = Limits { threads: 4, memory: 8 << 30, ..Limits::default() };
+        Machine::new(InProcess::new(store.clone(), self.kinds.clone()), limits)
     }
 
     fn run(&self, text: &str) -> Told {
@@ -64,10 +64,10 @@ impl Bench {
     fn run_with(&self, text: &str, options: &Options) -> Told {
         let store = self.store();
         let plan = self.plan(text);
-        let runner = InProcess::new(store.clone(), self.kinds.clone());
+        let executor = self.executor(&store);
         let events = RefCell::new(Vec::new());
         let summary =
-            execute(&plan, &store, &runner, options, &|event| events.borrow_mut().push(event));
+            execute(&plan, &store, &executor, options, &|event| events.borrow_mut().push(event));
         Told { events: events.into_inner(), summary: summary.unwrap() }
     }
 

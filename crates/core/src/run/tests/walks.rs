@@ -320,10 +320,10 @@ fn names_that_mean_no_cell_are_refused() {
         kind = "sum"
     "#;
     let (store, plan) = (bench.store(), bench.plan(text));
-    let runner = crate::executor::InProcess::new(store.clone(), bench.kinds.clone());
+    let executor = bench.executor(&store);
     let said = |name: &str| {
         let options = Options { wanted: vec![name.to_owned()], ..bench.options() };
-        let told = crate::run::execute(&plan, &store, &runner, &options, &|_| {});
+        let told = crate::run::execute(&plan, &store, &executor, &options, &|_| {});
         told.unwrap_err().to_string()
     };
     assert_eq!(said("nubmers"), "pipeline `p` has no stage `nubmers`; did you mean `numbers`?");

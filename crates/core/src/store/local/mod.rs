@@ -52,7 +52,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::error::IoResultExt;
-use crate::{CellId, Digest, Error, Result};
+use crate::store::{Claim, Receipt, Results};
+use crate::{CellId, Digest, Error, Files, Result};
 
 pub use commit::Imported;
 pub use damage::Damage;
@@ -129,6 +130,11 @@ impl Store {
         })
     }
 
+    /// The results that runs, executors and workers share: those of this very store.
+    pub fn results(&self) -> &dyn Results {
+        self
+    }
+
     /// The store's folder, absolute.
     pub fn root(&self) -> &Path {
         &self.inner.root
@@ -182,6 +188,32 @@ impl Store {
         };
         let number = self.inner.temporary.fetch_add(1, Ordering::Relaxed);
         Ok(folder.path().join(number.to_string()))
+    }
+}
+
+impl Results for Store {
+    fn receipt(&self, key: &Digest) -> Result<Option<Receipt>> {
+        Self::receipt(self, key)
+    }
+
+    fn recorded(&self, key: &Digest) -> Result<Option<Receipt>> {
+        Self::recorded(self, key)
+    }
+
+    fn put_receipt(&self, receipt: &Receipt) -> Result<()> {
+        Self::put_receipt(self, receipt)
+    }
+
+    fn files(&self, tree: &Digest) -> Result<Files> {
+        Self::files(self, tree)
+    }
+
+    fn import(&self, folder: &Path) -> Result<Imported> {
+        Self::import(self, folder)
+    }
+
+    fn claim(&self, key: &Digest) -> Result<Option<Claim>> {
+        Ok(self.try_lock_key(key)?.map(|lock| Box::new(lock) as Claim))
     }
 }
 
