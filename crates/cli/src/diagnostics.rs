@@ -7,7 +7,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use sconce_core::text::{Diagnostic, Diagnostics, Sources};
 
 use crate::failure::Failure;
-use crate::style::{self, count};
+use crate::style;
 
 /// Writes a failure to standard error.
 pub(crate) fn print(failure: &Failure) {
@@ -28,7 +28,7 @@ pub(crate) fn render(diagnostics: &Diagnostics) -> String {
         text.push_str(&renderer.render(&report));
         text.push_str("\n\n");
     }
-    let errors = count(diagnostics.items.len(), "error");
+    let errors = diagnostics.count();
     let name = diagnostics.sources.texts().next().map_or("the pipeline", |text| &text.name);
     text.push_str(&format!("{}: {name}: {errors}\n", style::paint(style::BAD, "error")));
     text

@@ -85,8 +85,8 @@ pub struct CellId {
 }
 
 impl CellId {
-    /// A name that can be a file's: the cell's name with unusual characters replaced, and a short
-    /// digest where something was replaced.
+    /// A name that can be a file's: the cell's name with unusual characters replaced, and a digest
+    /// of the name where something was replaced, so that no two cells share one.
     pub fn file_name(&self) -> String {
         let name = self.to_string();
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.,=+[]".contains(c);
@@ -94,7 +94,7 @@ impl CellId {
             return name;
         }
         let kept: String = name.chars().map(|c| if plain(c) { c } else { '_' }).take(100).collect();
-        format!("{kept}~{}", &crate::Digest::of(name.as_bytes()).hex()[..8])
+        format!("{kept}~{}", &crate::Digest::of(name.as_bytes()).hex()[..16])
     }
 }
 
@@ -112,4 +112,43 @@ impl fmt::Display for CellId {
 /// Whether `text` can name a stage, an output or an axis: letters, digits, `-` and `_`.
 pub(crate) fn is_name(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_')
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn cells_of_different_names_have_different_files() {
+        let long = "x".repeat(200);
+        let values = [
+            "é",
+            "*",
+            "e",
+            "e\u{301}",
+            "_",
+            "a/b",
+            "a_b",
+            "a b",
+            "",
+            ".",
+            "~",
+            "1",
+            "1.0",
+            "ü",
+            &long,
+            &format!("{long}x"),
+            "E",
+        ];
+        let file = |value: &&str| {
+            let coordinates = [("x".to_owned(), Value::from(*value))].into_iter().collect();
+            CellId { stage: "s".to_owned(), coordinates }.file_name()
+        };
+        let files: BTreeSet<String> = values.iter().map(file).collect();
+        assert_eq!(files.len(), values.len(), "{files:?}");
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.,=+[]~".contains(c);
+        assert!(files.iter().all(|name| name.len() < 140 && name.chars().all(plain)), "{files:?}");
+    }
 }

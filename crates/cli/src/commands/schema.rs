@@ -45,6 +45,11 @@ fn pipeline(kinds: &Kinds) -> Value {
             },
             "description": { "type": "string", "description": "What it is about." },
             "seed": seed,
+            "max_cells": {
+                "description": "The most cells that the pipeline may have; a larger matrix is refused.",
+                "default": 100_000,
+                "anyOf": [{ "type": "integer", "minimum": 1 }, variable()]
+            },
             "vars": vars,
             "defaults": of_kinds,
             "labels": labels,

@@ -1,8 +1,39 @@
 //! From a pipeline to cells, and from cells to what has to run.
+//!
+//! A [`Plan`] is a petgraph graph of cells: all of petgraph's algorithms work on [`Plan::graph`].
+//!
+//! ```
+//! use sconce_core::{Kinds, LoadOptions, load};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let file = folder.path().join("study.toml");
+//! std::fs::write(
+//!     &file,
+//!     r#"
+//!     [stage.numbers]
+//!     kind = "command"
+//!     run = "seq $n > numbers"
+//!     outputs = ["numbers"]
+//!     matrix.n = [10, 20]
+//!
+//!     [stage.sums]
+//!     kind = "command"
+//!     run = "paste -sd+ numbers/numbers | bc > sum"
+//!     inputs = ["numbers"]
+//!     outputs = ["sum"]
+//!     "#,
+//! )?;
+//! let plan = load(&LoadOptions::file(&file), &Kinds::new([sconce_core::kinds::KINDS])?)?;
+//! let names: Vec<String> = plan.cells().map(|(_, cell)| cell.id.to_string()).collect();
+//! assert_eq!(names, ["numbers[n=10]", "numbers[n=20]", "sums[n=10]", "sums[n=20]"]);
+//! let last = plan.select("sums[n=20]")?[0];
+//! assert_eq!(plan[plan.upstream(last)[0]].id.to_string(), "numbers[n=20]");
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
 
 mod assess;
 pub(crate) mod edge;
-mod expand;
+pub(crate) mod expand;
 mod graph;
 mod load;
 pub(crate) mod parameters;
@@ -43,8 +74,11 @@ pub struct Plan {
     /// them, and the cells of a stage follow one another.
     pub graph: CellGraph,
     /// Where the cells of each stage lie.
-    places: BTreeMap<String, Range<usize>>,
+    places: Places,
 }
+
+/// Where the cells of each stage lie.
+pub(crate) type Places = BTreeMap<String, Range<usize>>;
 
 /// One cell of the plan.
 pub struct Cell {

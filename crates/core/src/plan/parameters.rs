@@ -1,5 +1,7 @@
 //! One stage's parameters, checked and parsed for one combination of its matrix.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::Value;
 use toml::Spanned;
@@ -284,19 +286,27 @@ pub(crate) fn edges(
                 (slot.to_owned(), text(item), span(node))
             })
             .collect(),
-        Value::Object(entries) => entries
-            .iter()
-            .map(|(name, item)| {
-                let node = node.and_then(|outer| match outer.get_ref() {
-                    DeValue::Array(items) => items
-                        .iter()
-                        .find(|node| node.get_ref().as_str() == item.as_str())
-                        .or(Some(outer)),
-                    inner => inner.get(name.as_str()).or(Some(outer)),
-                });
-                (format!("{slot}.{name}"), text(item), span(node))
-            })
-            .collect(),
+        Value::Object(entries) => {
+            // Where each edge of a list is written.
+            let mut listed: BTreeMap<&str, &Node<'_>> = BTreeMap::new();
+            if let Some(DeValue::Array(items)) = node.map(Spanned::get_ref) {
+                for item in items {
+                    item.get_ref().as_str().map(|text| listed.entry(text).or_insert(item));
+                }
+            }
+            let place = |name: &str, item: &Value| {
+                let outer = node?;
+                let inner = match outer.get_ref() {
+                    DeValue::Array(_) => item.as_str().and_then(|text| listed.get(text).copied()),
+                    table => table.get(name),
+                };
+                inner.or(Some(outer))
+            };
+            entries
+                .iter()
+                .map(|(name, item)| (format!("{slot}.{name}"), text(item), span(place(name, item))))
+                .collect()
+        }
         _ => Vec::new(),
     }
 }

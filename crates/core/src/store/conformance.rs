@@ -98,10 +98,9 @@ impl Subject<'_> {
             names.iter().zip(&texts).map(|(name, text)| (name.as_str(), text.as_str())).collect();
         let stores: Vec<_> = (0..4).map(|_| self.open()).collect();
         let receipts: Vec<Receipt> = std::thread::scope(|scope| {
-            let threads: Vec<_> = stores
-                .iter()
-                .map(|store| scope.spawn(|| commit(&**store, "at once", &files)))
-                .collect();
+            let files = &files;
+            let put = |store| scope.spawn(move || commit(store, "at once", files));
+            let threads: Vec<_> = stores.iter().map(|store| put(&**store)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         assert!(receipts.iter().all(|receipt| *receipt == receipts[0]));
@@ -118,16 +117,7 @@ fn commit(store: &dyn Results, name: &str, files: &[(&str, &str)]) -> Receipt {
         std::fs::write(path, text).unwrap();
     }
     let imported = store.import(folder.path()).unwrap();
-    let parts = KeyParts {
-        kind: "test".to_owned(),
-        version: 1,
-        parameters: serde_json::json!({ "name": name }),
-        inputs: BTreeMap::new(),
-        seed: None,
-        axes: Coordinates::none(),
-        environment: BTreeMap::new(),
-        content: None,
-    };
+    let parts = KeyParts::of("test", 1, serde_json::json!({ "name": name }));
     let receipt = Receipt {
         key: parts.key(),
         parts,

@@ -4,6 +4,9 @@
 //! table, `matrix."optimiser.adam.learning_rate" = [0.1, 0.01]`. A table is an axis of named
 //! values, each of which sets several parameters: `matrix.setting = { plain = {}, blurred = { … } }`.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeString, DeValue};
@@ -12,7 +15,7 @@ use super::diagnostic::Diagnostic;
 use super::document::{self, Node, Table};
 use super::overlay;
 use super::source::Span;
-use crate::cell::is_name;
+use crate::cell::{Plain, is_name};
 use crate::stage::kinds::Shape;
 
 /// One axis of a matrix.
@@ -45,7 +48,8 @@ impl Axis<'_> {
     }
 
     pub(crate) fn is_named(&self) -> bool {
-        self.values.iter().any(|value| matches!(value.sets, Sets::Several(_)))
+        // All values of an axis are of one form.
+        self.values.first().is_some_and(|value| matches!(value.sets, Sets::Several(_)))
     }
 }
 
@@ -135,13 +139,26 @@ fn list<'a>(
     errors: &mut Vec<Diagnostic>,
 ) -> Vec<AxisValue<'a>> {
     let mut values: Vec<AxisValue<'a>> = Vec::new();
+    // By what cells, folders and logs are called by.
+    let mut known: BTreeMap<String, (usize, Span)> = BTreeMap::new();
     for item in items {
         let coordinate = document::to_json(&item, errors);
-        if values.iter().any(|other| other.coordinate == coordinate) {
-            let message = format!("axis `{axis}` has this value twice");
-            errors.push(Diagnostic::new(message, item.span()));
-        } else {
-            values.push(AxisValue { coordinate, sets: Sets::One(item) });
+        match known.entry(Plain(&coordinate).to_string()) {
+            Entry::Vacant(free) => {
+                free.insert((values.len(), item.span()));
+                values.push(AxisValue { coordinate, sets: Sets::One(item) });
+            }
+            Entry::Occupied(taken) => {
+                let (place, span) = taken.get();
+                let message = if values[*place].coordinate == coordinate {
+                    format!("axis `{axis}` has this value twice")
+                } else {
+                    format!("axis `{axis}` has two values that are written `{}`", taken.key())
+                };
+                errors.push(
+                    Diagnostic::new(message, item.span()).note("the other one", span.clone()),
+                );
+            }
         }
     }
     values

@@ -4,6 +4,12 @@ use std::fmt;
 
 use super::source::{Sources, Span};
 
+/// So many things that are wrong are told; of more their number.
+pub(crate) const MOST: usize = 20;
+
+/// So many known names are listed.
+const LISTED: usize = 20;
+
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -66,8 +72,13 @@ impl Diagnostic {
             Some(close) => self.help(format!("did you mean `{close}`?")),
             None if known.is_empty() => self,
             None => {
-                let quoted: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
-                self.help(format!("{what}: {}", quoted.join(", ")))
+                let listed = known.iter().take(LISTED);
+                let quoted: Vec<_> = listed.map(|name| format!("`{name}`")).collect();
+                let more = match known.len().saturating_sub(LISTED) {
+                    0 => String::new(),
+                    more => format!(" and {} more", thousands(more)),
+                };
+                self.help(format!("{what}: {}{more}", quoted.join(", ")))
             }
         }
     }
@@ -86,20 +97,48 @@ pub(crate) fn closest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
         .map(|(_, known)| known)
 }
 
-/// All that is wrong with a pipeline file, in the order of the file.
+/// `3,085`.
+pub(crate) fn thousands(number: impl std::fmt::Display) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// What is wrong with a pipeline file, in the order of the file.
 #[derive(Debug, Clone)]
 pub struct Diagnostics {
     /// The texts that the places refer to.
     pub sources: Sources,
     /// What is wrong; never empty.
     pub items: Vec<Diagnostic>,
+    /// How much more is wrong.
+    more: usize,
 }
 
 impl Diagnostics {
     pub(crate) fn new(sources: Sources, mut items: Vec<Diagnostic>) -> Self {
         items.sort_by_key(|item| item.span.as_ref().map_or(0, |span| span.start));
         items.dedup();
-        Self { sources, items }
+        let more = items.len().saturating_sub(MOST);
+        items.truncate(MOST);
+        Self { sources, items, more }
+    }
+
+    /// `3,105 errors; 3,085 more are not shown`, or `1 error`.
+    pub fn count(&self) -> String {
+        let all = self.items.len() + self.more;
+        let errors = if all == 1 { "error" } else { "errors" };
+        let more = match self.more {
+            0 => String::new(),
+            more => format!(", the first {MOST} of them above and {} more", thousands(more)),
+        };
+        format!("{} {errors}{more}", thousands(all))
     }
 }
 
@@ -124,8 +163,34 @@ impl fmt::Display for Diagnostics {
                 write!(f, "\n  help: {help}")?;
             }
         }
+        if self.more > 0 {
+            write!(f, "\nand {} more", thousands(self.more))?;
+        }
         Ok(())
     }
 }
 
 impl std::error::Error for Diagnostics {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_errors_are_counted() {
+        let mut sources = Sources::default();
+        sources.add("p.toml", "\n".repeat(3105));
+        let items = (0..3105).rev().map(|at| Diagnostic::new(format!("no {at}"), at..at)).collect();
+        let text = Diagnostics::new(sources, items).to_string();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!((lines.len(), lines[0], lines[20]), (21, "p.toml:1:1: no 0", "and 3,085 more"));
+    }
+
+    #[test]
+    fn a_long_list_of_names_is_cut() {
+        let known: Vec<_> = (0..2020).map(|number| format!("name{number}")).collect();
+        let known = known.iter().map(String::as_str);
+        let help = Diagnostic::new("x", None).did_you_mean("other", known, "names").help.concat();
+        assert!(help.ends_with("`name19` and 2,000 more"), "{help}");
+    }
+}

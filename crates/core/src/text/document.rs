@@ -8,6 +8,7 @@ use toml::de::{DeArray, DeTable, DeValue};
 
 use super::diagnostic::Diagnostic;
 use super::source::{Sources, Span};
+use super::syntax;
 use crate::cell::is_name;
 
 pub(crate) type Table<'a> = DeTable<'a>;
@@ -41,12 +42,13 @@ pub(crate) fn parse<'a>(
     errors: &mut Vec<Diagnostic>,
 ) -> Option<Table<'a>> {
     let (table, found) = Table::parse_recoverable(text);
-    for error in &found {
+    let wrong = !found.is_empty();
+    for error in syntax::with_causes(text, found) {
         let span = error.span().map(|span| span.start + start..span.end + start);
         let message = error.message().trim_end().replace('\n', ", ");
         errors.push(Diagnostic::new(format!("not valid TOML: {message}"), span));
     }
-    if !found.is_empty() {
+    if wrong {
         return None;
     }
     let mut table = table.into_inner();

@@ -74,3 +74,14 @@ pub(crate) fn seed(node: &Node<'_>, errors: &mut Vec<Diagnostic>) -> u64 {
         }
     }
 }
+
+/// The most cells of a pipeline: a whole number, 1 or more.
+pub(super) fn max_cells(node: &Node<'_>, errors: &mut Vec<Diagnostic>) -> Option<usize> {
+    let value = document::to_json(node, &mut Vec::new());
+    let most = value.as_u64().filter(|most| *most > 0);
+    if most.is_none() {
+        let message = "`max_cells`: expected a whole number, 1 or more";
+        errors.push(Diagnostic::new(message, node.span()));
+    }
+    most.and_then(|most| usize::try_from(most).ok())
+}

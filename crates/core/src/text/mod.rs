@@ -13,6 +13,7 @@ mod profiles;
 pub(crate) mod reference;
 pub(crate) mod resolved;
 pub(crate) mod source;
+mod syntax;
 pub(crate) mod words;
 
 pub(crate) use diagnostic::closest;

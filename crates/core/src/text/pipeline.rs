@@ -11,24 +11,27 @@ use super::axes::{self, Axis};
 use super::defaults::Defaults;
 use super::diagnostic::Diagnostic;
 use super::document::{self, Node, Table};
-use super::entries::{seed, take_string, take_table, unknown_keys};
+use super::entries::{max_cells, seed, take_string, take_table, unknown_keys};
 use super::labels::Labels;
 use super::source::{Sources, Span};
 use super::{profiles, words};
 use crate::cell::is_name;
 use crate::plan::LoadOptions;
+use crate::plan::expand::limit::MAX_CELLS;
 use crate::stage::kinds::{Kinds, Shape, Shapes};
 
 /// Keys of a stage that belong to the engine; no kind has a parameter of these names.
 pub const RESERVED: [&str; 6] = ["kind", "matrix", "seed", "resources", "description", "unset"];
 
-const TOP: [&str; 8] =
-    ["name", "description", "seed", "vars", "defaults", "labels", "stage", "profile"];
+const TOP: [&str; 9] =
+    ["name", "description", "seed", "max_cells", "vars", "defaults", "labels", "stage", "profile"];
 
 /// A pipeline with its overrides laid over, not yet expanded.
 pub(crate) struct Pipeline<'a> {
     pub(crate) name: Option<(String, Span)>,
     pub(crate) description: String,
+    /// The most cells that it may have.
+    pub(crate) max_cells: usize,
     pub(crate) defaults: Defaults<'a>,
     /// Values of `[vars]`, for texts.
     pub(crate) values: BTreeMap<String, Value>,
@@ -78,8 +81,11 @@ pub(crate) fn read<'a>(
     let sets: Vec<_> = tables.collect::<Option<_>>()?;
     unknown_keys(&root, &TOP, "key of a pipeline", errors);
     let shapes = Shapes::default();
+    // Where profiles are, or the beginning of the file without any.
+    let place = root.get_key_value("profile").map_or(0..0, |(key, _)| key.span());
     let known = take_table(&mut root, "profile", errors).unwrap_or_default();
-    profiles::apply(&mut root, &known, &options.profiles, sets, kinds, &shapes, errors);
+    let wanted = profiles::Wanted { names: &options.profiles, place };
+    profiles::apply(&mut root, &known, &wanted, sets, kinds, &shapes, errors);
 
     let vars = take_table(&mut root, "vars", errors).unwrap_or_default();
     let vars: BTreeMap<_, _> =
@@ -98,12 +104,13 @@ pub(crate) fn read<'a>(
     let name = take_string(&mut root, "name", errors).map(|name| (name, name_span));
     let description = take_string(&mut root, "description", errors).unwrap_or_default();
     let seed = root.remove("seed").map_or(0, |node| seed(&node, errors));
+    let max_cells = root.remove("max_cells").and_then(|node| max_cells(&node, errors));
     let defaults = Defaults::take(&mut root, kinds, &shapes, errors);
     let labels = Labels::take(&mut root, errors);
     let stages = take_table(&mut root, "stage", errors).unwrap_or_default();
     if stages.is_empty() && errors.is_empty() {
         errors.push(
-            Diagnostic::new("a pipeline needs at least one stage", None)
+            Diagnostic::new("a pipeline needs at least one stage", 0..0)
                 .help("add a table such as [stage.data] with a `kind`"),
         );
     }
@@ -118,6 +125,7 @@ pub(crate) fn read<'a>(
     Some(Pipeline {
         name,
         description,
+        max_cells: max_cells.unwrap_or(MAX_CELLS),
         defaults: reader.defaults,
         values,
         variables: reader.variables,

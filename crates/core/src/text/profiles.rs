@@ -1,9 +1,11 @@
 //! Profiles and settings: what may be laid over a pipeline file, and the laying over.
 
+use std::collections::BTreeSet;
+
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, MOST};
 use super::document::Table;
 use super::entries::unknown_keys;
 use super::source::Span;
@@ -16,20 +18,28 @@ const PROFILE: [&str; 7] =
 /// Keys of a setting.
 const SETTING: [&str; 7] = ["name", "description", "seed", "vars", "defaults", "labels", "stage"];
 
+/// The profiles that are asked for.
+pub(super) struct Wanted<'n> {
+    pub(super) names: &'n [String],
+    /// Where a name that is no profile's is told.
+    pub(super) place: Span,
+}
+
 /// Lays profiles over the file, then settings, in their order; all of them are checked, those
 /// profiles among them that are not in use.
 pub(super) fn apply<'a>(
     root: &mut Table<'a>,
     profiles: &Table<'a>,
-    names: &[String],
+    wanted: &Wanted<'_>,
     settings: Vec<Table<'a>>,
     kinds: &Kinds,
     shapes: &Shapes,
     errors: &mut Vec<Diagnostic>,
 ) {
     check_profiles(root, profiles, kinds, shapes, errors);
-    for name in names {
-        lay_over(root, profiles, name, None, &mut Vec::new(), (kinds, shapes), errors);
+    for name in wanted.names {
+        let place = Some(wanted.place.clone());
+        lay_over(root, profiles, name, place, &mut Vec::new(), (kinds, shapes), errors);
     }
     for mut setting in settings {
         check_override(root, &setting, &SETTING, kinds, shapes, errors);
@@ -134,11 +144,14 @@ fn check_override(
             continue;
         };
         let known: Vec<String> = names(section);
+        let is_known: BTreeSet<&str> = known.iter().map(String::as_str).collect();
         for (name, entry) in entries {
             // A profile may bring a stage of its own, which then has a kind.
             let own = section == "stage" && entry.get_ref().get("kind").is_some();
-            if !own && known.iter().all(|known| known != name.get_ref()) {
+            if !own && !is_known.contains(&**name.get_ref()) {
                 let message = format!("there is no {what} `{}`", name.get_ref());
+                // Looking for a close name takes time, and only the first are told.
+                let known = if errors.len() < MOST { &known[..] } else { &[] };
                 errors.push(Diagnostic::new(message, name.span()).did_you_mean(
                     name.get_ref(),
                     known.iter().map(String::as_str),

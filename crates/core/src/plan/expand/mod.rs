@@ -1,22 +1,26 @@
 //! Stages become cells: edges are resolved and type-checked, axes flow downstream.
 
+mod flow;
 mod join;
+pub(crate) mod limit;
 mod order;
 mod output;
 mod texts;
 
-use std::collections::BTreeMap;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use flow::Flows;
+use join::Joining;
+use limit::Limit;
+
 use super::edge::Edge;
 use super::parameters;
 use super::references::Scope;
 use crate::cell::is_name;
-use crate::plan::{CellGraph, Plan};
+use crate::plan::{CellGraph, Places, Plan};
 use crate::stage::kinds::Shape;
 use crate::text::axes::{Axis, AxisValue, Sets};
 use crate::text::diagnostic::Diagnostic;
@@ -81,28 +85,36 @@ pub(crate) fn expand(
         stages: pipeline.stages.iter().map(|s| (s.name.clone(), s.shape.clone())).collect(),
         variables: pipeline.values,
     };
-    let sources = pipeline.sources;
+    let (sources, limit) = (pipeline.sources, Limit { cells: pipeline.max_cells });
     let stages: Vec<_> = pipeline
         .stages
         .into_iter()
-        .map(|table| combinations(table, &scope, sources, errors))
+        .map(|table| combinations(table, &limit, &scope, sources, errors))
         .collect();
     let names: Vec<String> = stages.iter().map(|stage| stage.table.name.clone()).collect();
     let order = order::order(&stages, &names, errors)?;
-    let mut graph = CellGraph::new();
-    let mut places: BTreeMap<String, Range<usize>> = BTreeMap::new();
+    let (graph, places, flows) = (CellGraph::new(), Places::new(), Flows::default());
+    let mut joining = Joining { graph, places, flows, limit: &limit, full: false };
+    // The combination that each cell comes from.
+    let mut origins: Vec<usize> = Vec::new();
     for index in order {
         let stage = &stages[index];
         let Some(shape) = &stage.table.shape else {
             continue;
         };
-        let first = graph.node_count();
-        for combination in &stage.combinations {
-            join::join(stage, shape, combination, &mut graph, &places, errors);
+        let first = joining.graph.node_count();
+        for (number, combination) in stage.combinations.iter().enumerate() {
+            joining.join(stage, shape, combination, errors);
+            if joining.full {
+                return None;
+            }
+            origins.resize(joining.graph.node_count(), number);
         }
-        places.insert(names[index].clone(), first..graph.node_count());
+        let cells = first..joining.graph.node_count();
+        joining.places.insert(names[index].clone(), cells);
     }
-    texts::put_in(&stages, &mut graph, &places, errors);
+    let Joining { mut graph, places, .. } = joining;
+    texts::put_in(&stages, &mut graph, &places, &origins, errors);
     let description = pipeline.description;
     Some(Plan { pipeline: name, description, folder, stages: names, graph, places })
 }
@@ -110,6 +122,7 @@ pub(crate) fn expand(
 /// Parses a stage once for each combination of its own axes.
 fn combinations<'a>(
     table: StageTable<'a>,
+    limit: &Limit,
     scope: &Scope,
     sources: &Sources,
     errors: &mut Vec<Diagnostic>,
@@ -118,6 +131,9 @@ fn combinations<'a>(
     let Some(shape) = table.shape.clone() else {
         return Expanded { table, combinations, unparsed };
     };
+    if !limit.allows(&table, errors) {
+        return Expanded { table, combinations, unparsed };
+    }
     let mut choices: Vec<Vec<usize>> = vec![Vec::new()];
     for axis in &table.axes {
         let longer = |choice: Vec<usize>| {

@@ -8,7 +8,7 @@ use petgraph::visit::{DfsPostOrder, EdgeRef};
 
 use super::{Expanded, SlotEdge};
 use crate::plan::parameters;
-use crate::text::diagnostic::Diagnostic;
+use crate::text::diagnostic::{Diagnostic, MOST};
 
 /// The stages, with an edge from each to those that it reads.
 type StageGraph<'a> = DiGraph<(), &'a SlotEdge>;
@@ -34,11 +34,12 @@ pub(super) fn order(
                     }
                 }
                 None => {
-                    let names = names.iter().map(String::as_str);
+                    // Looking for a close name takes time, and only the first are told.
+                    let known = if errors.len() < MOST { names } else { &[] };
                     errors.push(parameters::no_stage(
                         &edge.path,
                         &edge.edge.stage,
-                        names,
+                        known.iter().map(String::as_str),
                         edge.span.clone(),
                     ));
                 }

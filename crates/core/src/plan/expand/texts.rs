@@ -138,11 +138,12 @@ fn exact(sources: &Sources, span: &Span, text: &str, at: &Range<usize>) -> Span 
     }
 }
 
-/// Puts values into the texts of all cells.
+/// Puts values into the texts of all cells. `origins` has the combination that each comes from.
 pub(super) fn put_in(
     stages: &[Expanded<'_>],
     graph: &mut CellGraph,
     places: &BTreeMap<String, Range<usize>>,
+    origins: &[usize],
     errors: &mut Vec<Diagnostic>,
 ) {
     for stage in stages {
@@ -152,10 +153,8 @@ pub(super) fn put_in(
         }
         for index in indices(places.get(&stage.table.name).cloned().unwrap_or_default()) {
             let place = graph[index].id.coordinates.clone();
-            let own = |combination: &&Combination| {
-                combination.coordinates.iter().all(|(axis, value)| place.get(axis) == Some(value))
-            };
-            let Some(combination) = stage.combinations.iter().find(own) else { continue };
+            let origin = origins.get(index.index()).and_then(|&from| stage.combinations.get(from));
+            let Some(combination) = origin else { continue };
             let mut filled = Vec::new();
             for text in &combination.texts {
                 let has_slots = combination

@@ -3,6 +3,7 @@
 mod bad_files;
 mod cells;
 mod kinds;
+mod large;
 mod layers;
 mod texts;
 
