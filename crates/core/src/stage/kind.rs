@@ -68,6 +68,12 @@ impl<S: Stage> AnyStage for S {
 type FromToml = fn(Spanned<DeValue<'_>>) -> Result<Box<dyn AnyStage>, toml::de::Error>;
 
 /// A row of a crate's `KINDS`: the engine's view of one [`Stage`] type.
+///
+/// ```
+/// let command = sconce_core::kinds::KINDS.iter().find(|kind| kind.name == "command").unwrap();
+/// assert_eq!(command.slots()[0].key, "inputs");
+/// assert!(command.defaults().list().iter().any(|(path, value)| path == "seeded" && **value == false));
+/// ```
 #[derive(Clone, Copy)]
 pub struct Kind {
     /// The kind's name.

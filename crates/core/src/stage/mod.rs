@@ -28,6 +28,50 @@ pub use text::METRICS;
 /// What a stage does. The struct is the kind's TOML schema, its documentation and its part of the
 /// key; `run` reads the inputs and writes the outputs through the [`Context`].
 /// [`outputs!`](crate::outputs) declares what it yields.
+///
+/// ```
+/// use schemars::JsonSchema;
+/// use sconce_core::error::IoResultExt;
+/// use sconce_core::{Context, Folder, Kind, Result, Stage, outputs};
+/// use serde::{Deserialize, Serialize};
+///
+/// /// Counts.
+/// #[derive(Serialize, Deserialize, JsonSchema)]
+/// #[serde(deny_unknown_fields)]
+/// struct Count {
+///     /// The last number.
+///     to: usize,
+/// }
+///
+/// outputs! { Count:
+///     /// The numbers, one a line.
+///     NUMBERS: Folder = "numbers";
+/// }
+///
+/// impl Stage for Count {
+///     const KIND: &'static str = "count";
+///     const VERSION: u32 = 1;
+///
+///     fn run(&self, ctx: &Context<Self>) -> Result<()> {
+///         let mut text = String::new();
+///         for number in 1..=self.to {
+///             ctx.progress(number, self.to, "numbers")?;
+///             text += &format!("{number}\n");
+///         }
+///         let path = ctx.folder(Self::NUMBERS).join("numbers.txt");
+///         std::fs::write(&path, text).at(path)
+///     }
+/// }
+///
+/// // A row of a crate's `KINDS`.
+/// let kind = Kind::of::<Count>();
+/// assert_eq!(kind.outputs[0].name, "numbers");
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let ctx = Context::in_folder(folder.path(), kind.outputs).unwrap();
+/// # Count { to: 2 }.run(&ctx).unwrap();
+/// # let written = std::fs::read_to_string(folder.path().join("out/numbers/numbers.txt")).unwrap();
+/// # assert_eq!(written, "1\n2\n");
+/// ```
 pub trait Stage:
     Yields + Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static
 {
