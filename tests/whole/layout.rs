@@ -61,7 +61,6 @@ fn arrows_point_one_way() {
                 "sconce-ops",
                 "candle-core",
                 "candle-nn",
-                "candle-transformers",
             ],
         ),
         (

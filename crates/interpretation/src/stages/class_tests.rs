@@ -27,11 +27,14 @@ fn ask<S: Stage>(images: &ImageSet, weights: &Weights, more: Value) -> Result<Ra
     let ((_i, images), (_w, weights)) = (saved(images), saved(weights));
     let mut parameters = json!({ "images": "images", "weights": "weights" });
     parameters.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    // Lives as long as its files are read.
+    let ran;
     let maps: Files;
     let mut inputs = vec![("images", &images), ("weights", &weights)];
     if S::KIND == MapQuality::KIND {
         let method = json!({ "images": "images", "weights": "weights", "method": "edges" });
-        maps = run::<SaliencyMap>(method, &inputs)?.files("maps");
+        ran = run::<SaliencyMap>(method, &inputs)?;
+        maps = ran.files("maps");
         parameters["maps"] = json!("maps");
         inputs.push(("maps", &maps));
     }
@@ -114,7 +117,7 @@ fn what_is_true_is_told_by_name() {
 fn numbers_that_a_kind_wrote_are_known_again() {
     let (_w, weights) = saved(&unnamed());
     let pictures = run::<VisualiseClass>(
-        json!({ "weights": "weights", "class": "285", "size": 32, "iterations": 1 }),
+        json!({ "weights": "weights", "class": "285", "size": 32, "steps": 1 }),
         &[("weights", &weights)],
     );
     let pictures: ImageSet = pictures.unwrap().load("picture");

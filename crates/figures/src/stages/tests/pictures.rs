@@ -295,7 +295,7 @@ fn map_grid_goes_across_or_down() {
     let (narrow, _) = size(&cell);
     assert!(narrow < wide, "{narrow} {wide}");
     cell.parameters["down"] = json!("through");
-    assert_eq!(cell.error("map-grid"), "parameter `rows`: `maps` has no axis `through`");
+    assert_eq!(cell.error("map-grid"), "parameter `down`: `maps` has no axis `through`");
     cell.parameters["down"] = json!(null);
     assert!(cell.error("map-grid").starts_with(
         "parameter `heads`: expected a name for each of 4 columns (grad-cam, integrated-gradients, grad-cam, fire9"
