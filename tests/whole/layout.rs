@@ -53,16 +53,7 @@ fn arrows_point_one_way() {
         ("data", &["sconce-core"]),
         ("figures", &["sconce-core", "sconce-data"]),
         ("ops", &["candle-core"]),
-        (
-            "models",
-            &[
-                "sconce-core",
-                "sconce-data",
-                "sconce-ops",
-                "candle-core",
-                "candle-nn",
-            ],
-        ),
+        ("models", &["sconce-core", "sconce-data", "sconce-ops", "candle-core", "candle-nn"]),
         (
             "interpretation",
             &[
