@@ -1,4 +1,4 @@
-//! The width of text set in the fonts that there are (see [`faces`](crate::faces)), and lines broken by it.
+//! The width of text set in the fonts that there are (see [`faces`]), and lines broken by it.
 
 pub use crate::faces::Weight;
 use crate::faces::{self, Run};

@@ -80,7 +80,7 @@ pub struct Kind {
     pub name: &'static str,
     /// See [`Stage::VERSION`].
     pub version: u32,
-    /// See [`Yields::OUTPUTS`].
+    /// See [`Yields::OUTPUTS`](super::Yields::OUTPUTS).
     pub outputs: &'static [Output],
     /// See [`Stage::SEEDED`].
     pub seeded: bool,
