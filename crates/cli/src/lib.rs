@@ -33,16 +33,16 @@ mod style;
 use std::process::ExitCode;
 
 use clap::Parser;
-use sconce_core::Kind;
-/// The allocator of the shipped program: training frees and asks for the same large blocks again
-/// and again. A program that trains asks for it with
+/// The allocator of the shipped program, mimalloc: training frees and asks for the same large
+/// blocks again and again. A program that trains asks for it with
 ///
 /// ```
 /// #[global_allocator]
-/// static MEMORY: sconce::Allocator = sconce::Allocator::new();
+/// static MEMORY: sconce::Allocator = sconce::Allocator;
 /// ```
 #[cfg(feature = "chapters")]
-pub use sconce_ops::memory::Reusing as Allocator;
+pub use mimalloc::MiMalloc as Allocator;
+use sconce_core::Kind;
 
 use arguments::Arguments;
 use failure::Failure;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 #[cfg(feature = "chapters")]
 #[global_allocator]
-static MEMORY: sconce::Allocator = sconce::Allocator::new();
+static MEMORY: sconce::Allocator = sconce::Allocator;
 
 fn main() -> ExitCode {
     sconce::main(&[])

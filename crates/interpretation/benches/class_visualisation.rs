@@ -76,7 +76,7 @@ fn run() -> Result<()> {
 }
 
 #[global_allocator]
-static MEMORY: sconce_ops::memory::Reusing = sconce_ops::memory::Reusing::new();
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     // SAFETY: no other thread runs yet.

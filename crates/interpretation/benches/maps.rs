@@ -22,7 +22,7 @@ use sconce_interpretation::maps::{IntegratedGradients, Method, Occlusion, Smooth
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 #[global_allocator]
-static MEMORY: sconce_ops::memory::Reusing = sconce_ops::memory::Reusing::new();
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> Result<()> {
     // SAFETY: no other thread runs yet.

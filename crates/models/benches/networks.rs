@@ -42,7 +42,7 @@ const CASES: [&str; 10] = [
 ];
 
 #[global_allocator]
-static MEMORY: sconce_ops::memory::Reusing = sconce_ops::memory::Reusing::new();
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 type Step = Box<dyn FnMut() -> candle_core::Result<()>>;
 

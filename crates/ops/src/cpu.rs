@@ -5,7 +5,6 @@ pub(crate) mod conv;
 pub(crate) mod kernel;
 pub(crate) mod linear;
 pub(crate) mod loss;
-pub mod memory;
 pub(crate) mod norm;
 pub(crate) mod pool;
 pub(crate) mod scratch;

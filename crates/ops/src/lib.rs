@@ -39,12 +39,12 @@
 //!
 //! `just bench-networks` times whole networks beside PyTorch and sets PyTorch up; `benches/layers.py` does so layer by layer.
 //!
-//! A program adds two things: [`memory::Reusing`] as its allocator, without which page faults take up to a third of a training
-//! step, and [`threads::let_candle_sleep`].
+//! A program adds two things: an allocator that keeps large blocks for the next step (mimalloc), without which page faults
+//! take up to a third of a training step, and [`threads::let_candle_sleep`].
 //!
 //! # Unsafe code
 //!
-//! It is in the allocator (lists of freed blocks), in the blocks (pointers into slices that the caller cut to size), where tasks write their own parts of one result
+//! It is in the blocks (pointers into slices that the caller cut to size), where tasks write their own parts of one result
 //! through a shared pointer, in buffers that are not zeroed first, and in the call of `gemm`. `just check-unsafe` runs
 //! the tests under the address sanitizer, `just check-unsafe-miri` the portable path under Miri, which needs a nightly compiler.
 
@@ -62,4 +62,4 @@ mod slices;
 #[cfg(test)]
 mod testing;
 
-pub use cpu::{memory, threads};
+pub use cpu::threads;

@@ -11,7 +11,7 @@ use sconce_core::Kind;
 const KINDS: &[Kind] = &[Kind::of::<NearestNeighbours>()];
 
 #[global_allocator]
-static MEMORY: sconce::Allocator = sconce::Allocator::new();
+static MEMORY: sconce::Allocator = sconce::Allocator;
 
 fn main() -> ExitCode {
     sconce::main(KINDS)

@@ -18,9 +18,6 @@ pub fn machine_memory() -> Option<u64> {
     Some(group.map_or(total, |group| group.min(total)))
 }
 
-/// Bytes of freed blocks that a worker's allocator may keep for the next step of a training (`sconce::Allocator`).
-const KEPT: u64 = 2 << 30;
-
 /// What cells may use together.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -104,8 +101,7 @@ impl Budget {
             Threads::All => self.threads,
             Threads::Count(count) => count.min(self.threads),
         };
-        // What is kept was in use before: at most as much again as the stage says.
-        let memory = needs.memory.saturating_add(needs.memory.min(KEPT)).min(self.memory);
+        let memory = needs.memory.min(self.memory);
         if threads > self.threads_left || memory > self.memory_left {
             return None;
         }
@@ -145,7 +141,7 @@ mod tests {
     #[test]
     fn shares_never_exceed_what_there_is() {
         let devices = vec![Device::Cuda(2), Device::Cuda(3)];
-        let mut budget = Budget::new(&Limits { jobs: None, threads: 4, memory: 200, devices });
+        let mut budget = Budget::new(&Limits { jobs: None, threads: 4, memory: 100, devices });
         let a = budget.take(&needs(3, 10, true)).unwrap();
         assert_eq!((a.threads, a.device), (3, Device::Cuda(2)));
         assert_eq!(budget.take(&needs(2, 10, false)), None, "threads");
@@ -162,21 +158,6 @@ mod tests {
         let all = budget.take(&needs(64, 1 << 40, false)).unwrap();
         assert_eq!(all.threads, 4);
         assert_eq!(budget.take(&needs(1, 1, false)), None);
-    }
-
-    /// A worker's allocator may hold as much again as its stage says, and 2 GiB at most.
-    #[test]
-    fn what_allocators_keep_is_counted() {
-        const GIB: u64 = 1 << 30;
-        let limits = Limits { jobs: None, threads: 4, memory: 8 * GIB, devices: Vec::new() };
-        let mut budget = Budget::new(&limits);
-        let one = budget.take(&needs(1, GIB, false)).unwrap();
-        assert_eq!(budget.take(&needs(1, 5 * GIB, false)), None, "5 + 2 of 6 GiB");
-        let four = budget.take(&needs(1, 4 * GIB, false)).unwrap();
-        assert_eq!(budget.take(&needs(1, 1, false)), None, "all is taken");
-        budget.give(&one);
-        budget.give(&four);
-        assert!(budget.take(&needs(1, 6 * GIB, false)).is_some());
     }
 
     #[test]

@@ -21,7 +21,7 @@ use shapes::{LAYERS, Layer};
 use std::sync::{Arc, Mutex};
 
 #[global_allocator]
-static MEMORY: sconce_ops::memory::Reusing = sconce_ops::memory::Reusing::new();
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> Result<()> {
     // cargo adds a flag of its own
