@@ -240,15 +240,19 @@ fn a_reader_that_has_seen_enough_is_no_error() {
 #[cfg(target_os = "linux")]
 fn a_terminal_that_cannot_draw_gets_plain_lines() {
     let bench = study();
-    let on_terminal = |term: &str| {
+    let on_terminal = |term: &str, ci: bool| {
         let call = format!("{} run p.toml --force", env!("CARGO_BIN_EXE_sconce"));
         let mut command = Command::new("script");
         let command = command.args(["-qec", &call, "/dev/null"]).current_dir(bench.path(""));
-        let output = command.env("TERM", term).stdin(Stdio::null()).output().unwrap();
+        let command = command.env("TERM", term).env_remove("CI").env_remove("CLICOLOR_FORCE");
+        let command = if ci { command.env("CI", "true") } else { command };
+        let output = command.stdin(Stdio::null()).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
-    let plain = on_terminal("dumb");
-    assert!(plain.contains("Running text") && plain.contains("Finished table"), "{plain}");
-    assert!(!plain.contains('\x1b'), "{plain}");
-    assert!(on_terminal("xterm").contains('\x1b'));
+    for ci in [false, true] {
+        let plain = on_terminal("dumb", ci);
+        assert!(plain.contains("Running text") && plain.contains("Finished table"), "{plain}");
+        assert!(!plain.contains('\x1b'), "{plain}");
+    }
+    assert!(on_terminal("xterm", false).contains('\x1b'));
 }

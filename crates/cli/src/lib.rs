@@ -60,6 +60,7 @@ pub fn main(kinds: &[Kind]) -> ExitCode {
             sconce_ops::threads::let_candle_sleep();
         }
     }
+    style::follow_the_terminal();
     let arguments = Arguments::parse();
     let done = kinds::registry(kinds)
         .map_err(|error| Failure::usage(error.to_string()))

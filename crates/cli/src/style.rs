@@ -9,6 +9,19 @@ pub(crate) const WARN: Style = AnsiColor::Yellow.on_default().bold();
 pub(crate) const DIM: Style = Style::new().dimmed();
 pub(crate) const BOLD: Style = Style::new().bold();
 
+/// Whether the terminal cannot move its cursor, and so would show nothing of what is drawn.
+pub(crate) fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
+/// Leaves colours out on a terminal that cannot draw, in CI too, where `anstream` would use them
+/// all the same; `CLICOLOR_FORCE` wins.
+pub(crate) fn follow_the_terminal() {
+    if is_dumb() && std::env::var_os("CLICOLOR_FORCE").is_none() {
+        anstream::ColorChoice::Never.write_global();
+    }
+}
+
 /// `text` in a style.
 pub(crate) fn paint(style: Style, text: impl std::fmt::Display) -> String {
     format!("{style}{text}{style:#}")

@@ -44,7 +44,7 @@ impl Report {
         if talk.json {
             return Self::Json(RefCell::new(Json::new(options.interrupt.clone())));
         }
-        let draws = std::io::stderr().is_terminal() && !is_dumb() && !talk.quiet;
+        let draws = std::io::stderr().is_terminal() && !crate::style::is_dumb() && !talk.quiet;
         let live = draws.then(|| Live::new(plan));
         if let Some(live) = &live {
             call.spans.print_with(live.above());
@@ -78,11 +78,6 @@ impl Report {
             Self::Text(_) => Ok(()),
         }
     }
-}
-
-/// Whether the terminal cannot move its cursor, and so would show nothing of what is drawn.
-fn is_dumb() -> bool {
-    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// Writes lines to standard error.
