@@ -66,6 +66,17 @@ fn arrows_point_one_way() {
             ],
         ),
         (
+            "adaptation",
+            &[
+                "sconce-core",
+                "sconce-data",
+                "sconce-ops",
+                "sconce-models",
+                "candle-core",
+                "candle-nn",
+            ],
+        ),
+        (
             "transfer",
             &[
                 "sconce-core",

@@ -14,6 +14,8 @@ const SLICES: &[&[Kind]] = &[
     #[cfg(feature = "chapters")]
     sconce_interpretation::stages::KINDS,
     #[cfg(feature = "chapters")]
+    sconce_adaptation::stages::KINDS,
+    #[cfg(feature = "chapters")]
     sconce_figures::stages::KINDS,
 ];
 
