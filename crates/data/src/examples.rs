@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 pub struct Examples {
     /// Identifies each example: its path in the image set, with `/`.
     pub ids: Vec<String>,
-    /// Names of the classes; a label is a place in this list. Empty without labels.
+    /// Names of the classes; a label is a place in this list. They may be known of examples whose labels are not.
     #[serde(default)]
     pub classes: Vec<String>,
-    /// The class of each example; empty without labels.
+    /// The class of each example; empty where they are not known, and without classes.
     #[serde(default)]
     pub labels: Vec<u32>,
     /// Names of the splits, such as `train` and `test`; empty without splits.
@@ -34,9 +34,15 @@ impl Examples {
         self.ids.is_empty()
     }
 
-    /// Whether the examples have classes.
+    /// Whether the class of each example is known.
     pub fn is_labelled(&self) -> bool {
-        !self.classes.is_empty()
+        !self.classes.is_empty() && self.labels.len() == self.len()
+    }
+
+    /// The same examples, their labels taken away: names, classes and splits stay.
+    #[must_use]
+    pub fn without_labels(&self) -> Self {
+        Self { labels: Vec::new(), ..self.clone() }
     }
 
     /// The examples of the split called `name`, in order.
@@ -65,7 +71,10 @@ impl Examples {
     /// The labels of the examples `chosen`; an error when there are none.
     pub fn labels_of(&self, chosen: &[usize]) -> Result<Vec<u32>> {
         if !self.is_labelled() {
-            return Err(Error::message("expected labelled examples: these have no classes"));
+            let missing = if self.classes.is_empty() { "classes" } else { "labels" };
+            return Err(Error::message(format!(
+                "expected labelled examples: these have no {missing}"
+            )));
         }
         Ok(chosen.iter().map(|&i| self.labels[i]).collect())
     }
@@ -107,8 +116,8 @@ impl Examples {
     /// Refuses columns that do not fit each other.
     pub fn check(&self) -> Result<()> {
         let n = self.len();
-        let fits = |what: &str, names: &[String], places: &[u32]| {
-            let expected = if names.is_empty() { 0 } else { n };
+        let fits = |what: &str, names: &[String], places: &[u32], optional: bool| {
+            let expected = if names.is_empty() || (optional && places.is_empty()) { 0 } else { n };
             if places.len() != expected {
                 return Err(Error::message(format!(
                     "expected {expected} {what}s for {n} examples, found {}",
@@ -123,7 +132,33 @@ impl Examples {
                 None => Ok(()),
             }
         };
-        fits("label", &self.classes, &self.labels)?;
-        fits("split", &self.splits, &self.split)
+        fits("label", &self.classes, &self.labels, true)?;
+        fits("split", &self.splits, &self.split, false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_may_be_known_and_labels_not() {
+        let labelled = Examples {
+            ids: vec!["a".into(), "b".into()],
+            classes: vec!["cat".into(), "dog".into()],
+            labels: vec![1, 0],
+            ..Examples::default()
+        };
+        assert!(labelled.is_labelled());
+        let target = labelled.without_labels();
+        target.check().unwrap();
+        assert!(!target.is_labelled());
+        assert_eq!((target.class_of(1), target.select(&[1]).labels.len()), (None, 0));
+        let error = target.labels_of(&[0]).unwrap_err().to_string();
+        assert_eq!(error, "expected labelled examples: these have no labels");
+        let half = Examples { labels: vec![1], ..labelled };
+        let error = half.check().unwrap_err().to_string();
+        assert_eq!(error, "expected 2 labels for 2 examples, found 1");
+        assert!(!half.is_labelled());
     }
 }
