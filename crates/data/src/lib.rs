@@ -1,7 +1,8 @@
 //! What flows along edges and where it comes from.
 //!
-//! Sources: [`fetch`], [`embedded`], [`archive`]; readers: [`image_folder`], [`mnist`], [`npz`]; and what is
-//! done to sets of examples: [`duplicates`], [`split`]. The kinds of stages are in [`stages`].
+//! Sources: [`fetch`], [`embedded`], [`archive`]; readers: [`image_folder`], [`mnist`], [`npz`]; what is done to
+//! sets of examples: [`duplicates`], [`split`]; and how good predictions and rankings are: [`evaluation`], [`rank`].
+//! The kinds of stages are in [`stages`].
 //!
 //! The artifacts: [`ImageSet`], [`Features`], [`Weights`], [`Table`], [`Figure`], [`Metrics`].
 
@@ -16,6 +17,7 @@ mod artifact_tests;
 pub mod classes;
 pub mod duplicates;
 pub mod embedded;
+pub mod evaluation;
 pub mod examples;
 pub mod features;
 pub mod fetch;
@@ -32,6 +34,7 @@ pub mod mnist;
 pub mod npz;
 mod place;
 pub mod preprocess;
+pub mod rank;
 pub mod resize;
 pub mod split;
 pub mod split_folders;

@@ -15,7 +15,6 @@ pub mod attack;
 pub mod model;
 pub mod mosaic;
 pub mod randomise;
-pub mod rank;
 pub mod stages;
 #[cfg(test)]
 mod testing;

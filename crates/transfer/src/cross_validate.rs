@@ -1,11 +1,12 @@
 //! Choice of C by cross-validation on one Gram matrix.
 
 use rayon::prelude::*;
+use sconce_data::evaluation::argmax;
 
 use crate::{
     Error, Gram, Rows,
     dual::Dual,
-    svm::{Stopping, argmax, check},
+    svm::{Stopping, check},
 };
 
 /// Accuracies of every C on every fold.

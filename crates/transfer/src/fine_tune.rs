@@ -93,7 +93,7 @@ pub fn fine_tune<K: Defaults>(
     let logits = task.logits(&load(how.test)?)?;
     let best = |row: Vec<f32>| {
         let row: Vec<f64> = row.into_iter().map(f64::from).collect();
-        crate::svm::argmax(&row)
+        sconce_data::evaluation::argmax(&row)
     };
     let predicted = logits.into_iter().map(best).collect();
     let name = architecture.name();

@@ -5,7 +5,6 @@ mod cross_validate;
 mod dual;
 mod eigen;
 mod error;
-pub mod evaluation;
 pub mod extract;
 pub mod fine_tune;
 mod folds;

@@ -4,6 +4,7 @@
 //! hinge, the intercept regularised as the weight of a feature that is always 1 (`intercept_scaling = 1`).
 
 use rayon::prelude::*;
+use sconce_data::evaluation::argmax;
 
 use crate::{Error, Gram, Rows, dual::Dual};
 
@@ -143,17 +144,6 @@ impl LinearModel {
     pub fn predict(&self, rows: Rows<'_>) -> Result<Vec<usize>, Error> {
         Ok(self.decision(rows)?.chunks_exact(self.classes()).map(argmax).collect())
     }
-}
-
-/// The position of the largest value; the first of equals.
-pub(crate) fn argmax(values: &[f64]) -> usize {
-    let mut best = 0;
-    for (i, value) in values.iter().enumerate() {
-        if *value > values[best] {
-            best = i;
-        }
-    }
-    best
 }
 
 /// Refuses labels and parameters that no machine can be fitted to.

@@ -1,11 +1,11 @@
 use schemars::JsonSchema;
 use sconce_core::{Context, Input, Result, Stage, outputs};
+use sconce_data::rank::Ranked;
 use sconce_data::{Column, Features, Metrics, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{map_size, one_map};
-use crate::rank::Ranked;
 
 /// Compares maps of the same images: Spearman's rank correlation of their pixels, with their signs and without.
 ///

@@ -1,13 +1,12 @@
 use schemars::JsonSchema;
 use sconce_core::{Context, Input, Result, Stage, outputs};
 use sconce_data::classes::Outputs;
+use sconce_data::evaluation::{self, argmax};
 use sconce_data::{Examples, Features, Metrics, SameClasses, Table};
 use serde::{Deserialize, Serialize};
 
 use super::{choose, test};
 use crate::classifier::Classifier;
-use crate::evaluation;
-use crate::svm::argmax;
 
 /// Tests a classifier on features that it has not seen.
 #[derive(Serialize, Deserialize, JsonSchema)]

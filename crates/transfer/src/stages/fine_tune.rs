@@ -1,5 +1,6 @@
 use schemars::JsonSchema;
 use sconce_core::{Context, Error, Gathered, Input, Inputs, Resources, Result, Stage, outputs};
+use sconce_data::evaluation;
 use sconce_data::resize::Fit;
 use sconce_data::{ImageSet, Metrics, Preprocessing, Table, Weights};
 use sconce_models::optim::{Method, Sgd};
@@ -9,7 +10,6 @@ use sconce_models::train::{
 use serde::{Deserialize, Serialize};
 
 use super::{test, train};
-use crate::evaluation;
 use crate::fine_tune::{FineTuning, Part, fine_tune};
 
 /// Trains a network that knows other classes on these: its last layer is replaced, and trained alone or with the rest.

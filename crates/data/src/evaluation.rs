@@ -1,8 +1,20 @@
 //! How good predictions are: accuracy, per class, confusion matrix.
 
 use sconce_core::{Error, Result};
-use sconce_data::{Array, Column, Examples, Metrics, Table};
 use serde_json::json;
+
+use crate::{Array, Column, Examples, Metrics, Table};
+
+/// The place of the largest value; the first of equals.
+pub fn argmax(values: &[f64]) -> usize {
+    let mut best = 0;
+    for (i, value) in values.iter().enumerate() {
+        if *value > values[best] {
+            best = i;
+        }
+    }
+    best
+}
 
 /// Metrics of predictions: `accuracy`, `mean_class_accuracy`, `examples`, and the arrays `class_accuracy` and
 /// `confusion` (true class × predicted class, counts).
@@ -66,7 +78,7 @@ pub fn predictions(
     ]);
     table.caption = "Predictions".to_owned();
     for (&i, values) in chosen.iter().zip(decision.chunks_exact(classes.len())) {
-        let best = crate::svm::argmax(values);
+        let best = argmax(values);
         let second = values
             .iter()
             .enumerate()

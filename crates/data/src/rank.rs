@@ -8,10 +8,11 @@ pub struct Ranked {
 
 impl Ranked {
     /// None for a list of a single value.
-    pub fn of(values: &[f32]) -> Option<Self> {
+    pub fn of<T: Copy + Into<f64>>(values: &[T]) -> Option<Self> {
+        let values: Vec<f64> = values.iter().map(|&value| value.into()).collect();
         // The mean of all ranks, whatever the ties.
         let mean = (values.len() as f64 - 1.0) / 2.0;
-        let ranks: Vec<f64> = ranks(values).into_iter().map(|rank| rank - mean).collect();
+        let ranks: Vec<f64> = ranks(&values).into_iter().map(|rank| rank - mean).collect();
         let length = ranks.iter().map(|rank| rank * rank).sum::<f64>().sqrt();
         (length > 0.0).then_some(Self { ranks, length })
     }
@@ -25,7 +26,7 @@ impl Ranked {
 }
 
 /// The rank of each value from 0, equal ones sharing the mean of their ranks.
-fn ranks(values: &[f32]) -> Vec<f64> {
+fn ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
     let mut ranks = vec![0.0; values.len()];
