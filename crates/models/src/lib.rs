@@ -5,6 +5,7 @@
     allow(clippy::disallowed_methods, reason = "variables tell tests where real data lie")
 )]
 
+pub mod average;
 mod device;
 pub mod images;
 pub mod init;

@@ -2,7 +2,7 @@
 
 mod adam;
 mod sgd;
-mod update;
+pub(crate) mod update;
 
 pub use adam::Adam;
 use candle_core::backprop::GradStore;
@@ -120,6 +120,9 @@ impl Optimiser {
     }
 
     /// Updates all variables that have a gradient; the others stay as they are, and so does what is remembered of them.
+    ///
+    /// A gradient of zeros is a gradient: weight decay, momentum and means go on. So a loss whose weight begins at 0 has to
+    /// stay in the graph, which [`sconce_ops::loss::weighted_sum`] sees to; candle's `loss * 0.0` leaves no gradient.
     ///
     /// # Errors
     /// When a gradient does not fit.

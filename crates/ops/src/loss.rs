@@ -71,11 +71,50 @@ pub fn cross_entropy(logits: &Tensor, classes: &Tensor) -> Result<Tensor> {
     cross_entropy_each(logits, classes)?.mean_all()
 }
 
+/// `Σ weight · loss` of losses of one shape and type, with the gradient that each weight says.
+///
+/// Also a weight of 0 leaves its loss in the graph, so that variables that only lead to it get a gradient of zeros, as
+/// in PyTorch: weight decay, momentum and Adam's means go on. candle's own `loss * 0.0` leaves no gradient there, which
+/// an optimiser cannot tell from a variable that took no part. A loss that is not a number stays so under a weight of 0.
+///
+/// ```
+/// use candle_core::{Device, Var};
+/// use sconce_ops::loss::weighted_sum;
+///
+/// let (x, y) = (Var::new(3f32, &Device::Cpu)?, Var::new(5f32, &Device::Cpu)?);
+/// let total = weighted_sum(&[(2.0, x.as_tensor()), (0.0, y.as_tensor())])?;
+/// assert_eq!(total.to_scalar::<f32>()?, 6.);
+/// let gradients = total.backward()?;
+/// assert_eq!(gradients.get(&y).unwrap().to_scalar::<f32>()?, 0.);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+///
+/// # Errors
+/// When there is no loss, or shapes or types differ.
+pub fn weighted_sum(losses: &[(f64, &Tensor)]) -> Result<Tensor> {
+    let mut sum: Option<Tensor> = None;
+    for &(weight, loss) in losses {
+        let weighted = match weight {
+            1.0 => loss.clone(),
+            0.0 => (loss * loss.zeros_like()?)?,
+            weight => (loss * weight)?,
+        };
+        sum = Some(match sum {
+            Some(sum) => (sum + weighted)?,
+            None => weighted,
+        });
+    }
+    match sum {
+        Some(sum) => Ok(sum),
+        None => bail!("a weighted sum expects at least one loss"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::{check_gradients, gradient_of, max_difference, random, strided};
-    use candle_core::Device;
+    use candle_core::{Device, Var};
     use proptest::prelude::*;
 
     proptest! {
@@ -129,6 +168,26 @@ mod tests {
             let got = gradient_of(&x, |x| cross_entropy_each(x, &classes))?;
             assert!(max_difference(&got, &g)? < tolerance);
         }
+        Ok(())
+    }
+
+    #[test]
+    fn a_weight_of_zero_leaves_gradients_of_zeros() -> Result<()> {
+        let vars = [random(1, &[2, 3])?, random(2, &[2, 3])?, random(3, &[2, 3])?];
+        let vars = vars.iter().map(Var::from_tensor).collect::<Result<Vec<_>>>()?;
+        let losses = vars.iter().map(|v| v.sqr()?.sum_all()).collect::<Result<Vec<_>>>()?;
+        let weights = [1.0, 0.0, -0.25];
+        let terms: Vec<(f64, &Tensor)> = weights.into_iter().zip(&losses).collect();
+        let gradients = weighted_sum(&terms)?.backward()?;
+        for (weight, var) in weights.into_iter().zip(&vars) {
+            let got = gradients.get(var).expect("a gradient");
+            assert_eq!(max_difference(got, &(var.as_tensor() * (2.0 * weight))?)?, 0.0);
+        }
+        // what this function is for: candle's own product has none
+        assert!((&losses[0] * 0.0)?.backward()?.get(&vars[0]).is_none());
+        let nan = Tensor::new(f64::NAN, &Device::Cpu)?;
+        assert!(weighted_sum(&[(0.0, &nan)])?.to_scalar::<f64>()?.is_nan());
+        assert!(weighted_sum(&[]).is_err());
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use crate::cpu::by_dtype;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType};
 
-/// `x` itself, whose gradient is multiplied by `−strength`.
+/// `x` itself, whose gradient is multiplied by `−strength`; at a strength of 0 there is one, of zeros, as in PyTorch.
 ///
 /// Any shape. Ganin and Lempitsky, "Unsupervised domain adaptation by backpropagation", 2015.
 ///
@@ -25,7 +25,12 @@ pub fn gradient_reversal(x: &Tensor, strength: f64) -> Result<Tensor> {
         return x.contiguous()?.apply_op1(Reversal { strength });
     }
     // x·(−s) + (x·(1 + s)) without history: the value of x, the gradient of the first term
-    (x * -strength)? + (x.detach() * (1.0 + strength))?
+    let turned = match strength {
+        // by a tensor: candle drops what is multiplied by the number 0 from the graph
+        0.0 => (x * x.zeros_like()?)?,
+        strength => (x * -strength)?,
+    };
+    turned + (x.detach() * (1.0 + strength))?
 }
 
 struct Reversal {
@@ -62,9 +67,12 @@ mod tests {
         for (dtype, tolerance) in [(DType::F64, 0.0), (DType::BF16, 0.02)] {
             let x = x.to_dtype(dtype)?;
             assert!(max_difference(&gradient_reversal(&x, 0.3)?, &x)? <= tolerance);
-            let turned = gradients(std::slice::from_ref(&x), |a| gradient_reversal(&a[0], 0.3))?;
             let straight = gradients(std::slice::from_ref(&x), |a| a[0].contiguous()? * 1.0)?;
-            assert!(max_difference(&turned[0], &(&straight[0] * -0.3)?)? <= tolerance);
+            for strength in [0.3, 0.0] {
+                let turn = |a: &[Tensor]| gradient_reversal(&a[0], strength);
+                let turned = gradients(std::slice::from_ref(&x), turn)?;
+                assert!(max_difference(&turned[0], &(&straight[0] * -strength)?)? <= tolerance);
+            }
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 use candle_core::{DType, Device};
 use sconce_core::Result;
+use sconce_ops::loss::weighted_sum;
 
 use super::*;
 use crate::init::Init;
@@ -63,6 +64,42 @@ fn updates_are_pytorchs() {
         Method::Adam(Adam { betas: [0.5, 0.9], eps: 0.01, weight_decay: 0.2 }),
         [0.6174612, -1.6048275, 0.89034349],
     );
+}
+
+/// From PyTorch, with these optimisers at a rate of .1:
+/// p = torch.tensor([1., -2., .5], requires_grad=True); q = torch.tensor([2., -1.], requires_grad=True)
+/// t = torch.tensor([0., 1., 2.]); o = optimiser([p, q])
+/// for w in [.5, 0, 0, .5]: o.zero_grad(); (((p - t)**2).sum() + w * ((q * p[0])**2).sum()).backward(); o.step()
+#[test]
+fn a_weight_of_zero_is_an_update_as_in_pytorch() {
+    let sgd = Method::Sgd(Sgd { momentum: 0.9, weight_decay: 0.3, nesterov: false });
+    let adam = Method::Adam(Adam { betas: [0.5, 0.9], eps: 1e-8, weight_decay: 0.2 });
+    for (method, p_after, q_after) in [
+        (sgd, [-1.0892154, 2.0988395, 2.2699533], [0.73330134, -0.36665067]),
+        (adam, [0.68110847, -1.6041996, 0.88983577], [1.7105551, -0.71738291]),
+    ] {
+        let mut variables = Variables::new(0, &Device::Cpu);
+        let device = &Device::Cpu;
+        let start = Tensor::new(&[1f32, -2.0, 0.5], device).unwrap();
+        let p = variables.insert("p", &start, true).unwrap();
+        let q = Tensor::new(&[2f32, -1.0], device).unwrap();
+        let q = variables.insert("q", &q, true).unwrap();
+        let mut optimiser = Optimiser::new(method, &variables).unwrap();
+        for weight in [0.5, 0.0, 0.0, 0.5] {
+            let gradients = || {
+                let first = (p.as_tensor() - Tensor::new(&[0f32, 1.0, 2.0], device)?)?;
+                let second = q.broadcast_mul(&p.narrow(0, 0, 1)?)?;
+                let losses = [first.sqr()?.sum_all()?, second.sqr()?.sum_all()?];
+                weighted_sum(&[(1.0, &losses[0]), (weight, &losses[1])])?.backward()
+            };
+            optimiser.step(&gradients().unwrap(), 0.1).unwrap();
+        }
+        for (var, want) in [(p, p_after.to_vec()), (q, q_after.to_vec())] {
+            for (got, want) in var.to_vec1::<f32>().unwrap().into_iter().zip(want) {
+                assert!((got - want).abs() < 1e-6, "{method:?}: {got} {want}");
+            }
+        }
+    }
 }
 
 #[test]

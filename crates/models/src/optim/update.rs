@@ -46,7 +46,7 @@ impl<F: Fn(f32, f32, f32) -> f32 + Sync> InplaceOp3 for Kernel<F> {
 }
 
 /// `target = kernel(target, a, b)` element by element; `composed` is the same in tensors, for other devices and types.
-pub(super) fn update(
+pub(crate) fn update(
     target: &Var,
     a: &Tensor,
     b: &Tensor,
