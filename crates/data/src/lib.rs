@@ -1,8 +1,8 @@
 //! What flows along edges and where it comes from.
 //!
 //! Sources: [`fetch`], [`embedded`], [`archive`]; readers: [`image_folder`], [`mnist`], [`npz`]; what is done to
-//! sets of examples: [`duplicates`], [`split`]; and how good predictions and rankings are: [`evaluation`], [`rank`].
-//! The kinds of stages are in [`stages`].
+//! sets of examples: [`duplicates`], [`split`], [`mnist_m`]; and how good predictions and rankings are:
+//! [`evaluation`], [`rank`]. The kinds of stages are in [`stages`].
 //!
 //! The artifacts: [`ImageSet`], [`Features`], [`Weights`], [`Table`], [`Figure`], [`Metrics`].
 
@@ -31,6 +31,7 @@ mod jpeg;
 pub mod metrics;
 pub mod mistaken;
 pub mod mnist;
+pub mod mnist_m;
 pub mod npz;
 mod place;
 pub mod preprocess;

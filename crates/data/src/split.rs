@@ -14,7 +14,7 @@ pub fn shuffle<T>(items: &mut [T], generator: &mut Generator) {
 }
 
 /// A number below `n`, all equally likely (rejection of the incomplete last range).
-fn below(n: u64, generator: &mut Generator) -> u64 {
+pub(crate) fn below(n: u64, generator: &mut Generator) -> u64 {
     let limit = u64::MAX - u64::MAX % n;
     loop {
         let number = generator.next_u64();

@@ -5,6 +5,7 @@ mod duplicates;
 mod fetch;
 mod image_folder;
 mod mnist;
+mod mnist_m;
 mod numpy_images;
 mod resplit;
 #[cfg(test)]
@@ -18,6 +19,7 @@ pub use duplicates::Duplicates;
 pub use fetch::Fetch;
 pub use image_folder::ImageFolder;
 pub use mnist::Mnist;
+pub use mnist_m::{Backgrounds, MnistM};
 pub use numpy_images::NumpyImages;
 pub use resplit::Resplit;
 pub use weights::ReadWeights;
@@ -27,6 +29,7 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<Fetch>(),
     Kind::of::<ImageFolder>(),
     Kind::of::<Mnist>(),
+    Kind::of::<MnistM>(),
     Kind::of::<NumpyImages>(),
     Kind::of::<ReadWeights>(),
     Kind::of::<Duplicates>(),

@@ -14,6 +14,8 @@ use crate::preprocess::Channels;
 use crate::table::Table;
 use crate::weights::Weights;
 
+mod mnist_m;
+
 /// A stage's outputs after it ran, in a folder that goes with it.
 struct Ran {
     folder: tempfile::TempDir,
@@ -60,6 +62,7 @@ fn failure(result: Result<Ran>) -> String {
 const DIGITS: &str = "blake3:e8e7beb5416fbb96349d2c7af27bd37493cdfae721733c7c39367b1a3dd3b32e";
 const SQUEEZENET: &str = "blake3:874b983eee30d6c2abe98ef6d64c799f9c7aeaf5b02b7c021f1d2819259f0aa7";
 const NAMES: &str = "blake3:78870c0c1cc584a3293c101686b384f2394f2d62996b54e93f6e54a7d4266da5";
+const PHOTOGRAPHS: &str = "blake3:8904a163fd3e3d20eed39f7e3397ef8aa321eefff369827b8f70fc110d9e926e";
 const SCENES: &str = "blake3:d1bdf9801074e068ceecd15b5af4fd8238b217fae99f90678dcdc93370443ec7";
 
 fn fetched(digest: &str, source: &str) -> Ran {
@@ -434,6 +437,13 @@ fn results_are_pinned_to_versions() {
     let read: NumpyImages = stage(json!({ "file": "file" }));
     let ran = run(&read, &[("file", Files::from_folder(place.path()).unwrap())]).unwrap();
     pin("numpy-images", NumpyImages::VERSION, &ran, &["images"]);
+    let photographs = fetched(PHOTOGRAPHS, "embedded:photographs");
+    let read: ImageFolder = stage(json!({ "files": "files", "splits": [] }));
+    let photographs = run(&read, &[("files", photographs.files("files"))]).unwrap();
+    let inputs = [("images", ran.files("images")), ("photographs", photographs.files("images"))];
+    let build: MnistM = stage(json!({ "images": "images", "photographs": "photographs" }));
+    let ran = run(&build, &inputs).unwrap();
+    pin("mnist-m", MnistM::VERSION, &ran, &["images"]);
 
     let squeezenet = fetched(SQUEEZENET, "embedded:squeezenet1_1.safetensors");
     let read: ReadWeights = stage(json!({ "file": "file" }));
@@ -477,6 +487,7 @@ fn results_are_pinned_to_versions() {
     fetch@1 files e8e7beb5416f
     mnist@1 images cee913656302
     numpy-images@1 images 501d99196b33
+    mnist-m@1 images f61a1d36bb27
     weights@1 weights 43952837000c
     image-folder@2 images d29df4f6dff6
     duplicates@1 table 47c03d44658d
