@@ -138,15 +138,6 @@ impl Edge {
         }
     }
 
-    /// Whether a reader at `own` means the cell at `place`: where both have an axis that the edge
-    /// does not select, their values agree.
-    pub(crate) fn agrees(&self, place: &Coordinates, own: &Coordinates) -> bool {
-        place.iter().all(|(axis, value)| {
-            let own = || own.get(axis).is_none_or(|own| own == value);
-            self.takes(axis, value) && (!self.flows(axis) || own())
-        })
-    }
-
     /// The order in which the edge takes cells: where their values stand among those that it names,
     /// the first axis outermost.
     pub(crate) fn rank(&self, place: &Coordinates) -> Vec<usize> {

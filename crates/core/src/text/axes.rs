@@ -96,14 +96,13 @@ pub(super) fn read<'a>(
             None => bad.push(key.into_inner().into_owned()),
         }
     }
-    for axis in &axes {
-        both_parameter_and_axis(axis, own, errors);
+    let mut written = Vec::new();
+    leaves(own, &mut Vec::new(), &mut written);
+    let settings: Vec<_> = axes.iter().map(settings).collect();
+    for (axis, settings) in axes.iter().zip(&settings) {
+        both_parameter_and_axis(axis, settings, &written, errors);
     }
-    for (place, axis) in axes.iter().enumerate() {
-        for earlier in &axes[..place] {
-            both_axes(earlier, axis, errors);
-        }
-    }
+    both_axes(&axes, &settings, errors);
     (axes, bad)
 }
 
@@ -204,8 +203,11 @@ fn named<'a>(
     (errors.len() == before).then_some(values)
 }
 
-/// What the axis sets: path and place, once for each value of a named axis.
-fn settings(axis: &Axis<'_>) -> Vec<(Vec<String>, Span)> {
+/// A path from the stage's table on, and where it is set.
+type Setting = (Vec<String>, Span);
+
+/// What the axis sets, once for each value of a named axis.
+fn settings(axis: &Axis<'_>) -> Vec<Setting> {
     let mut paths = Vec::new();
     for value in &axis.values {
         match &value.sets {
@@ -219,7 +221,7 @@ fn settings(axis: &Axis<'_>) -> Vec<(Vec<String>, Span)> {
     paths
 }
 
-fn leaves(table: &Table<'_>, path: &mut Vec<String>, found: &mut Vec<(Vec<String>, Span)>) {
+fn leaves(table: &Table<'_>, path: &mut Vec<String>, found: &mut Vec<Setting>) {
     for (key, node) in table {
         path.push(key.get_ref().to_string());
         match node.get_ref() {
@@ -231,15 +233,28 @@ fn leaves(table: &Table<'_>, path: &mut Vec<String>, found: &mut Vec<(Vec<String
 }
 
 /// A parameter that the stage sets and an axis sets in every cell would never be used.
-fn both_parameter_and_axis(axis: &Axis<'_>, own: &Table<'_>, errors: &mut Vec<Diagnostic>) {
-    let mut written = Vec::new();
-    leaves(own, &mut Vec::new(), &mut written);
-    let settings = settings(axis);
-    for (path, place) in &written {
-        let sets = |(other, _): &&(Vec<String>, Span)| {
-            path.starts_with(other) || !axis.is_named() && other.starts_with(path)
-        };
-        let covered = settings.iter().filter(sets).count();
+fn both_parameter_and_axis(
+    axis: &Axis<'_>,
+    settings: &[Setting],
+    written: &[Setting],
+    errors: &mut Vec<Diagnostic>,
+) {
+    // How often each path is set, and each that a longer one is set below.
+    let (mut set, mut above) = (BTreeMap::new(), BTreeMap::new());
+    for (path, _) in settings {
+        *set.entry(path.as_slice()).or_insert(0) += 1;
+        for length in 1..path.len() {
+            *above.entry(&path[..length]).or_insert(0) += 1;
+        }
+    }
+    let count = |counts: &BTreeMap<&[String], usize>, path: &[String]| {
+        counts.get(path).copied().unwrap_or_default()
+    };
+    for (path, place) in written {
+        let mut covered: usize = (1..=path.len()).map(|length| count(&set, &path[..length])).sum();
+        if !axis.is_named() {
+            covered += count(&above, path);
+        }
         let name = path.join(".");
         if axis.is_named() && covered == axis.values.len() {
             errors.push(
@@ -266,15 +281,27 @@ fn both_parameter_and_axis(axis: &Axis<'_>, own: &Table<'_>, errors: &mut Vec<Di
     }
 }
 
-fn both_axes(one: &Axis<'_>, other: &Axis<'_>, errors: &mut Vec<Diagnostic>) {
-    for (path, place) in settings(other) {
-        let same =
-            |(first, _): &(Vec<String>, Span)| first.starts_with(&path) || path.starts_with(first);
-        if let Some((_, first)) = settings(one).into_iter().find(same) {
-            let message =
-                format!("axes `{}` and `{}` both set `{}`", one.name, other.name, path.join("."));
-            errors.push(Diagnostic::new(message, place).note("set here, too", first));
-            return;
+/// Two axes that set the same, or of which one sets a field of what the other sets.
+fn both_axes(axes: &[Axis<'_>], settings: &[Vec<Setting>], errors: &mut Vec<Diagnostic>) {
+    // The first axis that sets each path, and the first that sets something below it.
+    let mut set: BTreeMap<&[String], (usize, &Span)> = BTreeMap::new();
+    let mut below: BTreeMap<&[String], (usize, &Span)> = BTreeMap::new();
+    for (number, (axis, settings)) in axes.iter().zip(settings).enumerate() {
+        let conflict = settings.iter().find_map(|(path, place)| {
+            let above = (1..=path.len()).find_map(|length| set.get(&path[..length]));
+            above.or_else(|| below.get(path.as_slice())).map(|first| (path, place, *first))
+        });
+        if let Some((path, place, (earlier, first))) = conflict {
+            let (one, path) = (&axes[earlier].name, path.join("."));
+            let message = format!("axes `{one}` and `{}` both set `{path}`", axis.name);
+            errors
+                .push(Diagnostic::new(message, place.clone()).note("set here, too", first.clone()));
+        }
+        for (path, place) in settings {
+            set.entry(path).or_insert((number, place));
+            for length in 1..path.len() {
+                below.entry(&path[..length]).or_insert((number, place));
+            }
         }
     }
 }

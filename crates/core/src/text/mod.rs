@@ -14,6 +14,7 @@ pub(crate) mod reference;
 pub(crate) mod resolved;
 pub(crate) mod source;
 mod syntax;
+mod variables;
 pub(crate) mod words;
 
 pub(crate) use diagnostic::closest;

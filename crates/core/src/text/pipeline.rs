@@ -14,7 +14,7 @@ use super::document::{self, Node, Table};
 use super::entries::{max_cells, seed, take_string, take_table, unknown_keys};
 use super::labels::Labels;
 use super::source::{Sources, Span};
-use super::{profiles, words};
+use super::{profiles, variables, words};
 use crate::cell::is_name;
 use crate::plan::LoadOptions;
 use crate::plan::expand::limit::MAX_CELLS;
@@ -88,11 +88,10 @@ pub(crate) fn read<'a>(
     profiles::apply(&mut root, &known, &wanted, sets, kinds, &shapes, errors);
 
     let vars = take_table(&mut root, "vars", errors).unwrap_or_default();
-    let vars: BTreeMap<_, _> =
-        vars.into_iter().map(|(name, value)| (name.into_inner().into_owned(), value)).collect();
+    let mut variables = Vec::new();
+    let vars = variables::read(vars, &mut variables, errors);
     let value = |node| document::to_json(node, &mut Vec::new());
     let values = vars.iter().map(|(name, node)| (name.clone(), value(node))).collect();
-    let mut variables = Vec::new();
     for (key, value) in root.iter_mut() {
         if key.get_ref() != "name" && key.get_ref() != "description" {
             document::substitute(value, &vars, &mut variables, errors);

@@ -39,6 +39,23 @@ impl Place {
 pub(super) struct Flows {
     groups: BTreeMap<(String, String), Rc<Vec<Group>>>,
     values: BTreeMap<(String, String), Values>,
+    taken: BTreeMap<(String, String), Selected>,
+    /// By edge and the axes of the reader.
+    near: BTreeMap<(String, String, String), Vec<Near>>,
+    selections: usize,
+}
+
+/// Cells that a text refers to; equal numbers, equal cells.
+#[derive(Clone)]
+pub(super) struct Selected {
+    pub(super) number: usize,
+    pub(super) cells: Rc<Vec<CellIndex>>,
+}
+
+/// Cells that have the same axes in common with a reader, by their values along these.
+struct Near {
+    shared: Vec<String>,
+    cells: BTreeMap<String, Selected>,
 }
 
 /// The cells of a stage by their values along one axis.
@@ -62,29 +79,10 @@ impl Flows {
         if let Some(groups) = self.groups.get(&key) {
             return Rc::clone(groups);
         }
-        let named = match &edge.select {
-            Select::Axes(axes) => axes.iter().find(|(_, wanted)| !wanted.values().is_empty()),
-            Select::Aligned | Select::All => None,
-        };
-        let candidates = match named {
-            Some((axis, wanted)) => {
-                let mut all = Vec::new();
-                for value in wanted.values() {
-                    all.extend(self.with_value(&edge.stage, axis, value, graph, places));
-                }
-                all.sort_unstable();
-                all.dedup();
-                all
-            }
-            None => indices(places.get(&edge.stage).cloned().unwrap_or_default()).collect(),
-        };
         let mut groups: Vec<Group> = Vec::new();
         let mut known: BTreeMap<String, usize> = BTreeMap::new();
-        for cell in candidates {
+        for cell in self.taken(edge, graph, places) {
             let all = &graph[cell].id.coordinates;
-            if !all.iter().all(|(axis, value)| edge.takes(axis, value)) {
-                continue;
-            }
             let coordinates = all.without(|axis| !edge.flows(axis));
             let mut key = exact(coordinates.iter().map(|(_, value)| value));
             key.extend(coordinates.iter().map(|(axis, _)| axis));
@@ -100,6 +98,104 @@ impl Flows {
         let groups = Rc::new(groups);
         self.groups.insert(key, Rc::clone(&groups));
         groups
+    }
+
+    /// The cells of the upstream stage that the edge takes, in the plan's order.
+    fn taken(&mut self, edge: &Edge, graph: &CellGraph, places: &Places) -> Vec<CellIndex> {
+        let named = match &edge.select {
+            Select::Axes(axes) => axes.iter().find(|(_, wanted)| !wanted.values().is_empty()),
+            Select::Aligned | Select::All => None,
+        };
+        let mut taken: Vec<CellIndex> = match named {
+            Some((axis, wanted)) => {
+                let mut all = Vec::new();
+                for value in wanted.values() {
+                    all.extend(self.with_value(&edge.stage, axis, value, graph, places));
+                }
+                all.sort_unstable();
+                all.dedup();
+                all
+            }
+            None => indices(places.get(&edge.stage).cloned().unwrap_or_default()).collect(),
+        };
+        taken.retain(|&cell| {
+            graph[cell].id.coordinates.iter().all(|(axis, value)| edge.takes(axis, value))
+        });
+        taken
+    }
+
+    /// The cells that a text refers to in a cell at `place`: those that its selection takes, and of
+    /// these those that have the reader's values along the axes that they share, if there are any.
+    pub(super) fn selected(
+        &mut self,
+        edge: &Edge,
+        graph: &CellGraph,
+        places: &Places,
+        place: &Coordinates,
+    ) -> Selected {
+        let key = (edge.stage.clone(), format!("{:?}", edge.select));
+        let all = match self.taken.get(&key) {
+            Some(all) => all.clone(),
+            None => {
+                let cells = self.taken(edge, graph, places);
+                let all = self.selection(cells);
+                self.taken.insert(key.clone(), all.clone());
+                all
+            }
+        };
+        let axes: Vec<&str> = place.iter().map(|(axis, _)| axis).collect();
+        let key = (key.0, key.1, axes.join("\n"));
+        if !self.near.contains_key(&key) {
+            let near = self.near(edge, &all.cells, &axes, graph);
+            self.near.insert(key.clone(), near);
+        }
+        let mut found: Vec<&Selected> = Vec::new();
+        for near in self.near.get(&key).into_iter().flatten() {
+            let own = near.shared.iter().filter_map(|axis| place.get(axis));
+            found.extend(near.cells.get(&exact(own)));
+        }
+        match found.as_slice() {
+            [] => all,
+            [one] => (*one).clone(),
+            // Cells with other axes each; a stage has few such groups.
+            several => {
+                let cells = several.iter().flat_map(|one| one.cells.iter().copied());
+                let mut cells: Vec<CellIndex> = cells.collect();
+                cells.sort_unstable();
+                self.selection(cells)
+            }
+        }
+    }
+
+    fn selection(&mut self, cells: Vec<CellIndex>) -> Selected {
+        self.selections += 1;
+        Selected { number: self.selections, cells: Rc::new(cells) }
+    }
+
+    /// The cells by their values along the axes that flow and that a reader with `axes` has, too.
+    fn near(
+        &mut self,
+        edge: &Edge,
+        cells: &[CellIndex],
+        axes: &[&str],
+        graph: &CellGraph,
+    ) -> Vec<Near> {
+        let mut alike: BTreeMap<Vec<&str>, BTreeMap<String, Vec<CellIndex>>> = BTreeMap::new();
+        for &cell in cells {
+            let there = &graph[cell].id.coordinates;
+            let has = |axis: &&str| edge.flows(axis) && there.get(axis).is_some();
+            let shared: Vec<&str> = axes.iter().copied().filter(has).collect();
+            let values = exact(shared.iter().filter_map(|axis| there.get(axis)));
+            alike.entry(shared).or_default().entry(values).or_default().push(cell);
+        }
+        let near = |(shared, cells): (Vec<&str>, BTreeMap<String, Vec<CellIndex>>)| Near {
+            shared: shared.into_iter().map(str::to_owned).collect(),
+            cells: cells
+                .into_iter()
+                .map(|(values, cells)| (values, self.selection(cells)))
+                .collect(),
+        };
+        alike.into_iter().map(near).collect()
     }
 
     /// The cells of a stage that may have the value that `text` means, in the plan's order.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::flow::{Flows, Group, Misfit, Place, join};
 use super::limit::Limit;
 use super::output::output;
-use super::{Combination, Expanded, SlotEdge, texts};
+use super::{Combination, Expanded, SlotEdge};
 use crate::plan::edge::{Select, is_written};
 use crate::plan::graph::indices;
 use crate::plan::parameters;
@@ -237,9 +237,9 @@ impl Joining<'_> {
         slot: &Arc<str>,
         errors: &mut Vec<Diagnostic>,
     ) {
-        let upstream = self.places.get(&edge.edge.stage).cloned().unwrap_or_default();
         let place = &self.graph[reader].id.coordinates;
-        match texts::selected(&edge.edge, &self.graph, upstream, place).as_slice() {
+        let selected = self.flows.selected(&edge.edge, &self.graph, &self.places, place);
+        match selected.cells.as_slice() {
             [] => {}
             &[one] => {
                 if let Some(output) = output(edge, &self.graph[one], errors) {

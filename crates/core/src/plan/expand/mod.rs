@@ -3,6 +3,7 @@
 mod flow;
 mod join;
 pub(crate) mod limit;
+mod names;
 mod order;
 mod output;
 mod texts;
@@ -113,8 +114,9 @@ pub(crate) fn expand(
         let cells = first..joining.graph.node_count();
         joining.places.insert(names[index].clone(), cells);
     }
-    let Joining { mut graph, places, .. } = joining;
-    texts::put_in(&stages, &mut graph, &places, &origins, errors);
+    let Joining { mut graph, places, flows, .. } = joining;
+    names::refuse_twins(&stages, &graph, &places, errors);
+    texts::put_in(&stages, &mut graph, &places, flows, &origins, errors);
     let description = pipeline.description;
     Some(Plan { pipeline: name, description, folder, stages: names, graph, places })
 }

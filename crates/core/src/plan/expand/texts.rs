@@ -7,12 +7,12 @@ use std::sync::Arc;
 use serde_json::Value;
 use toml::de::DeValue;
 
+use super::flow::{Flows, Selected};
 use super::{Combination, Expanded, SlotEdge};
-use crate::plan::edge::Edge;
 use crate::plan::graph::indices;
 use crate::plan::parameters;
 use crate::plan::references::{self, Meaning, Scope};
-use crate::plan::{Cell, CellGraph, CellIndex};
+use crate::plan::{Cell, CellGraph, Places};
 use crate::stage::Arity;
 use crate::stage::kinds::Shape;
 use crate::stage::text::{METRICS, slot};
@@ -142,10 +142,12 @@ fn exact(sources: &Sources, span: &Span, text: &str, at: &Range<usize>) -> Span 
 pub(super) fn put_in(
     stages: &[Expanded<'_>],
     graph: &mut CellGraph,
-    places: &BTreeMap<String, Range<usize>>,
+    places: &Places,
+    flows: Flows,
     origins: &[usize],
     errors: &mut Vec<Diagnostic>,
 ) {
+    let mut lookup = Lookup { flows, known: BTreeMap::new() };
     for stage in stages {
         let Some(shape) = &stage.table.shape else { continue };
         if stage.combinations.iter().all(|combination| combination.texts.is_empty()) {
@@ -162,7 +164,7 @@ pub(super) fn put_in(
                     .iter()
                     .any(|edge| crate::stage::text::is_text_slot(&edge.path));
                 let reader = Reader { graph, places, place: &place, combination };
-                filled.push((&text.path, reader.text(text, has_slots, errors)));
+                filled.push((&text.path, reader.text(text, has_slots, &mut lookup, errors)));
             }
             let mut parameters = combination.parameters.clone();
             for (path, text) in filled {
@@ -176,16 +178,29 @@ pub(super) fn put_in(
     }
 }
 
+/// What texts of other cells have looked up already.
+struct Lookup {
+    flows: Flows,
+    /// Values by the number of the cells and the keys in their parameters.
+    known: BTreeMap<(usize, Vec<String>), Result<Value, Diagnostic>>,
+}
+
 struct Reader<'r> {
     graph: &'r CellGraph,
-    places: &'r BTreeMap<String, Range<usize>>,
+    places: &'r Places,
     place: &'r Coordinates,
     combination: &'r Combination,
 }
 
 impl Reader<'_> {
     /// The text with its values; metrics are left to the run, and doubled braces with them.
-    fn text(&self, text: &PlacedText, has_slots: bool, errors: &mut Vec<Diagnostic>) -> String {
+    fn text(
+        &self,
+        text: &PlacedText,
+        has_slots: bool,
+        lookup: &mut Lookup,
+        errors: &mut Vec<Diagnostic>,
+    ) -> String {
         let mut filled = String::new();
         for piece in &text.pieces {
             let words = match piece {
@@ -195,7 +210,7 @@ impl Reader<'_> {
                     continue;
                 }
                 Piece::Place { meaning, format, span, written } => {
-                    let value = self.value(meaning);
+                    let value = self.value(meaning, lookup);
                     let words = value.and_then(|value| words(&value, *format));
                     words.unwrap_or_else(|mut diagnostic| {
                         let name = text.path.join(".");
@@ -214,72 +229,59 @@ impl Reader<'_> {
         filled
     }
 
-    fn value(&self, meaning: &Meaning) -> Result<Value, Diagnostic> {
+    fn value(&self, meaning: &Meaning, lookup: &mut Lookup) -> Result<Value, Diagnostic> {
         match meaning {
             Meaning::Seed => Ok(self.combination.seed.into()),
             Meaning::Variable(value) => Ok(value.clone()),
             Meaning::Own(path) => references::value(&self.combination.parameters, path).cloned(),
             Meaning::Parameter { edge, path } => {
-                let mut values: Vec<(&Cell, &Value)> = Vec::new();
-                let stage = self.places.get(&edge.stage).cloned().unwrap_or_default();
-                let mut missing = None;
-                for cell in selected(edge, self.graph, stage.clone(), self.place) {
-                    let cell = &self.graph[cell];
-                    match references::value(&cell.parameters, path) {
-                        Ok(value) if values.iter().all(|(_, other)| *other != value) => {
-                            values.push((cell, value));
-                        }
-                        Ok(_) => {}
-                        // Cells may have the parameters that they use alone.
-                        Err(wrong) => missing = missing.or(Some(wrong)),
-                    }
-                }
-                if let (Some(missing), []) = (missing, values.as_slice()) {
-                    return Err(missing);
-                }
-                match values.as_slice() {
-                    [] => {
-                        let there: Vec<_> = indices(stage)
-                            .take(MOST)
-                            .map(|cell| format!("`{}`", self.graph[cell].id))
-                            .collect();
-                        let help = format!("cells: {}", there.join(", "));
-                        Err(Diagnostic::new("no cell is selected", None).help(help))
-                    }
-                    [(_, value)] => Ok((*value).clone()),
-                    [(one, first), (other, second), ..] => Err(Diagnostic::new(
-                        format!("it is {first} in `{}` and {second} in `{}`", one.id, other.id),
-                        None,
-                    )
-                    .help(format!(
-                        "select a cell: `{{{}.{}}}`",
-                        one.id,
-                        path.join(".")
-                    ))),
-                }
+                let selected = lookup.flows.selected(edge, self.graph, self.places, self.place);
+                let known = lookup.known.entry((selected.number, path.clone()));
+                known.or_insert_with(|| self.common(&edge.stage, &selected, path)).clone()
             }
             // Its place is kept for the run.
             Meaning::Metric { .. } => Ok(Value::Null),
         }
     }
-}
 
-/// The cells of `stage` that a reference means in a cell at `place`: those that its selection
-/// takes, and of these those that have the reader's values along the axes that they share.
-pub(super) fn selected(
-    edge: &Edge,
-    graph: &CellGraph,
-    stage: Range<usize>,
-    place: &Coordinates,
-) -> Vec<CellIndex> {
-    let there = |cell: CellIndex| &graph[cell].id.coordinates;
-    let near: Vec<_> =
-        indices(stage.clone()).filter(|&cell| edge.agrees(there(cell), place)).collect();
-    if !near.is_empty() {
-        return near;
+    /// The one value that a parameter has in all of these cells.
+    fn common(
+        &self,
+        stage: &str,
+        selected: &Selected,
+        path: &[String],
+    ) -> Result<Value, Diagnostic> {
+        let mut first: Option<(&Cell, &Value)> = None;
+        let mut missing = None;
+        for &cell in selected.cells.iter() {
+            let cell = &self.graph[cell];
+            match (references::value(&cell.parameters, path), first) {
+                (Ok(value), None) => first = Some((cell, value)),
+                (Ok(value), Some((one, other))) if value != other => {
+                    let message =
+                        format!("it is {other} in `{}` and {value} in `{}`", one.id, cell.id);
+                    let help = format!("select a cell: `{{{}.{}}}`", one.id, path.join("."));
+                    return Err(Diagnostic::new(message, None).help(help));
+                }
+                (Ok(_), Some(_)) => {}
+                // Cells may have the parameters that they use alone.
+                (Err(wrong), _) => missing = missing.or(Some(wrong)),
+            }
+        }
+        match (first, missing) {
+            (Some((_, value)), _) => Ok(value.clone()),
+            (None, Some(missing)) => Err(missing),
+            (None, None) => {
+                let stage = self.places.get(stage).cloned().unwrap_or_default();
+                let there: Vec<_> = indices(stage)
+                    .take(MOST)
+                    .map(|cell| format!("`{}`", self.graph[cell].id))
+                    .collect();
+                let help = format!("cells: {}", there.join(", "));
+                Err(Diagnostic::new("no cell is selected", None).help(help))
+            }
+        }
     }
-    let taken = |cell: &CellIndex| there(*cell).iter().all(|(axis, value)| edge.takes(axis, value));
-    indices(stage).filter(taken).collect()
 }
 
 fn words(value: &Value, format: Format) -> Result<String, Diagnostic> {

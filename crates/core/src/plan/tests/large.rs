@@ -136,3 +136,51 @@ fn errors_without_a_word_in_the_file_have_a_place_too() {
     let said = errors(&format!("a = {}1{}", "[".repeat(9000), "]".repeat(9000)), &[]);
     assert!(said.starts_with("p.toml:1:"), "{said}");
 }
+
+#[test]
+fn texts_of_many_cells_find_what_they_refer_to_by_its_values() {
+    // Each reader by way of its own layer, of one that it names, and of all that share a value.
+    let layers = 700;
+    let text = format!(
+        "[stage.i]\nkind = 'images'\ncount = 4\n\
+         [stage.e]\nkind = 'extract'\nimages = 'i'\nmatrix.layer = [{}]\nmatrix.flip = [true, false]\n\
+         [stage.t]\nkind = 'train'\nfeatures = 'e'\n\
+         [stage.r]\nkind = 'report'\nrows = 't'\n\
+         caption = '{{e.layer}} {{e.flip}} {{e[layer=l7].layer}} {{i.count}} {{t[layer=l9].accuracy}}{{t.accuracy}}'\n",
+        list((0..layers).map(|layer| format!("'l{layer}'"))),
+    );
+    let plan = plan(&text, &[]).unwrap();
+    assert_eq!(plan.of_stage("r").count(), 2 * layers);
+    for cell in plan.of_stage("r") {
+        let coordinates = &plan[cell].id.coordinates;
+        let (layer, flip) = (coordinates.get("layer").unwrap(), coordinates.get("flip").unwrap());
+        let layer = layer.as_str().unwrap();
+        let wanted =
+            format!("{layer} {flip} l7 4 {{t[layer=l9].metrics.accuracy}}{{t.metrics.accuracy}}");
+        assert_eq!(plan[cell].parameters["caption"], wanted);
+        let metrics = |slot: &str| {
+            let sources = plan.sources(cell);
+            let (upstream, _) = sources.iter().find(|(_, source)| &*source.slot == slot).unwrap();
+            plan[*upstream].id.to_string()
+        };
+        assert_eq!(metrics("{t.metrics}"), format!("t[layer={layer},flip={flip}]"));
+        assert_eq!(metrics("{t[layer=l9].metrics}"), format!("t[layer=l9,flip={flip}]"));
+    }
+}
+
+#[test]
+fn axes_of_many_named_values_are_compared_by_their_paths() {
+    let axis = |name: &str, key: &str| {
+        let values: Vec<_> =
+            (0..4_000).map(|value| format!("v{value} = {{ {key} = {value} }}")).collect();
+        format!("matrix.{name} = {{ {} }}\n", values.join(", "))
+    };
+    let stage = "[stage.i]\nkind = 'images'\ncount = 1\n";
+    let said = errors(&format!("{stage}{}{}", axis("one", "size"), axis("other", "size")), &[]);
+    assert!(said.contains("axes `one` and `other` both set `size`"), "{said}");
+    let said = errors(&format!("{stage}{}", axis("one", "count")), &[]);
+    assert!(
+        said.contains("every value of axis `one` sets `count`, so this is never used"),
+        "{said}"
+    );
+}

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{plan, resolved};
+use super::{errors, plan, resolved};
 
 const STUDY: &str = r#"
 [vars]
@@ -147,4 +147,34 @@ fn a_stage_is_told_with_the_place_of_each_value() {
     assert!(layer.contains("p.toml:9, $tap of ") && layer.ends_with("p.toml:3"), "{layer}");
     // What is told is a pipeline's text again.
     assert!(own.parse::<toml::Table>().is_ok(), "{own}");
+}
+
+#[test]
+fn variables_are_made_of_variables() {
+    let text = "[vars]\nall = ['$few', '$$few', '$size']\nfew = ['$size', 1]\nsize = 3\nname = '$$size'\nother = 4\n\
+                [stage.i]\nkind = 'images'\ncount = '$size'\n\
+                [stage.s]\nkind = 'shell'\nrun = '$name'\n";
+    let run = |options: &[&str]| {
+        let plan = plan(text, options).unwrap();
+        let value =
+            |cell: &str, key: &str| plan[plan.select(cell).unwrap()[0]].parameters[key].clone();
+        (value("i", "count"), value("s", "run"))
+    };
+    assert_eq!(run(&[]), (3.into(), "$size".into()));
+    assert_eq!(run(&["vars.size=$other", "vars.other=5"]), (5.into(), "$size".into()));
+    // Lists of lists grow with every step.
+    let mut text = "[vars]\na0 = [1, 2]\n".to_owned();
+    (1..60).for_each(|n| text.push_str(&format!("a{n} = ['$a{0}', '$a{0}']\n", n - 1)));
+    text.push_str("[stage.i]\nkind = 'images'\ncount = 1\n");
+    let said = errors(&text, &[]);
+    assert!(
+        said.starts_with("p.toml:17:7: variable `a15` holds more than 100,000 values"),
+        "{said}"
+    );
+    // A long chain is no deep one.
+    let mut text = "[vars]\na0 = 7\n".to_owned();
+    (1..20_000).for_each(|n| text.push_str(&format!("a{n} = '$a{}'\n", n - 1)));
+    text.push_str("[stage.i]\nkind = 'images'\ncount = '$a19999'\n");
+    let long = plan(&text, &[]).unwrap();
+    assert_eq!(long[long.select("i").unwrap()[0]].parameters["count"], 7);
 }
