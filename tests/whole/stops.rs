@@ -83,3 +83,52 @@ fn what_a_worker_leaves_behind_is_ended() {
     let grandchild = bench.wait_for("child");
     eventually("what it started ends", || !is_alive(&grandchild));
 }
+
+/// Scripts that start a program which leaves its session, in the second one's case after its parent's end.
+#[cfg(target_os = "linux")]
+const LEAVERS: [&str; 2] =
+    ["setsid sleep 300 & echo $! > DIR/child", "setsid sh -c 'sleep 300 & echo $! > DIR/child' &"];
+
+/// A stage that runs `leaver` and then `rest`.
+#[cfg(target_os = "linux")]
+fn leaving(leaver: &str, rest: &str) -> Bench {
+    let bench = sleeper(
+        "[stage.a]\nkind = \"command\"\nrun = \"echo $PPID > DIR/worker; sh DIR/leave.sh\"\n\
+         outputs = [\"x\"]\n",
+    );
+    let folder = bench.path("").display().to_string();
+    bench.write("leave.sh", &format!("{leaver}\n{rest}\n").replace("DIR/", &folder));
+    bench
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_left_its_session_ends_with_its_cell() {
+    for leaver in LEAVERS {
+        let bench = leaving(leaver, "until test -s DIR/child; do sleep 0.01; done; echo > x");
+        bench.run(&[]);
+        assert!(!is_alive(&bench.wait_for("child")), "{leaver}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_left_its_session_ends_with_a_run_that_is_stopped_or_killed() {
+    for leaver in LEAVERS {
+        for how in ["INT", "INT INT", "KILL", "worker"] {
+            let bench = leaving(leaver, "sleep 300");
+            let mut child = bench.start(&["run", "p.toml"]);
+            let (grandchild, worker) = (bench.wait_for("child"), bench.wait_for("worker"));
+            assert!(is_alive(&grandchild) && is_alive(&worker), "{leaver} {how}");
+            match how {
+                "worker" => signal("KILL", worker.trim().parse().unwrap()),
+                _ => how.split(' ').for_each(|name| {
+                    signal(name, child.id());
+                    std::thread::sleep(Duration::from_millis(100));
+                }),
+            }
+            child.wait().unwrap();
+            eventually("what left its session ends", || !is_alive(&grandchild));
+        }
+    }
+}

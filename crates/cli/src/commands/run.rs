@@ -72,7 +72,8 @@ pub(super) fn execute_plan(
     ];
     let spans = call.spans.for_workers();
     worker.extend(spans.iter().flat_map(|filter| ["--spans".into(), filter.into()]));
-    let mut workers = Processes::new(session.store.clone(), std::env::current_exe()?, worker);
+    let workers = Processes::new(session.store.clone(), std::env::current_exe()?, worker);
+    let mut workers = workers.adopting();
     if spans.is_some() {
         let spans = call.spans.clone();
         workers = workers.with_spans(move |worker, cell, span| {

@@ -1,6 +1,6 @@
 //! Worker processes, seen from their parent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::serve::Line;
-use super::{Runner, Told};
+use super::{Runner, Told, strays};
 use crate::CellId;
 use crate::run::{Failure, Outcome, Request};
 use crate::span::{self, Span};
@@ -24,6 +24,10 @@ pub struct Processes {
     arguments: Vec<OsString>,
     /// By number: the smallest that no other has.
     live: Mutex<BTreeMap<usize, Arc<Worker>>>,
+    /// The workers that were started and are not reaped yet; held while one is started.
+    pids: Mutex<BTreeSet<u32>>,
+    /// Whether other children of this process are what killed workers left behind.
+    adopts: bool,
     cancelled: AtomicBool,
     killed: AtomicBool,
     spans: Option<Box<TakeSpan>>,
@@ -49,10 +53,21 @@ impl Processes {
             program,
             arguments,
             live: Mutex::default(),
+            pids: Mutex::default(),
+            adopts: false,
             cancelled: AtomicBool::default(),
             killed: AtomicBool::default(),
             spans: None,
         }
+    }
+
+    /// Ends what workers that are killed leave behind, in sessions of their own too (Linux). This
+    /// process must have no other children than workers.
+    #[must_use]
+    pub fn adopting(mut self) -> Self {
+        strays::adopt();
+        self.adopts = true;
+        self
     }
 
     /// Hands the spans of the workers to `take`, with the worker's number (the smallest that no other
@@ -91,9 +106,12 @@ impl Processes {
         // be ended together with what it started.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut pids = relock(&self.pids);
         let mut child = command.spawn().map_err(|error| {
             cannot(&format!("start a worker ({})", self.program.display()), error)
         })?;
+        pids.insert(child.id());
+        drop(pids);
         let mut text = serde_json::to_string(request)
             .map_err(|error| Failure::message(format!("cannot describe the cell: {error}")))?;
         text.push('\n');
@@ -103,6 +121,7 @@ impl Processes {
         if let Err(error) = stdin.write_all(text.as_bytes()).and_then(|()| stdin.flush()) {
             let _ = child.kill();
             let _ = child.wait();
+            relock(&self.pids).remove(&child.id());
             return Err(cannot("tell the worker its cell", error));
         }
         Ok((child, stdin))
@@ -161,6 +180,13 @@ impl Runner for Processes {
             }
         }
         let status = worker.reap(pid);
+        let mut pids = relock(&self.pids);
+        pids.remove(&pid);
+        // A worker that tells its outcome has done that itself.
+        if self.adopts && last.is_none() {
+            strays::end_others(|child| pids.contains(&child));
+        }
+        drop(pids);
         // Before another worker gets the number.
         self.take_span(number, request, || lifetime(request, pid, begin));
         relock(&self.live).remove(&number);
@@ -258,6 +284,7 @@ fn wait_without_reaping(_: u32) {}
 /// Ends this process and, where it leads its group, all that it started.
 #[expect(clippy::exit, reason = "nobody is left to return to")]
 pub(super) fn end_own_group() {
+    strays::end_all();
     #[cfg(unix)]
     {
         use rustix::process::{Signal, getpgrp, getpid, kill_process_group};

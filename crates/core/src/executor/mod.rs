@@ -13,6 +13,7 @@ mod in_process;
 mod local;
 mod machine;
 mod serve;
+mod strays;
 
 use std::path::{Path, PathBuf};
 

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::strays;
 use crate::Kinds;
 use crate::run::{Failure, Outcome, Request, run_cell};
 use crate::span::Span;
@@ -44,6 +45,9 @@ pub(super) enum Line {
 
 /// Computes the cell of `request` and tells `lines` of it. `control` is the life line of a
 /// supervised worker, after the line with the request. Returns whether the cell has its result.
+///
+/// Children of this process that are left then are ended; on Linux theirs too, and those in sessions of
+/// their own.
 pub fn serve(
     store: &Store,
     kinds: &Kinds,
@@ -52,6 +56,7 @@ pub fn serve(
     lines: &Arc<Lines>,
 ) -> bool {
     let cancelled = Arc::new(AtomicBool::new(false));
+    strays::adopt();
     if let Some(control) = control {
         let cancelled = Arc::clone(&cancelled);
         // It ends with the process.
@@ -59,6 +64,7 @@ pub fn serve(
     }
     let reporter: Arc<dyn Reporter> = Arc::clone(lines) as _;
     let outcome = run_cell(store, kinds, request, &reporter, &cancelled);
+    strays::end_all();
     for damage in store.take_damage() {
         lines.write(&Line::Damage(damage.to_string()));
     }
