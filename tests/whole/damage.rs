@@ -113,3 +113,46 @@ fn gc_keeps_what_pipelines_use() {
     assert!(bench.run(&[]).err.contains("nothing to do"));
     assert_eq!(bench.run(&["--set", "vars.more=old"]).cells("Finished"), ["c"]);
 }
+
+#[test]
+fn what_is_shown_of_a_large_damaged_file_is_replaced() {
+    let bench =
+        Bench::new("[stage.a]\nkind = \"command\"\nrun = \"seq 400000 > a\"\noutputs = [\"a\"]\n");
+    bench.run(&[]);
+    let good = bench.shown();
+    assert!(good["p/a/a"].len() > 1 << 20);
+    for check in [&["verify", "p.toml"][..], &["doctor", "--check-store"]] {
+        flip(&blob(&bench, &good["p/a/a"]));
+        let found = bench.sconce(check);
+        assert_eq!(found.code, Some(1), "{}{}", found.out, found.err);
+        let said = format!("{}{}", found.out, found.err);
+        assert!(!said.contains("rebuilding") && !said.contains("the same bits"), "{said}");
+        assert!(said.contains("the next run rebuilds"), "{said}");
+        let plan = bench.sconce(&["plan", "p.toml"]);
+        assert!(plan.out.contains("its stored content is damaged"), "{}", plan.out);
+        let said = bench.run(&[]);
+        assert_eq!(said.cells("Finished"), ["a"], "{}", said.err);
+        assert_eq!(bench.shown(), good, "after {check:?}");
+        assert!(bench.run(&[]).err.contains("nothing to do"));
+        assert_eq!(bench.sconce(&["verify", "p.toml"]).code, Some(0));
+    }
+}
+
+#[test]
+fn results_that_the_pipeline_no_longer_has_leave_the_artifacts() {
+    let text = "[stage.a]\nkind = \"command\"\nrun = \"echo $n > x\"\noutputs = [\"x\"]\nmatrix.n = [1, 2, 3]\n";
+    let bench = Bench::new(text);
+    bench.run(&[]);
+    bench.write("artifacts/p/a/n=3/mine", "mine");
+    bench.write("p.toml", &text.replace("[1, 2, 3]", "[1]"));
+    let said = bench.run(&[]);
+    let told = "Removed a/n=2, a/n=3, which the pipeline no longer has, from what is shown";
+    assert!(said.err.contains(told), "{}", said.err);
+    let names: Vec<String> = bench.shown().into_keys().collect();
+    assert_eq!(names, ["p/a/n=1/x", "p/a/n=3/mine"]);
+    assert!(!bench.run(&[]).err.contains("Removed"));
+    bench.write("p.toml", &text.replace("stage.a", "stage.b"));
+    assert_eq!(bench.run(&[]).cells("Finished").len(), 0);
+    let names: Vec<String> = bench.shown().into_keys().collect();
+    assert_eq!(names, ["p/a/n=3/mine", "p/b/n=1/x", "p/b/n=2/x", "p/b/n=3/x"]);
+}

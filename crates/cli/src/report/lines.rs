@@ -15,6 +15,9 @@ const PACE: Duration = Duration::from_secs(15);
 /// Most metrics in a line.
 const METRICS: usize = 4;
 
+/// Most folders in a line.
+const FOLDERS: usize = 4;
+
 /// Turns events into lines.
 pub(super) struct Lines {
     quiet: bool,
@@ -63,11 +66,20 @@ impl Lines {
                 }));
                 lines
             }
-            Event::CellAbsent { cell } => {
-                vec![status(WARN, "Absent", format_args!("{cell}: no result to compare with"))]
+            Event::CellAbsent { cell, damaged } => {
+                let (word, text) = match damaged {
+                    true => ("Damaged", "its stored result, so there is none to compare with"),
+                    false => ("Absent", "no result to compare with"),
+                };
+                vec![status(WARN, word, format_args!("{cell}: {text}"))]
             }
-            Event::Damage { cell, text } => {
-                vec![status(WARN, "Damaged", format_args!("{cell}: {text}; rebuilding"))]
+            Event::Damage { cell, text, rebuilt } => {
+                let then = if *rebuilt { "rebuilding" } else { "the next run rebuilds it" };
+                vec![status(WARN, "Damaged", format_args!("{cell}: {text}; {then}"))]
+            }
+            Event::StaleKept { error } => {
+                let text = "cannot remove what is shown of results that the pipeline no longer has";
+                vec![status(WARN, "Warning", format_args!("{text}: {error}"))]
             }
             Event::ExportFailed { cell, error } => {
                 vec![status(
@@ -139,6 +151,15 @@ impl Lines {
                 };
                 vec![status(GOOD, "Verified", format_args!("{cell}: the same bits{but}"))]
             }
+            Event::StaleRemoved { folders } => {
+                let mut named: Vec<_> =
+                    folders.iter().take(FOLDERS).map(|one| one.display().to_string()).collect();
+                if folders.len() > FOLDERS {
+                    named.push(format!("{} more", folders.len() - FOLDERS));
+                }
+                let text = "which the pipeline no longer has, from what is shown";
+                vec![status(GOOD, "Removed", format_args!("{}, {text}", named.join(", ")))]
+            }
             Event::CellCancelled { cell } => vec![status(WARN, "Stopped", cell)],
             _ => Vec::new(),
         }
@@ -172,6 +193,7 @@ impl Lines {
             (summary.hits, "fresh"),
             (summary.failed.len(), "failed"),
             (summary.skipped, "skipped"),
+            (summary.unshown.len(), "not shown"),
         ];
         let parts: Vec<_> = parts
             .iter()

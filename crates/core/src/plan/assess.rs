@@ -82,6 +82,7 @@ pub fn assess_cell(
     }
     let id = plan[cell].id.to_string();
     let reasons = match last.get(&id) {
+        _ if results.is_damaged(&key)? => vec![Reason::Damaged],
         Some(last) if *last == key => vec![Reason::Missing],
         Some(last) => match results.recorded(last)? {
             Some(old) => explain(&old.parts, parts, &plan[cell].kind),

@@ -78,8 +78,10 @@ pub enum Reason {
         /// The digest now.
         new: Option<Digest>,
     },
-    /// The result was there, but its content is gone or damaged.
+    /// The result was there, but its content is gone.
     Missing,
+    /// The result was there, but its content was found damaged.
+    Damaged,
 }
 
 impl fmt::Display for Reason {
@@ -123,7 +125,8 @@ impl fmt::Display for Reason {
             Self::Content { old, new } => {
                 change(f, format_args!("content"), short(old), short(new))
             }
-            Self::Missing => f.write_str("its stored content is gone or damaged"),
+            Self::Missing => f.write_str("its stored content is gone"),
+            Self::Damaged => f.write_str("its stored content is damaged"),
         }
     }
 }

@@ -104,6 +104,7 @@ pub fn run_cell(
     let seconds = clock.elapsed().as_secs_f64();
     let _commit = debug_span!("commit").entered();
     if request.mode == Mode::Verify {
+        check_stored(results, &key)?;
         return digests(&outputs, &output_root).map(Outcome::Verified);
     }
     let receipt = Receipt {
@@ -223,6 +224,15 @@ fn import(
         records.insert(output.name.to_string(), record);
     }
     Ok(records)
+}
+
+/// Reads all that the store has of a result: whether its bits are still what they were.
+fn check_stored(results: &dyn Results, key: &Digest) -> Result<()> {
+    let Some(receipt) = results.recorded(key)? else { return Ok(()) };
+    for (name, output) in &receipt.outputs {
+        results.files(&output.digest).doing(|| format!("reading the stored output `{name}`"))?;
+    }
+    Ok(())
 }
 
 fn digests(outputs: &[Output], root: &Path) -> Result<BTreeMap<String, Digest>> {

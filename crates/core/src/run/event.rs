@@ -139,14 +139,29 @@ pub enum Event {
         /// The cell.
         #[serde(serialize_with = "cell_name")]
         cell: CellId,
+        /// Whether it held one that was found damaged.
+        damaged: bool,
     },
-    /// Stored content was bad, and what yields it runs again.
+    /// Stored content was bad, or gone. What yields it runs again: in this run, unless it only
+    /// verifies.
     Damage {
         /// The cell that was about to read it, or whose result it is.
         #[serde(serialize_with = "cell_name")]
         cell: CellId,
         /// What is wrong, and where the bad content is now.
         text: String,
+        /// Whether this run rebuilds it; otherwise the next one that needs it does.
+        rebuilt: bool,
+    },
+    /// What was shown of results that the pipeline no longer has was removed.
+    StaleRemoved {
+        /// The folders, below the pipeline's.
+        folders: Vec<PathBuf>,
+    },
+    /// What is shown of results that the pipeline no longer has could not be removed.
+    StaleKept {
+        /// Why.
+        error: String,
     },
     /// The human view of a cell's results could not be brought up to date.
     ExportFailed {
@@ -198,6 +213,9 @@ pub struct Summary {
     /// Cells that could not be verified because they have no result.
     #[serde(skip_serializing_if = "is_zero")]
     pub absent: usize,
+    /// Cells whose results could not be shown, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unshown: Vec<String>,
     /// Whether the run was asked to stop before its end.
     pub cancelled: bool,
     /// How long it took.
@@ -205,12 +223,13 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Whether every wanted cell has its result, and verified ones gave the same bits.
+    /// Whether every wanted cell has its result, and shows it, and verified ones gave the same bits.
     pub fn is_success(&self) -> bool {
         self.failed.is_empty()
             && self.skipped == 0
             && self.differing.is_empty()
             && self.absent == 0
+            && self.unshown.is_empty()
             && !self.cancelled
     }
 }

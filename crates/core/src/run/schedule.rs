@@ -39,6 +39,7 @@ pub fn execute(
         threads: limits.threads,
         memory: limits.memory,
     });
+    walk.remove_stale();
     tracing::info_span!("assess", cells = walk.wanted()).in_scope(|| walk.look_at_all());
     let mut cancelled = false;
     if walk.has_queued() {

@@ -3,7 +3,7 @@
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::export::export;
+use super::export::{export, remove_stale};
 use super::walk::{Cell, How, Task, Walk};
 use super::{Difference, Event, Failure, Outcome, Summary};
 use crate::plan::CellIndex;
@@ -18,6 +18,20 @@ const TAIL_LINES: usize = 12;
 const TAIL_BYTES: u64 = 8 << 10;
 
 impl Walk<'_> {
+    /// What is shown of results that the pipeline no longer has goes.
+    pub(super) fn remove_stale(&self) {
+        let Some(artifacts) = self.options.artifacts.as_ref().filter(|_| !self.options.verify)
+        else {
+            return;
+        };
+        let event = match remove_stale(self.plan, self.store, artifacts) {
+            Ok(folders) if folders.is_empty() => return,
+            Ok(folders) => Event::StaleRemoved { folders },
+            Err(error) => Event::StaleKept { error: error.to_string() },
+        };
+        (self.events)(event);
+    }
+
     /// The store holds the cell's result.
     pub(super) fn hit(&mut self, index: CellIndex, receipt: Box<Receipt>) {
         (self.events)(Event::CellHit { cell: self.id(index), key: receipt.key });
@@ -66,6 +80,9 @@ impl Walk<'_> {
             metrics: receipt.metrics.clone(),
             shared,
         });
+        if !shared {
+            self.forced.remove(&index);
+        }
         self.have(index, receipt, if shared { How::Hit } else { How::Ran });
     }
 
@@ -85,6 +102,7 @@ impl Walk<'_> {
                 return;
             }
             let (cell, error) = (self.id(index), error.to_string());
+            self.unshown.push(cell.to_string());
             (self.events)(Event::ExportFailed { cell, error });
         }
         self.pending.extend(self.plan.readers(index));
@@ -182,11 +200,12 @@ impl Walk<'_> {
     }
 
     /// The cell cannot be verified, and so cannot what reads it.
-    pub(super) fn absent(&mut self, index: CellIndex) {
+    pub(super) fn absent(&mut self, index: CellIndex, damaged: bool) {
         let mut lost = vec![index];
         lost.extend(self.readers(index));
         for one in lost {
-            (self.events)(Event::CellAbsent { cell: self.id(one) });
+            let damaged = damaged && one == index;
+            (self.events)(Event::CellAbsent { cell: self.id(one), damaged });
             self.how[one] = Some(How::Absent);
             self.cells[one] = Cell::Lost;
         }
@@ -213,6 +232,7 @@ impl Walk<'_> {
             verified: count(How::Verified),
             differing: names(How::Differs),
             absent: count(How::Absent),
+            unshown: self.unshown.clone(),
             cancelled,
             seconds: 0.0,
         })

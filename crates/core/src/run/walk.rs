@@ -66,9 +66,11 @@ pub(super) struct Walk<'a> {
     height: PerCell<usize>,
     /// Cells that were asked for, not those that they need.
     named: BTreeSet<CellIndex>,
-    /// Cells that run although the store holds their results.
-    forced: BTreeSet<CellIndex>,
-    /// How often a cell ran again because of damage, or because it was asked for.
+    /// Cells that are still to run although the store holds their results.
+    pub(super) forced: BTreeSet<CellIndex>,
+    /// Cells whose results could not be shown.
+    pub(super) unshown: Vec<String>,
+    /// How often a cell ran again because of damage.
     pub(super) attempts: PerCell<usize>,
     /// The queued cells by their needs, the most urgent first; local files have none.
     queue: BTreeMap<Option<Resources>, BTreeSet<Urgency>>,
@@ -107,6 +109,7 @@ impl<'a> Walk<'a> {
             height: plan.heights(),
             named,
             forced,
+            unshown: Vec::new(),
             attempts: PerCell::filled(plan, 0),
             queue: BTreeMap::new(),
             twins: BTreeMap::new(),
@@ -190,18 +193,19 @@ impl<'a> Walk<'a> {
             None => assess_cell(self.plan, index, &parts, self.store.results(), &self.last)?,
         };
         self.tell_damage(index);
-        let forced = self.forced.contains(&index) && self.attempts[index] == 0;
+        let forced = self.forced.contains(&index);
         match state {
             State::Hit(receipt) if self.verifies(index) && local.is_none() => {
                 self.queue(index, parts, Mode::Verify, Vec::new(), None);
                 self.set_task(index, |task| task.known = Some(receipt));
             }
             State::Hit(_) if forced && local.is_none() => {
-                self.attempts[index] += 1;
                 self.queue(index, parts, Mode::Force, vec!["it was asked for".to_owned()], None);
             }
             State::Hit(receipt) => self.hit(index, receipt),
-            State::Run { .. } if self.options.verify => self.absent(index),
+            State::Run { reasons, .. } if self.options.verify => {
+                self.absent(index, reasons.contains(&Reason::Damaged));
+            }
             State::Run { reasons, .. } => {
                 let reasons = reasons.iter().map(Reason::to_string).collect();
                 self.queue(index, parts, Mode::Run, reasons, local);
@@ -303,7 +307,7 @@ impl<'a> Walk<'a> {
     pub(super) fn told(&self, index: CellIndex, told: Told) {
         let cell = self.id(index);
         (self.events)(match told {
-            Told::Damage(text) => Event::Damage { cell, text },
+            Told::Damage(text) => self.damage(cell, text),
             Told::Update(Update::Progress { done, total, unit }) => {
                 Event::CellProgress { cell, done, total, unit }
             }
@@ -317,11 +321,14 @@ impl<'a> Walk<'a> {
         self.plan[index].id.clone()
     }
 
+    fn damage(&self, cell: CellId, text: String) -> Event {
+        Event::Damage { cell, text, rebuilt: !self.options.verify }
+    }
+
     /// Tells what the store found bad on behalf of a cell.
     pub(super) fn tell_damage(&self, index: CellIndex) {
         for damage in self.store.take_damage() {
-            let (cell, text) = (self.id(index), damage.to_string());
-            (self.events)(Event::Damage { cell, text });
+            (self.events)(self.damage(self.id(index), damage.to_string()));
         }
     }
 }

@@ -63,6 +63,7 @@ impl Subject<'_> {
         store.put_receipt(&receipt).unwrap();
         assert_eq!(store.receipt(&receipt.key).unwrap(), None);
         assert!(store.recorded(&receipt.key).unwrap().is_some());
+        assert!(!store.is_damaged(&receipt.key).unwrap(), "what is gone is not damaged");
         let missing = store.files(&Digest::of(b"not there")).unwrap_err();
         assert!(matches!(missing.root(), Error::Damaged { .. }), "{missing}");
     }
@@ -76,8 +77,10 @@ impl Subject<'_> {
         let bad = other.files(&receipt.outputs["out"].digest).unwrap_err();
         assert!(matches!(bad.root(), Error::Damaged { .. }), "{bad}");
         assert_eq!(other.receipt(&receipt.key).unwrap(), None);
+        assert!(store.is_damaged(&receipt.key).unwrap());
         let mended = commit(&*other, "spoilt", &files);
         assert_eq!(store.receipt(&receipt.key).unwrap(), Some(mended));
+        assert!(!store.is_damaged(&receipt.key).unwrap());
         assert_eq!(store.files(&receipt.outputs["out"].digest).unwrap().len(), 2);
     }
 
@@ -181,6 +184,13 @@ impl Results for Memory {
 
     fn recorded(&self, key: &Digest) -> Result<Option<Receipt>> {
         Ok(self.0.lock().unwrap().receipts.get(key).cloned())
+    }
+
+    fn is_damaged(&self, key: &Digest) -> Result<bool> {
+        let shelves = self.0.lock().unwrap();
+        let Some(receipt) = shelves.receipts.get(key) else { return Ok(false) };
+        let mut bad = receipt.outputs.values().filter_map(|output| shelves.bad(&output.digest));
+        Ok(bad.any(|digest| shelves.files.contains_key(&digest)))
     }
 
     fn put_receipt(&self, receipt: &Receipt) -> Result<()> {

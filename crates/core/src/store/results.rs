@@ -29,6 +29,10 @@ pub trait Results: Send + Sync {
     /// The receipt of `key` as it was recorded, whether or not the content is still there.
     fn recorded(&self, key: &Digest) -> Result<Option<Receipt>>;
 
+    /// Whether what was recorded of `key`, or content that it names, was found bad and has not been
+    /// put again.
+    fn is_damaged(&self, key: &Digest) -> Result<bool>;
+
     /// Records a finished cell, whose outputs are there. It replaces what was recorded.
     fn put_receipt(&self, receipt: &Receipt) -> Result<()>;
 

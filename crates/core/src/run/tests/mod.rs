@@ -76,10 +76,23 @@ impl Bench {
         std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
-    /// Flips a byte in the blob of a file that is shown, as a bad disk would.
-    fn flip(&self, shown: &str) {
+    /// The blob of a file that is shown.
+    fn blob(&self, shown: &str) -> PathBuf {
         let digest = crate::Digest::of(self.shown(shown).as_bytes()).hex();
-        flip(&self.path("store/blobs").join(&digest[..2]).join(&digest));
+        self.path("store/blobs").join(&digest[..2]).join(&digest)
+    }
+
+    /// Flips a byte in the blob of a file that is shown.
+    fn flip(&self, shown: &str) {
+        flip(&self.blob(shown));
+    }
+
+    /// The same, with the times as they were: bits that rot on the disk.
+    fn rot(&self, shown: &str) {
+        let blob = self.blob(shown);
+        let times = std::fs::metadata(&blob).unwrap().modified().unwrap();
+        flip(&blob);
+        std::fs::File::open(&blob).unwrap().set_modified(times).unwrap();
     }
 }
 
@@ -107,6 +120,25 @@ impl Told {
             _ => None,
         };
         self.events.iter().filter_map(failed).collect()
+    }
+
+    /// What was told of damage, and whether it was rebuilt.
+    fn damage(&self) -> Vec<(String, bool)> {
+        let damage = |event: &Event| match event {
+            Event::Damage { text, rebuilt, .. } => Some((text.clone(), *rebuilt)),
+            _ => None,
+        };
+        self.events.iter().filter_map(damage).collect()
+    }
+
+    /// The folders of which what was shown was removed.
+    fn removed(&self) -> Vec<String> {
+        let removed = |event: &Event| match event {
+            Event::StaleRemoved { folders } => Some(folders.clone()),
+            _ => None,
+        };
+        let folders = self.events.iter().filter_map(removed).flatten();
+        folders.map(|folder| folder.display().to_string()).collect()
     }
 
     fn reasons(&self, name: &str) -> Vec<String> {

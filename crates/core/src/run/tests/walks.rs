@@ -120,7 +120,7 @@ fn damaged_content_is_found_said_and_rebuilt() {
     let told = bench.run(&CHAIN.replace("plus = 1\n", "plus = 2\n"));
     assert!(told.events.iter().any(|event| matches!(event, Event::Damage { .. })));
     assert_eq!(told.ran(), ["a", "c"]);
-    assert_eq!(told.reasons("a"), ["its stored content is gone or damaged"]);
+    assert_eq!(told.reasons("a"), ["its stored content is damaged"]);
     assert_eq!(bench.shown("c/number"), "22\n");
     assert!(told.summary.is_success());
     assert_eq!(bench.run(CHAIN).summary.ran, 0);
@@ -224,6 +224,85 @@ fn what_is_forced_runs_and_its_readers_only_if_it_gives_something_else() {
     let told = bench.run_with(CHAIN, &options);
     assert_eq!(told.ran(), ["a"]);
     assert_eq!(told.summary.hits, 2);
+}
+
+#[test]
+fn what_is_forced_runs_although_its_input_proves_damaged() {
+    let bench = Bench::new();
+    bench.run(CHAIN);
+    bench.rot("b/number");
+    let options = Options { force: vec!["c".to_owned()], ..bench.options() };
+    let told = bench.run_with(CHAIN, &options);
+    assert_eq!(told.ran(), ["b", "c"]);
+    assert_eq!(told.reasons("b"), ["its stored content is damaged"]);
+    assert_eq!(told.reasons("c"), ["it was asked for"]);
+    assert!(told.damage().iter().all(|(_, rebuilt)| *rebuilt));
+    assert!(told.damage().iter().all(|(text, _)| !text.contains("missing")), "{:?}", told.damage());
+    assert_eq!(bench.run(CHAIN).summary.ran, 0);
+}
+
+#[test]
+fn verifying_reads_what_is_stored_and_rebuilds_nothing() {
+    let bench = Bench::new();
+    bench.run(CHAIN);
+    bench.rot("b/number");
+    let verify = Options { verify: true, ..bench.options() };
+    let told = bench.run_with(CHAIN, &verify);
+    assert_eq!(
+        (told.summary.verified, told.summary.failed.as_slice()),
+        (1, &["b", "c"].map(str::to_owned)[..])
+    );
+    let failures = told.failures();
+    let begin = ["b: reading the stored output `number`: stored content", "c: reading input `of`"];
+    for (failure, begin) in failures.iter().zip(begin) {
+        assert!(failure.starts_with(begin) && failure.contains("is damaged"), "{failure}");
+    }
+    assert!(told.damage().iter().all(|(_, rebuilt)| !rebuilt), "{:?}", told.damage());
+    assert!(!told.summary.is_success());
+    // Its result is known to be damaged, and not just absent.
+    let again = bench.run_with(CHAIN, &verify);
+    let damaged = |event: &Event| matches!(event, Event::CellAbsent { damaged: true, .. });
+    assert_eq!(again.events.iter().filter(|event| damaged(event)).count(), 1);
+    assert!(again.damage()[0].0.ends_with("was damaged, and is in quarantine"));
+    assert_eq!(bench.run(CHAIN).ran(), ["b"]);
+    assert_eq!(bench.run_with(CHAIN, &verify).summary.verified, 3);
+}
+
+#[test]
+fn results_that_the_pipeline_no_longer_has_are_not_shown_any_more() {
+    let bench = Bench::new();
+    let text = "[stage.a]\nkind = \"sum\"\nmatrix.plus = [1, 2]\n\
+                [stage.b]\nkind = \"odd\"\nway = \"good\"\n";
+    assert_eq!(bench.run(text).removed(), [""; 0]);
+    std::fs::write(bench.path("artifacts/p/a/notes.md"), "mine").unwrap();
+    let fewer = bench.run(&text.replace("[1, 2]", "[2]"));
+    assert_eq!(fewer.summary.ran, 0);
+    assert_eq!(fewer.removed(), ["a/plus=1"]);
+    assert!(!bench.path("artifacts/p/a/plus=1").exists());
+    // Verifying changes nothing.
+    let renamed = text.replace("stage.b", "stage.c");
+    bench.run_with(&renamed, &Options { verify: true, ..bench.options() });
+    assert_eq!(bench.shown("b/number/number"), "0");
+    assert_eq!(bench.run(&renamed).removed(), ["b/clock", "b/number"]);
+    assert_eq!(bench.shown("c/number/number"), "0");
+    assert!(!bench.path("artifacts/p/b").exists());
+    // A part of the graph, and another kind with one output.
+    let one = renamed.replace("\"odd\"\nway = \"good\"", "\"sum\"");
+    let part = Options { wanted: vec!["a".to_owned()], ..bench.options() };
+    assert_eq!(bench.run_with(&one, &part).removed(), ["c/clock", "c/number"]);
+    assert_eq!(bench.shown("a/plus=1/number"), "1\n");
+    assert_eq!(bench.shown("a/notes.md"), "mine");
+    bench.run(&one);
+    assert_eq!(bench.shown("c/number"), "0\n");
+}
+
+#[test]
+fn a_result_that_cannot_be_shown_is_no_success() {
+    let bench = Bench::new();
+    std::fs::create_dir_all(bench.path("artifacts/p/a/number/mine")).unwrap();
+    let told = bench.run("[stage.a]\nkind = \"sum\"\n");
+    assert_eq!((told.summary.ran, told.summary.unshown.clone()), (1, vec!["a".to_owned()]));
+    assert!(!told.summary.is_success());
 }
 
 #[test]

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
+#[cfg(not(unix))]
 use std::io::ErrorKind;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::damage::damaged;
+use super::damage::{Opened, damaged};
 use super::{Store, hash, manifest, parallel};
 use crate::error::IoResultExt;
 use crate::{Digest, Error, Files, Member, Result};
@@ -87,12 +89,17 @@ impl Store {
     /// Reads a manifest whose bytes have the right digest.
     pub(super) fn read_manifest(&self, tree: &Digest, text: &mut Vec<u8>) -> Result<()> {
         let path = self.blob(tree);
-        if super::read_file(&path, text)?.is_none() {
-            self.note_missing(tree, &path);
-            return Err(damaged(tree, &path));
+        text.clear();
+        match self.open_file(Some(tree), &path)? {
+            Opened::File(mut file) => _ = file.read_to_end(text).at(&path)?,
+            Opened::Nothing => {
+                self.note_missing(tree, &path);
+                return Err(damaged(tree, &path));
+            }
+            Opened::Moved => return Err(damaged(tree, &path)),
         }
         if Digest::of(text) != *tree {
-            self.quarantine(tree, &path, "the manifest does not have its digest")?;
+            self.quarantine(Some(tree), &path, "the manifest does not have its digest")?;
             return Err(damaged(tree, &path));
         }
         Ok(())
@@ -100,17 +107,17 @@ impl Store {
 
     /// Hashes a blob: whether it is what its name says. A bad one is quarantined.
     pub(super) fn verify(&self, digest: &Digest, size: Option<u64>, path: &Path) -> Result<bool> {
-        let file = match File::open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
+        let file = match self.open_file(Some(digest), path)? {
+            Opened::File(file) => file,
+            Opened::Nothing => {
                 self.note_missing(digest, path);
                 return Ok(false);
             }
-            Err(error) => return Err(Error::io(path, error)),
+            Opened::Moved => return Ok(false),
         };
         let (found, length) = hash::of_file(&file).at(path)?;
         if found != *digest || size.is_some_and(|size| size != length) {
-            self.quarantine(digest, path, &format!("its bytes have digest {found}"))?;
+            self.quarantine(Some(digest), path, &format!("its bytes have digest {found}"))?;
             return Ok(false);
         }
         if !is_marked(&file.metadata().at(path)?, digest) {
@@ -137,6 +144,8 @@ impl Store {
                 Ok(if same { Look::Unchanged } else { Look::Changed })
             }
             Err(rustix::io::Errno::NOENT) => Ok(Look::Missing),
+            // A file where a folder has to be: opening the blob moves it away.
+            Err(rustix::io::Errno::NOTDIR) => Ok(Look::Changed),
             Err(error) => Err(Error::io(self.blob(digest), error.into())),
         }
     }

@@ -158,7 +158,7 @@ impl Store {
         let mut folders = BTreeSet::new();
         for one in &staged {
             let to = self.blob(&one.digest);
-            let moved = durable::rename(&one.path, &to);
+            let moved = self.rename(&one.path, &to);
             // Windows does not replace what another process put there and reads.
             if let Err(error) = moved
                 && !self.is_there(&one.digest, &to)

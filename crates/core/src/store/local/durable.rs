@@ -13,16 +13,43 @@ impl Store {
     pub(super) fn write(&self, path: &Path, bytes: &[u8]) -> Result<()> {
         let temporary = self.temporary()?;
         write_new(&temporary, bytes)?;
-        rename(&temporary, path)?;
+        self.rename(&temporary, path)?;
         path.parent().map_or(Ok(()), sync_folder)
     }
 
     /// Makes `path` hold `bytes` at once, without waiting for the disk: for caches that can tell
-    /// a torn file.
+    /// a torn file. A store that cannot be written goes without.
     pub(super) fn write_cache(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        if !self.inner.writable {
+            return Ok(());
+        }
         let temporary = self.temporary()?;
         std::fs::write(&temporary, bytes).at(&temporary)?;
-        rename(&temporary, path)
+        self.rename(&temporary, path)
+    }
+
+    /// Renames a file into its place. Makes the folder where it is missing, and moves what is no
+    /// file, or no folder, out of the way.
+    pub(super) fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        let blocked = [
+            ErrorKind::NotFound,
+            ErrorKind::NotADirectory,
+            ErrorKind::IsADirectory,
+            ErrorKind::DirectoryNotEmpty,
+        ];
+        match std::fs::rename(from, to) {
+            Err(error) if blocked.contains(&error.kind()) => {
+                self.clear_folders(to)?;
+                if to.is_dir() {
+                    self.quarantine(None, to, "is a folder, and no file")?;
+                }
+                if let Some(folder) = to.parent() {
+                    create_folder(folder)?;
+                }
+                std::fs::rename(from, to).at(to)
+            }
+            other => other.at(to),
+        }
     }
 }
 
@@ -34,19 +61,6 @@ pub(super) fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
     file.sync_all().at(path)
 }
 
-/// Renames, and makes the folder of `to` where it is missing.
-pub(super) fn rename(from: &Path, to: &Path) -> Result<()> {
-    match std::fs::rename(from, to) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            if let Some(folder) = to.parent() {
-                create_folder(folder)?;
-            }
-            std::fs::rename(from, to).at(to)
-        }
-        other => other.at(to),
-    }
-}
-
 /// Makes a folder where it is missing, and puts its name on the disk.
 pub(super) fn create_folder(folder: &Path) -> Result<()> {
     if folder.is_dir() {
@@ -54,6 +68,14 @@ pub(super) fn create_folder(folder: &Path) -> Result<()> {
     }
     std::fs::create_dir_all(folder).at(folder)?;
     folder.parent().map_or(Ok(()), sync_folder)
+}
+
+/// Whether this process may make files in a folder.
+pub(super) fn is_writable(folder: &Path) -> bool {
+    #[cfg(unix)]
+    return rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).is_ok();
+    #[cfg(not(unix))]
+    return std::fs::metadata(folder).is_ok_and(|folder| !folder.permissions().readonly());
 }
 
 /// Waits until the names in a folder are on the disk.

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{Metadata, Permissions};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::damage::damaged;
+use super::damage::{Bad, damaged};
 use super::stat_index::{self, Known};
 use super::walk::Stat;
 use super::{Store, hash, parallel};
@@ -20,7 +21,7 @@ const COPY: u64 = 1 << 20;
 
 /// What was put under each name; several while an interrupted call may have put the one or the
 /// other.
-type Record = BTreeMap<String, Vec<Known>>;
+pub(super) type Record = BTreeMap<String, Vec<Known>>;
 
 impl Store {
     /// Makes `to` show this tree; returns whether there was anything to do.
@@ -28,37 +29,43 @@ impl Store {
     /// Files that an earlier call put there and that the tree does not have are removed, with the
     /// folders that get empty. Other files stay, but for those under a name of the tree. Files are
     /// reflinks, copies up to 1 MiB, else read-only hard links; each appears whole, by rename.
+    /// A link to content that was found bad since is replaced.
+    ///
+    /// A store that cannot be written records nothing: files are copies, compared by content each
+    /// time, and nothing is removed.
     ///
     /// # Errors
     /// [`Error::Damaged`] for bad content; a file or folder of the user is where a folder or file
     /// has to be.
     pub fn export(&self, tree: &Digest, to: &Path) -> Result<bool> {
         let to = std::path::absolute(to).at(to)?;
+        let bad = self.quarantined()?;
+        let view = View { store: self, to: &to, bad: &bad };
+        if !self.inner.writable {
+            let (_, changed) = view.put(&Record::new(), &self.tree(tree)?)?;
+            return Ok(changed);
+        }
         let record_path = self.index_path("views", &to);
         let shows = |bytes: &[u8]| {
-            let same = |(name, known): &(&str, Known)| is_same(&to.join(name), known);
+            let same = |(name, known): &(&str, Known)| view.has_same(&to.join(name), known);
             stat_index::decode(bytes).is_some_and(|record| {
                 let entries = &record.entries;
                 record.tree == *tree
                     && !parallel::map(parallel::STATS, entries, same).contains(&false)
             })
         };
-        if shows(&Self::read_index(&record_path)?) {
+        if shows(&self.read_index(&record_path)?) {
             return Ok(false);
         }
         let _span = tracing::debug_span!("export", to = %to.display()).entered();
         let name = record_path.file_name().unwrap_or_default();
         let _lock = self.lock_name(&format!("view-{}", name.to_string_lossy()))?;
-        let bytes = Self::read_index(&record_path)?;
+        let bytes = self.read_index(&record_path)?;
         if shows(&bytes) {
             return Ok(false);
         }
-        let mut record = Record::new();
-        for (name, known) in stat_index::decode(&bytes).map(|r| r.entries).unwrap_or_default() {
-            record.entry(name.to_owned()).or_default().push(known);
-        }
+        let record = read_record(&bytes);
         let members = self.tree(tree)?;
-        let view = View { store: self, to: &to };
         // What will be put is recorded first: should this process be killed, the next one knows
         // it for its own by the digest.
         let mut planned = record.clone();
@@ -66,16 +73,18 @@ impl Store {
             planned.entry(name.clone()).or_default().push(unknown(member));
         }
         view.write_record(&record_path, &Digest::of(b""), &planned)?;
-        view.remove_stale(&record, &members)?;
-        let shown = view.put(&record, &members)?;
+        view.remove_stale(&record, |name| members.contains_key(name))?;
+        let (shown, _) = view.put(&record, &members)?;
         view.write_record(&record_path, tree, &shown)?;
         Ok(true)
     }
 }
 
-struct View<'a> {
-    store: &'a Store,
-    to: &'a Path,
+pub(super) struct View<'a> {
+    pub(super) store: &'a Store,
+    pub(super) to: &'a Path,
+    /// What is in the quarantine.
+    pub(super) bad: &'a BTreeSet<Bad>,
 }
 
 impl View<'_> {
@@ -87,12 +96,12 @@ impl View<'_> {
         self.store.write_cache(path, &stat_index::encode(tree, entries.into_iter()))
     }
 
-    /// Removes what was put earlier and is not in the tree. What the user changed is the user's.
-    fn remove_stale(&self, record: &Record, members: &BTreeMap<String, Member>) -> Result<()> {
+    /// Removes what was put earlier and is not to stay. What the user changed is the user's.
+    pub(super) fn remove_stale(&self, record: &Record, stays: impl Fn(&str) -> bool) -> Result<()> {
         for (name, known) in record {
             let path = self.to.join(name);
             let _ = std::fs::remove_file(partial(&path));
-            if members.contains_key(name) || !known.iter().any(|known| is_ours(&path, known)) {
+            if stays(name) || !known.iter().any(|known| is_ours(&path, known)) {
                 continue;
             }
             std::fs::remove_file(&path).at(&path)?;
@@ -105,26 +114,35 @@ impl View<'_> {
         Ok(())
     }
 
-    /// Puts the tree's files where they are not there yet; returns the new record.
-    fn put(&self, record: &Record, members: &BTreeMap<String, Member>) -> Result<Record> {
+    /// Whether a file is as it was put, and as it was meant to be.
+    fn has_same(&self, path: &Path, known: &Known) -> bool {
+        !Store::shares_damage(self.bad, &known.digest, &known.stat) && is_same(path, known)
+    }
+
+    /// Puts the tree's files where they are not there yet; returns the new record, and whether
+    /// there was anything to do.
+    fn put(&self, record: &Record, members: &BTreeMap<String, Member>) -> Result<(Record, bool)> {
         std::fs::create_dir_all(self.to).at(self.to)?;
         let mut folders = BTreeSet::new();
         for name in members.keys() {
             self.make_folders(name, &mut folders)?;
         }
+        let changed = AtomicBool::new(false);
         let put = |&(name, member): &(&String, &Member)| -> Result<(String, Vec<Known>)> {
             let path = self.to.join(name);
             let old = record.get(name).map_or(&[][..], Vec::as_slice);
-            let same = |old: &Known| old.digest == member.digest && is_same(&path, old);
-            if !old.iter().any(same) {
-                self.put_file(member, &path)?;
+            let same = |old: &Known| old.digest == member.digest && self.has_same(&path, old);
+            if !old.iter().any(same) && self.put_file(member, &path)? {
+                changed.store(true, Ordering::Relaxed);
             }
             let metadata = std::fs::symlink_metadata(&path).at(&path)?;
             let known = Known { stat: Stat::of(&metadata), ..unknown(member) };
             Ok((name.clone(), vec![known]))
         };
         let members: Vec<_> = members.iter().collect();
-        parallel::map(parallel::FILES, &members, put).into_iter().collect()
+        let shown: Result<Record> =
+            parallel::map(parallel::FILES, &members, put).into_iter().collect();
+        Ok((shown?, changed.into_inner()))
     }
 
     /// Makes the folders above a file, none of them through a link.
@@ -148,18 +166,23 @@ impl View<'_> {
         Ok(())
     }
 
-    fn put_file(&self, member: &Member, path: &Path) -> Result<()> {
+    /// Puts a file; false when its content is there already.
+    fn put_file(&self, member: &Member, path: &Path) -> Result<bool> {
         if let Ok(found) = std::fs::symlink_metadata(path) {
             if found.is_dir() {
                 // Empty ones are of no worth to anyone.
                 std::fs::remove_dir(path).map_err(|_| in_the_way(path, "a file"))?;
             } else if has_content(path, &found, member) {
-                return Ok(());
+                return Ok(false);
             }
         }
         let blob = self.store.blob(&member.digest);
         if !self.store.verify(&member.digest, Some(member.size), &blob)? {
             return Err(damaged(&member.digest, &blob));
+        }
+        if !self.store.inner.writable {
+            put_beside(&blob, path)?;
+            return Ok(true);
         }
         let temporary = self.store.temporary()?;
         let linked = !self.store.reflink(&blob, &temporary)
@@ -167,7 +190,7 @@ impl View<'_> {
             && std::fs::hard_link(&blob, &temporary).is_ok();
         if linked {
             if std::fs::rename(&temporary, path).is_ok() {
-                return Ok(());
+                return Ok(true);
             }
             let _ = std::fs::remove_file(&temporary);
         }
@@ -177,13 +200,31 @@ impl View<'_> {
         make_writable(&temporary).at(&temporary)?;
         match std::fs::rename(&temporary, path) {
             Err(error) if error.kind() == ErrorKind::CrossesDevices => {
-                let beside = partial(path);
-                std::fs::copy(&temporary, &beside).at(&beside)?;
-                std::fs::rename(&beside, path).at(path)
+                put_beside(&temporary, path)?;
             }
-            other => other.at(path),
+            other => other.at(path)?,
         }
+        Ok(true)
     }
+}
+
+/// Copies a file to a place on another file system, where it appears whole.
+fn put_beside(from: &Path, to: &Path) -> Result<()> {
+    let beside = partial(to);
+    // What a killed process left may be read-only.
+    let _ = std::fs::remove_file(&beside);
+    std::fs::copy(from, &beside).at(&beside)?;
+    make_writable(&beside).at(&beside)?;
+    std::fs::rename(&beside, to).at(to)
+}
+
+/// What a record says was put.
+pub(super) fn read_record(bytes: &[u8]) -> Record {
+    let mut record = Record::new();
+    for (name, known) in stat_index::decode(bytes).map(|index| index.entries).unwrap_or_default() {
+        record.entry(name.to_owned()).or_default().push(known);
+    }
+    record
 }
 
 /// What is known of a file that is about to be put.

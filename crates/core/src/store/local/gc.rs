@@ -178,12 +178,19 @@ impl Store {
                 remove(&path, limits)?;
             }
         }
-        for (area, count) in [("logs", &mut report.logs), ("quarantine", &mut report.quarantine)] {
-            for path in files_below(&self.root().join(area)) {
-                if is_old(newest(&path)) {
-                    count.add(size_below(&path));
-                    remove(&path, limits)?;
-                }
+        for path in files_below(&self.root().join("logs")) {
+            if is_old(newest(&path)) {
+                report.logs.add(size_below(&path));
+                remove(&path, limits)?;
+            }
+        }
+        let quarantine = self.root().join("quarantine");
+        for name in walk::names(&quarantine)? {
+            let path = quarantine.join(name);
+            // While it is here, the next run knows that it is still shown somewhere.
+            if is_old(newest(&path)) && !has_other_names(&path) {
+                report.quarantine.add(size_below(&path));
+                remove(&path, limits)?;
             }
         }
         report.scratch = scratch::remove_stale(&self.root().join("scratch"), !limits.dry_run);
@@ -238,6 +245,19 @@ impl Store {
             });
         }
         Ok(held)
+    }
+}
+
+/// Whether a file has another name, such as one by which it is shown.
+fn has_other_names(path: &Path) -> bool {
+    #[cfg(unix)]
+    return path
+        .symlink_metadata()
+        .is_ok_and(|found| found.is_file() && std::os::unix::fs::MetadataExt::nlink(&found) > 1);
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        false
     }
 }
 

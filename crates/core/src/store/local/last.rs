@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Store, file_name, read_file, walk};
+use super::{Store, file_name, walk};
 use crate::{Digest, Result};
 
 impl Store {
@@ -10,16 +10,17 @@ impl Store {
     /// be read as what it is: it only serves reasons.
     pub fn last(&self, pipeline: &str) -> Result<BTreeMap<String, Digest>> {
         let mut bytes = Vec::new();
-        read_file(&self.last_path(pipeline), &mut bytes)?;
+        self.read_file(None, &self.last_path(pipeline), &mut bytes)?;
         Ok(serde_json::from_slice(&bytes).unwrap_or_default())
     }
 
-    /// Notes the keys of `cells`; other cells keep theirs. Writes nothing when nothing changes.
+    /// Notes the keys of `cells`; other cells keep theirs. Writes nothing when nothing changes, or
+    /// when the store cannot be written.
     pub fn set_last(&self, pipeline: &str, cells: &BTreeMap<String, Digest>) -> Result<()> {
         let noted = |last: &BTreeMap<String, Digest>| {
             cells.iter().all(|(cell, key)| last.get(cell) == Some(key))
         };
-        if noted(&self.last(pipeline)?) {
+        if !self.inner.writable || noted(&self.last(pipeline)?) {
             return Ok(());
         }
         let _lock = self.lock_name(&format!("last-{}", file_name(pipeline)))?;
@@ -37,7 +38,7 @@ impl Store {
         let folder = self.root().join("last");
         for name in walk::names(&folder)? {
             let mut bytes = Vec::new();
-            read_file(&folder.join(name), &mut bytes)?;
+            self.read_file(None, &folder.join(name), &mut bytes)?;
             let last: BTreeMap<String, Digest> = serde_json::from_slice(&bytes).unwrap_or_default();
             keys.extend(last.into_values());
         }

@@ -24,7 +24,8 @@
 //! is good it gets its mark back, otherwise it goes to the quarantine. A store copied without
 //! times is therefore right but slow the first time, and a file system that drops microseconds
 //! costs a hash each time. Bits that rot on the disk keep their stat: `files` and
-//! [`Store::check`] find those.
+//! [`Store::check`] find those. What is no plain file where one has to be goes to the quarantine, too,
+//! and is as none. By the quarantine, [`Store::export`] knows which of its hard links are bad.
 
 mod blobs;
 mod commit;
@@ -41,12 +42,12 @@ mod parallel;
 mod receipts;
 mod scratch;
 mod snapshot;
+mod stale;
 mod stat_index;
 mod usage;
 mod walk;
 
 use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -83,6 +84,7 @@ struct Inner {
     #[cfg(unix)]
     blobs: File,
     damage: Mutex<Vec<Damage>>,
+    quarantined: Mutex<damage::Quarantined>,
     /// Scratch folders and key locks of this process that are alive.
     busy: Arc<AtomicUsize>,
     /// Folder of temporary files, made when first needed.
@@ -90,6 +92,8 @@ struct Inner {
     temporary: AtomicU64,
     /// Whether a reflink failed: the file system has none.
     no_reflink: AtomicBool,
+    /// Whether this process may write to the store.
+    writable: bool,
 }
 
 impl std::fmt::Debug for Store {
@@ -115,6 +119,7 @@ impl Store {
         let lock = locks::open(&root.join("locks/store"))?;
         lock.lock_shared().at(root.join("locks/store"))?;
         scratch::remove_stale(&root.join("scratch"), true);
+        let writable = durable::is_writable(&root.join("scratch"));
         Ok(Self {
             inner: Arc::new(Inner {
                 #[cfg(unix)]
@@ -122,10 +127,12 @@ impl Store {
                 root,
                 lock,
                 damage: Mutex::default(),
+                quarantined: Mutex::default(),
                 busy: Arc::default(),
                 private: Mutex::default(),
                 temporary: AtomicU64::new(0),
                 no_reflink: AtomicBool::new(false),
+                writable,
             }),
         })
     }
@@ -154,9 +161,14 @@ impl Store {
     /// The log of a cell's last run. Its folder exists afterwards.
     pub fn log_path(&self, pipeline: &str, cell: &CellId) -> PathBuf {
         let folder = self.root().join("logs").join(file_name(pipeline));
+        let path = folder.join(format!("{}.log", cell.file_name()));
         // Opening the log tells what is wrong when this fails.
-        let _ = std::fs::create_dir_all(&folder);
-        folder.join(format!("{}.log", cell.file_name()))
+        if std::fs::create_dir_all(&folder).is_err() {
+            let _ = self.clear_folders(&path);
+            let _ = std::fs::create_dir_all(&folder);
+        }
+        let _ = self.open_file(None, &path);
+        path
     }
 
     fn blob(&self, digest: &Digest) -> PathBuf {
@@ -198,6 +210,10 @@ impl Results for Store {
 
     fn recorded(&self, key: &Digest) -> Result<Option<Receipt>> {
         Self::recorded(self, key)
+    }
+
+    fn is_damaged(&self, key: &Digest) -> Result<bool> {
+        Self::is_damaged(self, key)
     }
 
     fn put_receipt(&self, receipt: &Receipt) -> Result<()> {
@@ -272,18 +288,6 @@ fn file_name(text: &str) -> String {
         coordinates: crate::Coordinates::none(),
     }
     .file_name()
-}
-
-/// The whole file, with the open file for more questions; none when there is no such file.
-fn read_file(path: &Path, bytes: &mut Vec<u8>) -> Result<Option<File>> {
-    let mut file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io(path, error)),
-    };
-    bytes.clear();
-    file.read_to_end(bytes).at(path)?;
-    Ok(Some(file))
 }
 
 #[cfg(test)]

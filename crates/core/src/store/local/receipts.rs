@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::{Store, manifest, read_file};
+use super::{Store, manifest};
 use crate::store::Receipt;
 use crate::{Digest, Error, Result};
 
@@ -47,21 +47,52 @@ impl Store {
         self.read_receipt(key, false)
     }
 
+    /// Whether the receipt of `key`, or content that it names, was found bad and has not been put
+    /// again.
+    pub fn is_damaged(&self, key: &Digest) -> Result<bool> {
+        if self.quarantined()?.is_empty() {
+            return Ok(false);
+        }
+        let lost = |digest: &Digest, path: &Path| -> Result<bool> {
+            Ok(!path.exists() && self.is_quarantined(digest)?)
+        };
+        if lost(key, &self.receipt_path(key))? {
+            return Ok(true);
+        }
+        let Some(receipt) = self.read_receipt(key, false)? else { return Ok(false) };
+        let mut text = Vec::new();
+        for output in receipt.outputs.values() {
+            let manifest = self.blob(&output.digest);
+            if lost(&output.digest, &manifest)? {
+                return Ok(true);
+            }
+            if !manifest.exists() || self.read_manifest(&output.digest, &mut text).is_err() {
+                continue;
+            }
+            for (_, member) in manifest::entries(&text).unwrap_or_default() {
+                if lost(&member.digest, &self.blob(&member.digest))? {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
     /// Reads a receipt; `used` tells whether that counts as a use.
     pub(super) fn read_receipt(&self, key: &Digest, used: bool) -> Result<Option<Receipt>> {
         let path = self.receipt_path(key);
         let mut bytes = Vec::with_capacity(4096);
-        let Some(file) = read_file(&path, &mut bytes)? else {
+        let Some(file) = self.read_file(Some(key), &path, &mut bytes)? else {
             return Ok(None);
         };
         let receipt = match decode(&bytes) {
             Ok(receipt) if receipt.key == *key => receipt,
             Ok(_) => {
-                self.quarantine(key, &path, "the receipt is another key's")?;
+                self.quarantine(Some(key), &path, "the receipt is another key's")?;
                 return Ok(None);
             }
             Err(reason) => {
-                self.quarantine(key, &path, &reason)?;
+                self.quarantine(Some(key), &path, &reason)?;
                 return Ok(None);
             }
         };

@@ -97,7 +97,7 @@ impl Store {
             return Err(walk::unusual(path, false));
         };
         let index_path = self.index_path("stat-index", &place);
-        let bytes = Self::read_index(&index_path)?;
+        let bytes = self.read_index(&index_path)?;
         let index = stat_index::decode(&bytes);
 
         let Walk { files, ignored } = walk;

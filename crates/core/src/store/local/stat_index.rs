@@ -6,8 +6,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::Store;
 use super::walk::Stat;
-use super::{Store, read_file};
 use crate::{Digest, Result};
 
 const MAGIC: &[u8; 16] = b"sconce stats 1\n\0";
@@ -42,9 +42,9 @@ impl Store {
     }
 
     /// Reads an index's bytes; empty when there is none.
-    pub(super) fn read_index(path: &Path) -> Result<Vec<u8>> {
+    pub(super) fn read_index(&self, path: &Path) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        read_file(path, &mut bytes)?;
+        self.read_file(None, path, &mut bytes)?;
         Ok(bytes)
     }
 }

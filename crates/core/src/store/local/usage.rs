@@ -90,14 +90,20 @@ impl Store {
     /// Hashes every blob and reads every receipt; what is bad goes to the quarantine. `progress`
     /// is called from several threads with the bytes done so far and all bytes.
     pub fn check(&self, progress: impl Fn(u64, u64) + Sync) -> Result<CheckReport> {
+        // Damage that is noted already stays noted: it is not this check's.
+        let earlier = self.take_damage();
+        for area in ["blobs", "receipts"] {
+            let folder = self.root().join(area);
+            for name in super::walk::names(&folder)? {
+                self.clear_folders(&folder.join(name).join("content"))?;
+            }
+        }
         let mut blobs: Vec<(Digest, PathBuf, u64)> = Vec::new();
         self.each_named("blobs", |name, path| {
             if let (Some(digest), Ok(metadata)) = (parse_hex(name), path.symlink_metadata()) {
                 blobs.push((digest, path.to_owned(), metadata.len()));
             }
         })?;
-        // Damage that is noted already stays noted: it is not this check's.
-        let earlier = self.take_damage();
         let all = blobs.iter().map(|(_, _, size)| size).sum();
         let done = AtomicU64::new(0);
         blobs.par_iter().try_for_each(|(digest, path, size)| {

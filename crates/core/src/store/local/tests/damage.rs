@@ -84,7 +84,7 @@ fn a_flipped_byte_in_a_manifest_is_found_by_the_receipt() {
     assert_eq!(store.receipt(&receipt.key).unwrap(), None);
     let damage = store.take_damage();
     assert_eq!(damage.len(), 1);
-    assert_eq!(damage[0].digest, tree);
+    assert_eq!(damage[0].digest, Some(tree));
     assert!(matches!(store.files(&tree), Err(Error::Damaged { .. })));
     assert!(store.recorded(&receipt.key).unwrap().is_some());
 }
@@ -134,7 +134,7 @@ fn a_receipt_that_is_cut_or_changed_is_as_none_and_told() {
         assert_eq!(store.receipt(&receipt.key).unwrap(), None);
         let damage = store.take_damage();
         assert_eq!(damage.len(), 1);
-        assert_eq!((damage[0].digest, &damage[0].path), (receipt.key, &path));
+        assert_eq!((damage[0].digest, &damage[0].path), (Some(receipt.key), &path));
     }
     assert_eq!(quarantined(&store), bad.len());
     // A whole receipt of another key.
@@ -165,4 +165,140 @@ fn check_finds_all_that_is_bad() {
     assert_eq!(store.check(|_, _| ()).unwrap().damage, []);
     assert!(store.receipt(&good.key).unwrap().is_some());
     assert_eq!(store.usage().unwrap().quarantine.number, 2);
+}
+
+/// Puts a pipe where nothing is.
+#[cfg(target_os = "linux")]
+fn pipe(path: &Path) {
+    let (mode, kind) = (rustix::fs::Mode::RWXU, rustix::fs::FileType::Fifo);
+    rustix::fs::mknodat(rustix::fs::CWD, path, kind, mode, 0).unwrap();
+}
+
+/// Makes something where nothing is.
+#[cfg(target_os = "linux")]
+type Make = fn(&Path);
+
+/// What may stand in the place of a file: name and how it is made.
+#[cfg(target_os = "linux")]
+const OTHERS: [(&str, Make); 5] = [
+    ("folder", |path| put(path, &[("inside", "x")])),
+    ("empty folder", |path| std::fs::create_dir(path).unwrap()),
+    ("pipe", pipe),
+    ("socket", |path| drop(std::os::unix::net::UnixListener::bind(path).unwrap())),
+    ("link to itself", |path| std::os::unix::fs::symlink(path, path).unwrap()),
+];
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_no_file_goes_to_the_quarantine_and_is_rebuilt() {
+    for (what, make) in OTHERS {
+        let (folder, store) = fresh();
+        // Paths of sockets are short.
+        let to = folder.path().join("v");
+        let files = [("a", "some bytes"), ("b", "others")];
+        let receipt = commit(&store, 1, &files);
+        let tree = tree_of(&receipt);
+        store.export(&tree, &to).unwrap();
+        store.set_last("p", &BTreeMap::from([("cell".to_owned(), receipt.key)])).unwrap();
+        store.snapshot(&to, false).unwrap();
+        let instead = |path: PathBuf| {
+            std::fs::remove_file(&path).unwrap();
+            if what.starts_with("link") {
+                return make(&path);
+            }
+            // The name of a socket may have 108 bytes: made elsewhere, and moved.
+            let short = folder.path().join("x");
+            make(&short);
+            std::fs::rename(short, path).unwrap();
+        };
+        let healed = |place: &str| {
+            assert!(store.receipt(&receipt.key).unwrap().is_none(), "{what} for {place}");
+            let damage = store.take_damage();
+            assert_eq!(damage.len(), 1, "{what} for {place}: {damage:?}");
+            assert!(damage[0].to_string().contains(", and no file"), "{}", damage[0]);
+            assert_eq!(commit(&store, 1, &files), receipt);
+            assert_eq!(store.receipt(&receipt.key).unwrap().as_ref(), Some(&receipt));
+            assert_eq!(store.take_damage(), [], "{what} for {place}");
+        };
+        instead(store.blob(&Digest::of(b"some bytes")));
+        healed("blob");
+        instead(store.blob(&tree));
+        healed("manifest");
+        instead(store.receipt_path(&receipt.key));
+        healed("receipt");
+
+        instead(store.root().join("last/p.json"));
+        assert_eq!(store.last("p").unwrap(), BTreeMap::new(), "{what}");
+        store.set_last("p", &BTreeMap::from([("other".to_owned(), receipt.key)])).unwrap();
+        assert_eq!(store.last("p").unwrap().len(), 1);
+        instead(store.root().join("last/p.json"));
+        assert!(store.last_keys().unwrap().is_empty(), "{what}");
+
+        instead(store.index_path("stat-index", &to));
+        assert_eq!(store.snapshot(&to, false).unwrap().digest, tree, "{what}");
+        instead(store.index_path("views", &to));
+        store.export(&tree, &to).unwrap();
+        assert!(!store.export(&tree, &to).unwrap(), "{what}");
+        let log = store.log_path("p", &receipt.cell);
+        std::fs::write(&log, "log").unwrap();
+        instead(log);
+        std::fs::write(store.log_path("p", &receipt.cell), "log").unwrap();
+        store.take_damage();
+
+        instead(store.blob(&Digest::of(b"others")));
+        instead(store.receipt_path(&receipt.key));
+        assert_eq!(store.check(|_, _| ()).unwrap().damage.len(), 2, "{what}");
+        assert_eq!(store.check(|_, _| ()).unwrap().damage.len(), 0, "{what}");
+        store.take_damage();
+        assert_eq!(commit(&store, 1, &files), receipt);
+        let limits = GcLimits { max_age: Some(std::time::Duration::ZERO), ..GcLimits::default() };
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        store.gc(&[receipt.key].into(), &limits).unwrap();
+        assert_eq!(quarantined(&store), 0, "{what}");
+        assert!(store.receipt(&receipt.key).unwrap().is_some());
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_in_place_of_a_folder_is_moved_away() {
+    let (_folder, store) = fresh();
+    let files = [("a", "some bytes")];
+    let receipt = commit(&store, 1, &files);
+    let blob = store.blob(&Digest::of(b"some bytes"));
+    for place in [blob, store.receipt_path(&receipt.key)] {
+        let folder = place.parent().unwrap();
+        for make in [pipe, |path: &Path| std::fs::write(path, "x").unwrap()] {
+            std::fs::remove_dir_all(folder).unwrap();
+            make(folder);
+            assert_eq!(store.receipt(&receipt.key).unwrap(), None);
+            assert!(store.take_damage()[0].to_string().contains(", and no folder"));
+            commit(&store, 1, &files);
+            assert!(store.receipt(&receipt.key).unwrap().is_some());
+            std::fs::remove_dir_all(folder).unwrap();
+            make(folder);
+            assert_eq!(store.check(|_, _| ()).unwrap().damage.len(), 1);
+            commit(&store, 1, &files);
+        }
+    }
+    for area in ["last", "stat-index", "views"] {
+        std::fs::remove_dir_all(store.root().join(area)).unwrap();
+        pipe(&store.root().join(area));
+    }
+    store.set_last("p", &BTreeMap::from([("cell".to_owned(), receipt.key)])).unwrap();
+    assert_eq!(store.last("p").unwrap().len(), 1);
+}
+
+#[test]
+fn what_was_damaged_is_never_told_to_be_missing() {
+    let (_folder, store) = fresh();
+    let receipt = commit(&store, 1, &[("a", "some bytes")]);
+    flip(&store.blob(&Digest::of(b"some bytes")));
+    assert!(store.files(&tree_of(&receipt)).is_err());
+    store.take_damage();
+    let other = Store::open(store.root()).unwrap();
+    assert_eq!(other.receipt(&receipt.key).unwrap(), None);
+    let told = other.take_damage()[0].to_string();
+    assert!(told.ends_with(": was damaged, and is in quarantine"), "{told}");
+    assert!(other.is_damaged(&receipt.key).unwrap());
 }

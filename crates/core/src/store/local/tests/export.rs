@@ -131,3 +131,125 @@ fn damaged_content_is_not_shown() {
     assert_eq!(texts(&to), named(&[("a", "1")]));
     assert_eq!(store.take_damage().len(), 1);
 }
+
+/// Flips a bit and keeps size, time and number of the file, as a rotten disk would.
+fn rot(path: &Path) {
+    use std::io::Write;
+    let before = path.metadata().unwrap().modified().unwrap();
+    let mut bytes = std::fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    let mut permissions = path.metadata().unwrap().permissions();
+    #[expect(clippy::permissions_set_readonly_false, reason = "the test's own file")]
+    permissions.set_readonly(false);
+    std::fs::set_permissions(path, permissions).unwrap();
+    let mut file = File::options().write(true).open(path).unwrap();
+    file.write_all(&bytes).unwrap();
+    file.set_modified(before).unwrap();
+}
+
+#[test]
+fn a_link_to_damaged_content_is_replaced_when_that_is_rebuilt() {
+    let (folder, store) = fresh();
+    let large = "large ".repeat(1 << 19);
+    let files = [("large", large.as_str()), ("small", "s")];
+    let one = tree(&store, &files);
+    let views = ["p/s", "q/s"].map(|name| folder.path().join(name));
+    for to in &views {
+        store.export(&one, to).unwrap();
+    }
+    rot(&store.blob(&Digest::of(large.as_bytes())));
+    let other = Store::open(store.root()).unwrap();
+    // Links shows what the store has; the stat is what it was.
+    assert!(!store.export(&one, &views[0]).unwrap());
+    assert!(other.files(&one).is_err(), "found by another process");
+    // While it is shown it stays, so that the next run knows.
+    drop(other);
+    let limits = GcLimits { max_age: Some(std::time::Duration::ZERO), ..GcLimits::default() };
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    assert_eq!(
+        store.gc(&store.keys().unwrap().into_iter().collect(), &limits).unwrap().quarantine.number,
+        0
+    );
+    assert_eq!(tree(&store, &files), one);
+    for to in &views {
+        assert!(store.export(&one, to).unwrap());
+        assert_eq!(texts(to), named(&files));
+        assert!(!store.export(&one, to).unwrap());
+    }
+    // A link that is not to be shown any more is still known for ours.
+    rot(&store.blob(&Digest::of(large.as_bytes())));
+    assert!(store.files(&one).is_err());
+    let two = tree(&store, &[("small", "s")]);
+    store.export(&two, &views[0]).unwrap();
+    assert_eq!(texts(&views[0]), named(&[("small", "s")]));
+}
+
+#[test]
+fn views_that_are_no_longer_shown_go_and_what_is_the_user_s_stays() {
+    let (folder, store) = fresh();
+    let root = folder.path().join("artifacts/p");
+    let one = tree(&store, &[("a", "1"), ("deep/b", "2")]);
+    for name in ["s/c=1", "s/c=2", "old", "outputs/one", "outputs/two", "now"] {
+        store.export(&one, &root.join(name)).unwrap();
+    }
+    put(&root, &[("notes.md", "mine"), ("s/c=2/mine", "mine"), ("users/a", "1")]);
+    std::fs::write(root.join("outputs/two/a"), "edited").unwrap();
+    let remove = |names: &[&str]| {
+        let shown = names.iter().map(PathBuf::from).collect();
+        let gone = store.remove_stale_views(&root, &shown).unwrap();
+        gone.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>()
+    };
+    let all = ["s/c=1", "s/c=2", "old", "outputs/one", "outputs/two", "now"];
+    assert_eq!(remove(&all), [""; 0]);
+    assert_eq!(remove(&["s/c=1", "now", "new"]), ["old", "outputs/one", "outputs/two", "s/c=2"]);
+    let left = [
+        ("s/c=1/a", "1"),
+        ("s/c=1/deep/b", "2"),
+        ("s/c=2/mine", "mine"),
+        ("notes.md", "mine"),
+        ("users/a", "1"),
+        ("outputs/two/a", "edited"),
+        ("now/a", "1"),
+        ("now/deep/b", "2"),
+    ];
+    assert_eq!(texts(&root), named(&left));
+    assert!(!root.join("old").exists() && !root.join("outputs/one").exists());
+    assert_eq!(remove(&["s/c=1", "now", "new"]), [""; 0]);
+    // Several outputs, then one that is shown in the folder above theirs, and back.
+    let inner = tree(&store, &[("a", "1")]);
+    let outer = tree(&store, &[("x/a", "1"), ("y", "2")]);
+    store.export(&inner, &root.join("now/x")).unwrap();
+    store.export(&outer, &root.join("now")).unwrap();
+    assert_eq!(remove(&["now"]), ["now/x", "s/c=1"]);
+    assert_eq!(std::fs::read_to_string(root.join("now/x/a")).unwrap(), "1");
+    store.export(&inner, &root.join("now/x")).unwrap();
+    assert_eq!(remove(&["now/x"]), ["now"]);
+    assert_eq!(std::fs::read_to_string(root.join("now/x/a")).unwrap(), "1");
+    assert!(!root.join("now/y").exists());
+}
+
+#[test]
+fn a_store_that_cannot_be_written_shows_copies() {
+    let (folder, store) = fresh();
+    let large = "large ".repeat(1 << 19);
+    let files = [("large", large.as_str()), ("deep/small", "s")];
+    let one = tree(&store, &files);
+    let mut store = store;
+    Arc::get_mut(&mut store.inner).unwrap().writable = false;
+    let to = folder.path().join("view");
+    put(&to, &[("mine", "mine")]);
+    assert!(store.export(&one, &to).unwrap());
+    let shown = [&files[..], &[("mine", "mine")]].concat();
+    assert_eq!(texts(&to), named(&shown));
+    assert!(!store.export(&one, &to).unwrap());
+    // Copies: writing to one does not reach the store.
+    std::fs::write(to.join("large"), "changed").unwrap();
+    assert!(store.export(&one, &to).unwrap());
+    assert_eq!(texts(&to), named(&shown));
+    assert_eq!(store.read_index(&store.index_path("views", &to)).unwrap(), [0; 0]);
+    store.set_last("p", &BTreeMap::from([("cell".to_owned(), one)])).unwrap();
+    assert!(store.last("p").unwrap().is_empty());
+    store.snapshot(&to, false).unwrap();
+    assert_eq!(std::fs::read_dir(store.root().join("stat-index")).unwrap().count(), 0);
+}
