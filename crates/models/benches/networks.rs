@@ -22,8 +22,8 @@ use rayon::prelude::*;
 use sconce_core::random::generator;
 use sconce_core::{Error, Result};
 use sconce_models::init::Init;
-use sconce_models::networks::dann::Dann;
 use sconce_models::networks::dcgan::{self, Discriminator, Generator, Part};
+use sconce_models::networks::two_domains::{DANN, Statistics, TwoDomains, dann_losses};
 use sconce_models::optim::{Adam, Method, Optimiser, Sgd};
 use sconce_models::variables::Variables;
 use sconce_models::{Architecture, Network, architecture, from_tensors};
@@ -71,14 +71,17 @@ fn gradient(architecture: &dyn Architecture, batch: usize) -> Result<Step> {
 }
 
 fn dann() -> Result<Step> {
-    let variables = Variables::drawn(&Dann::parameters(10), 1, &Device::Cpu)?;
-    let network = Dann::new(&variables)?;
+    let parameters = DANN.domain_parameters(10, Statistics::Together);
+    let variables = Variables::drawn(&parameters, 1, &Device::Cpu)?;
+    let network = TwoDomains::new(DANN, Statistics::Together, &variables)?;
     let mut optimiser = Optimiser::new(Method::Sgd(Sgd::default()), &variables)?;
     let (source, target) = (normal(&[64, 3, 28, 28])?, normal(&[64, 3, 28, 28])?);
     let labels: Vec<u32> = (0..64).map(|i| i % 10).collect();
     let labels = Tensor::new(labels, &Device::Cpu).map_err(Error::other)?;
     Ok(Box::new(move || {
-        network.step(&mut optimiser, [&source, &target], &labels, 0.5, 0.01).map(drop)
+        let mut rng = [1, 2].map(|seed| generator(seed, "dropout"));
+        let of = dann_losses(&network, [&source, &target], &labels, Some(0.5), &mut rng)?;
+        optimiser.step(&(of.label + of.domain)?.backward()?, 0.01)
     }))
 }
 

@@ -214,6 +214,11 @@ impl Parameters {
         self.push(format!("{name}.weight"), Group::Convolution, &shape, init);
     }
 
+    /// A fully connected layer without bias.
+    pub(crate) fn matrix(&mut self, name: &str, shape: [usize; 2], init: Init) {
+        self.push(format!("{name}.weight"), Group::FullyConnected, &shape, init);
+    }
+
     /// Scale and shift of a normalisation.
     pub(crate) fn norm(&mut self, name: &str, width: usize, scale: Init) {
         self.push(format!("{name}.weight"), Group::Normalisation, &[width], scale);

@@ -11,7 +11,8 @@
 //! | `convnext_tiny` | 3 × 224 × 224 | 1000 | from nothing or from weights | yes | no: it has no ReLU |
 //! | `dinov2_vits14` | 3 × 518 × 518 | | from nothing or from weights, with a new last layer | no | no |
 //! | `efficientnet_lite0` | 3 × 224 × 224 | 1000 | its last layer, from weights | yes | yes |
-//! | `dann` | 3 × 28 × 28 | 10 | from nothing or from weights; with two domains by [`dann::Dann`] | yes | yes |
+//! | `dann` | 3 × 28 × 28 | 10 | from nothing or from weights; with two domains by [`two_domains`] | yes | yes |
+//! | `dann_bn`, `vada` | 3 × 28 × 28 | 10 | from weights, with their batch statistics; with two domains by [`two_domains`] | yes | no |
 //! | `dcgan_generator` | 100 × 1 × 1 | | no: by [`dcgan::step`] | | |
 //! | `dcgan_discriminator` | 1 × 32 × 32 | | no: by [`dcgan::step`] | | |
 //!
@@ -36,7 +37,7 @@
 
 mod architecture;
 mod convnext;
-pub mod dann;
+mod dann;
 pub mod dcgan;
 mod dinov2;
 mod efficientnet_lite;
@@ -54,6 +55,7 @@ mod sequential;
 mod squeezenet;
 mod taps;
 mod trainable;
+pub mod two_domains;
 mod vgg;
 
 use candle_core::{DType, Device, Tensor, bail};
@@ -79,6 +81,8 @@ pub const NETWORKS: &[&dyn Architecture] = &[
     &dinov2::Dinov2,
     &efficientnet_lite::EfficientNetLite0,
     &dann::DANN,
+    &two_domains::DANN_BN,
+    &two_domains::VADA,
     &dcgan::GENERATOR,
     &dcgan::DISCRIMINATOR,
 ];

@@ -52,25 +52,6 @@ impl Norm {
     }
 }
 
-/// A weight and a bias.
-#[derive(Debug, Clone)]
-pub(crate) struct Affine {
-    pub(crate) weight: Var,
-    pub(crate) bias: Var,
-}
-
-impl Affine {
-    /// Of the variables `name.weight` and `name.bias`.
-    pub(crate) fn new(variables: &Variables, name: &str) -> sconce_core::Result<Self> {
-        let part = |part: &str| variables.get(&format!("{name}.{part}"));
-        Ok(Self { weight: part("weight")?, bias: part("bias")? })
-    }
-
-    pub(crate) fn linear(&self, x: &Tensor) -> Result<Tensor> {
-        sconce_ops::linear::linear(x, &self.weight, Some(&self.bias))
-    }
-}
-
 /// Numbers that PyTorch scripts can make too.
 #[cfg(test)]
 pub(crate) mod deterministic {

@@ -1,0 +1,304 @@
+use schemars::JsonSchema;
+use sconce_core::{Context, Error, Input, Resources, Result, Stage, outputs};
+use sconce_data::resize::{Filter, Fit};
+use sconce_data::{Channels, Features, ImageSet, Metrics, Preprocessing, Table, Weights};
+use sconce_models::networks::two_domains::{Layout, Statistics};
+use sconce_models::optim::{Method as OptimiserMethod, Sgd};
+use sconce_models::train::{CHECKPOINT_SECONDS, Defaults, TrainingParameters, checkpoint_time};
+use serde::{Deserialize, Serialize};
+
+use crate::adapt::{Adaptation, adapt};
+use crate::method::Method;
+
+/// Trains a network on labelled images of a source domain and on images of a target domain without labels.
+///
+/// The labels of the target's images are taken off before anything else: `evaluate-logits` alone reads them. The bound that
+/// target labels would give is a stage of this kind with the target's images as `source`, and `method = { source-only = {} }`.
+/// What the network says of watched images is kept at checkpoints, for `evaluate-logits` and `validators`. An interrupted
+/// training goes on where it was, with the same result.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Adapt {
+    /// The images of the source, with classes.
+    pub source: Input<ImageSet>,
+    /// The images of the target. Classes that they have are not looked at.
+    pub target: Input<ImageSet>,
+    /// Weights to go on from, of the same network: where `pseudo-labels` and `dirt-t` begin.
+    #[serde(default)]
+    pub weights: Option<Input<Weights>>,
+    /// The network: `dann` (the practical's), `dann_bn` (with batch norm) or `vada` (nine convolutions with batch norm).
+    #[serde(default = "dann")]
+    pub architecture: String,
+    /// How the target's images are used: `{ source-only = {} }`, `{ dann = {} }`, `{ coral = {} }`, `{ mmd = {} }`,
+    /// `{ pseudo-labels = {} }`, `{ vada = {} }`, `{ dirt-t = {} }`, each with its numbers.
+    #[serde(default)]
+    pub method: Method,
+    /// Whose batch statistics batch norm uses: those of both domains `together`, or each domain's `apart`. It changes results.
+    #[serde(default)]
+    pub batch_statistics: Statistics,
+    /// Part of the numbers that dropout drops: behind the hidden layers of the label head, or behind the first two blocks of
+    /// `vada`.
+    #[serde(default)]
+    pub dropout: f64,
+    /// Deviation of the normal noise behind the first two blocks of `vada`.
+    #[serde(default)]
+    pub feature_noise: f64,
+    /// Decay of the exponential moving average of the weights that are watched and written in place of the last update's; 0
+    /// for none.
+    #[serde(default)]
+    pub average: f64,
+    /// The split of both domains to train on; empty for all images.
+    #[serde(default = "train")]
+    pub split: String,
+    /// The split of both domains that is watched; empty for none.
+    #[serde(default = "test")]
+    pub test_split: String,
+    /// How it is trained: epochs of the source's images, batch (of each domain), optimiser, learning rate, schedule.
+    #[serde(default)]
+    pub training: TrainingParameters<Adapt>,
+    /// Epochs from one checkpoint to the next; the last epoch is always one.
+    #[serde(default = "one")]
+    pub checkpoint_epochs: usize,
+    /// Images of each domain's training split that are watched too, drawn by the seed.
+    #[serde(default = "two_thousand")]
+    pub watched: usize,
+    /// How an image becomes the network's input; MNIST's mean and deviation for all channels by default, 28 pixels.
+    #[serde(default = "mnist")]
+    pub preprocessing: Preprocessing,
+    /// Whether mean and deviation are those of `preprocessing`, or those of each domain's own training images.
+    #[serde(default)]
+    pub standardise: Standardise,
+    /// Seconds between checkpoints that an interrupted training goes on from. It changes no result.
+    #[serde(default = "checkpoint_seconds")]
+    #[schemars(extend("x-sconce-cosmetic" = true))]
+    pub checkpoint_seconds: f64,
+}
+
+/// Where mean and deviation of the input come from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standardise {
+    /// From `preprocessing`, for both domains.
+    #[default]
+    AsGiven,
+    /// From each domain's own training images, channel by channel.
+    PerDomain,
+}
+
+fn checkpoint_seconds() -> f64 {
+    CHECKPOINT_SECONDS
+}
+
+fn dann() -> String {
+    "dann".to_owned()
+}
+
+fn train() -> String {
+    "train".to_owned()
+}
+
+fn test() -> String {
+    "test".to_owned()
+}
+
+fn one() -> usize {
+    1
+}
+
+fn two_thousand() -> usize {
+    2000
+}
+
+impl Defaults for Adapt {
+    fn epochs() -> usize {
+        20
+    }
+
+    fn batch() -> usize {
+        64
+    }
+
+    fn optimiser() -> OptimiserMethod {
+        OptimiserMethod::Sgd(Sgd::default())
+    }
+
+    fn learning_rate() -> f64 {
+        0.01
+    }
+}
+
+fn mnist() -> Preprocessing {
+    Preprocessing {
+        channels: Channels::Rgb,
+        scale: 1.0,
+        mean: vec![0.1307; 3],
+        std: vec![0.3081; 3],
+        size: Some(28),
+        fit: Fit::Stretch,
+        filter: Filter::default(),
+    }
+}
+
+outputs! { Adapt:
+    /// The trained network, with the target's batch statistics.
+    WEIGHTS: Weights = "weights";
+    /// The same with the source's batch statistics, where they are apart.
+    SOURCE_WEIGHTS: Weights = "source_weights";
+    /// Losses and accuracies of each epoch.
+    HISTORY: Table = "history";
+    /// A row a checkpoint: its number, epochs and updates done.
+    CHECKPOINTS: Table = "checkpoints";
+    /// Logits of the source's watched images: a row an image, of one list of logits a checkpoint.
+    SOURCE_LOGITS: Features = "source_logits";
+    /// Logits of the target's watched images, without labels.
+    TARGET_LOGITS: Features = "target_logits";
+    /// The last epoch's numbers, and the accuracy on the source's watched test images.
+    METRICS: Metrics = "metrics";
+}
+
+impl Stage for Adapt {
+    const KIND: &'static str = "adapt";
+    const VERSION: u32 = 1;
+    const SEEDED: bool = true;
+
+    fn resources(&self) -> Resources {
+        Resources::heavy(2 * Resources::GIB)
+    }
+
+    fn check(&self) -> Result<()> {
+        let layout = Layout::named(&self.architecture)?;
+        self.method.check()?;
+        self.training.check()?;
+        checkpoint_time(self.checkpoint_seconds)?;
+        self.preprocessing.check()?;
+        let wrong = |key: &str, message: String| Err(Error::parameter(key, message));
+        if !layout.is_normed() && self.batch_statistics == Statistics::Apart {
+            let message =
+                format!("`{}` has no batch norm: expected another architecture", self.architecture);
+            return wrong("batch_statistics", message);
+        }
+        if matches!(self.method, Method::Vada(_) | Method::DirtT(_))
+            && layout.is_normed()
+            && self.batch_statistics != Statistics::Apart
+        {
+            let message = "virtual adversarial training looks at one domain at a time: expected `apart` with batch norm";
+            return wrong("batch_statistics", message.into());
+        }
+        for (key, value) in [("dropout", self.dropout), ("average", self.average)] {
+            if !(0.0..1.0).contains(&value) {
+                return wrong(key, format!("expected at least 0 and below 1, got {value}"));
+            }
+        }
+        if !(self.feature_noise.is_finite() && self.feature_noise >= 0.0) {
+            return wrong(
+                "feature_noise",
+                format!("expected at least 0, got {}", self.feature_noise),
+            );
+        }
+        if self.checkpoint_epochs == 0 {
+            return wrong("checkpoint_epochs", "expected at least 1, got 0".into());
+        }
+        if self.training.epochs == 0 {
+            return wrong("training.epochs", "expected at least 1, got 0".into());
+        }
+        if self.training.validation != 0.0 {
+            let message = "the source's images say nothing of the target: expected 0; `choose-checkpoint` chooses a checkpoint";
+            return wrong("training.validation", message.into());
+        }
+        if self.preprocessing.channels.count() != 3 || self.preprocessing.size != Some(28) {
+            let message =
+                "expected three channels and `size = 28`, which all networks of two domains take";
+            return wrong("preprocessing", message.into());
+        }
+        if self.method.needs_weights() && self.weights.is_none() {
+            let name = self.method.name();
+            return wrong(
+                "weights",
+                format!("`{name}` goes on from a trained network: expected a stage"),
+            );
+        }
+        Ok(())
+    }
+
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
+        let source = ctx.input(&self.source)?;
+        let target = ctx.input(&self.target)?;
+        let weights = match &self.weights {
+            Some(weights) => Some(ctx.input(weights)?),
+            None => None,
+        };
+        let prefix_is_shared = !self.method.needs_total()
+            && self.training.epochs.is_multiple_of(self.checkpoint_epochs);
+        let adaptation = Adaptation {
+            layout: *Layout::named(&self.architecture)?,
+            method: self.method,
+            statistics: self.batch_statistics,
+            dropout: self.dropout,
+            feature_noise: self.feature_noise,
+            average: self.average,
+            split: &self.split,
+            test_split: &self.test_split,
+            watched: self.watched,
+            checkpoint_epochs: self.checkpoint_epochs,
+            preprocessing: &self.preprocessing,
+            per_domain: self.standardise == Standardise::PerDomain,
+            weights: weights.as_ref(),
+            every: checkpoint_time(self.checkpoint_seconds)?,
+            shared: match prefix_is_shared {
+                true => Some(ctx.shared_checkpoint(self, &["training.epochs"])?),
+                false => None,
+            },
+        };
+        let adapted = adapt(ctx, &adaptation, &self.training, [&source, &target])?;
+        for (name, value) in &adapted.metrics {
+            ctx.metric(name, *value);
+        }
+        let mut metrics = Metrics::default();
+        adapted.metrics.iter().for_each(|(name, value)| metrics.set(name, *value));
+        ctx.write(Self::METRICS, &metrics)?;
+        ctx.write(Self::HISTORY, &adapted.history.table()?)?;
+        ctx.write(Self::CHECKPOINTS, &adapted.checkpoints)?;
+        let [source_logits, target_logits] = &adapted.logits;
+        ctx.write(Self::SOURCE_LOGITS, source_logits)?;
+        ctx.write(Self::TARGET_LOGITS, target_logits)?;
+        let [source_weights, target_weights] = &adapted.weights;
+        ctx.write(Self::SOURCE_WEIGHTS, source_weights)?;
+        ctx.write(Self::WEIGHTS, target_weights)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn parameters_that_cannot_be_used_are_refused() {
+        for (parameters, message) in [
+            (
+                json!({ "architecture": "lenet5" }),
+                "expected a network of two domains (dann, dann_bn, vada), got `lenet5`",
+            ),
+            (json!({ "batch_statistics": "apart" }), "`dann` has no batch norm"),
+            (
+                json!({ "architecture": "dann_bn", "method": { "vada": {} } }),
+                "virtual adversarial training looks at one domain at a time",
+            ),
+            (
+                json!({ "method": { "dirt-t": {} } }),
+                "parameter `weights`: `dirt-t` goes on from a trained network",
+            ),
+            (json!({ "training": { "validation": 0.1 } }), "parameter `training.validation`"),
+            (json!({ "average": 1.0 }), "parameter `average`"),
+            (json!({ "checkpoint_epochs": 0 }), "parameter `checkpoint_epochs`"),
+            (json!({ "method": { "vada": { "radius": 0.0 } } }), "parameter `method.vada.radius`"),
+        ] {
+            let mut all = json!({ "source": "a", "target": "b" });
+            all.as_object_mut().unwrap().extend(parameters.as_object().unwrap().clone());
+            let stage: Adapt = serde_json::from_value(all).unwrap();
+            let error = stage.check().unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+        }
+    }
+}
