@@ -1,6 +1,6 @@
 //! What flows along edges and where it comes from.
 //!
-//! Sources: [`fetch`], [`embedded`], [`archive`]; readers: [`image_folder`], [`mnist`], [`npz`]; what is done to
+//! Sources: [`fetch`], [`embedded`], [`archive`]; readers: [`image_folder`], [`label_files`], [`mnist`], [`npz`]; what is done to
 //! sets of examples: [`duplicates`], [`split`], [`mnist_m`]; and how good predictions and rankings are:
 //! [`evaluation`], [`rank`]. The kinds of stages are in [`stages`].
 //!
@@ -28,6 +28,7 @@ pub mod image;
 pub mod image_folder;
 pub mod image_set;
 mod jpeg;
+pub mod label_files;
 pub mod metrics;
 pub mod mistaken;
 pub mod mnist;

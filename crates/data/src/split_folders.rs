@@ -91,10 +91,14 @@ pub(crate) fn find<'a>(
         }
         return Ok(wanted.iter().map(|split| (split.clone(), split.clone())).collect());
     }
+    let start = common_start(&names);
+    if names.iter().all(|name| split_called(&name[start..]).is_some()) {
+        return ordered(&names, start);
+    }
     let (splits, others): (Vec<&str>, Vec<&str>) =
         names.iter().partition(|name| split_called(name).is_some());
     if others.is_empty() {
-        return ordered(&splits);
+        return ordered(&splits, 0);
     }
     let holds_folders = |name: &&str| !tops.direct.contains(name);
     if splits.len() > 1 || (splits.len() == 1 && splits.iter().chain(&others).all(holds_folders)) {
@@ -137,12 +141,20 @@ pub(crate) fn find<'a>(
     Ok(Vec::new())
 }
 
-/// The splits of folders that are all called like one, in the order of [`SPLITS`].
-fn ordered(folders: &[&str]) -> Result<Vec<(String, String)>> {
+/// The length of the words that all of `names` begin with, as in `mnist_m_train` and `mnist_m_test`; 0 for a name alone.
+fn common_start(names: &[&str]) -> usize {
+    let [first, rest @ ..] = names else { return 0 };
+    let ends = first.match_indices(['_', '-', '.', ' ']).map(|(at, _)| at + 1);
+    let common = |end: &usize| rest.iter().all(|name| name.starts_with(&first[..*end]));
+    if rest.is_empty() { 0 } else { ends.take_while(common).last().unwrap_or(0) }
+}
+
+/// The splits of folders that are all called like one from the letter `start` on, in the order of [`SPLITS`].
+fn ordered(folders: &[&str], start: usize) -> Result<Vec<(String, String)>> {
     let mut found = Vec::new();
     for split in SPLITS {
-        let called: Vec<&str> =
-            folders.iter().copied().filter(|folder| split_called(folder) == Some(split)).collect();
+        let is = |folder: &&str| split_called(&folder[start..]) == Some(split);
+        let called: Vec<&str> = folders.iter().copied().filter(is).collect();
         match called[..] {
             [] => {}
             [folder] => found.push((folder.to_owned(), split.to_owned())),
@@ -237,6 +249,13 @@ mod tests {
             splits(&["Testing/a/1", "dev/a/1"], Some(&["dev", "Testing"])),
             pairs(&[("dev", "dev"), ("Testing", "Testing")])
         );
+        assert_eq!(
+            splits(&["mnist_m_test/1", "mnist_m_train/1"], None),
+            pairs(&[("mnist_m_train", "train"), ("mnist_m_test", "test")])
+        );
+        assert_eq!(splits(&["set-a-train/1", "set-b-test/1"], None), Ok(vec![]));
+        assert_eq!(splits(&["bullet_train/1"], None), Ok(vec![]));
+        assert_eq!(splits(&["bullet_train/1", "bullet_hole/1"], None), Ok(vec![]));
         // A vehicle among others, and classes with folders of their own.
         assert_eq!(splits(&["bus/1", "car/1", "train/1"], None), Ok(vec![]));
         assert_eq!(splits(&["a/1", "a/deep/1", "b/deep/2"], None), Ok(vec![]));

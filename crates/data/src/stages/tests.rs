@@ -14,6 +14,7 @@ use crate::preprocess::Channels;
 use crate::table::Table;
 use crate::weights::Weights;
 
+mod label_files;
 mod mnist_m;
 
 /// A stage's outputs after it ran, in a folder that goes with it.
@@ -489,7 +490,7 @@ fn results_are_pinned_to_versions() {
     numpy-images@1 images 501d99196b33
     mnist-m@1 images f61a1d36bb27
     weights@1 weights 43952837000c
-    image-folder@2 images d29df4f6dff6
+    image-folder@3 images d29df4f6dff6
     duplicates@1 table 47c03d44658d
     duplicates@1 metrics eae9a020d0b7
     deduplicate@1 features e27027a4d00b
