@@ -45,6 +45,15 @@ impl Examples {
         Self { labels: Vec::new(), ..self.clone() }
     }
 
+    /// Adds examples with these labels as a split of their own: `SPLIT/00000`, `SPLIT/00001`, ….
+    pub fn add_split(&mut self, split: &str, labels: Vec<u32>) {
+        let n = labels.len();
+        self.ids.extend((0..n).map(|i| format!("{split}/{i:05}")));
+        self.labels.extend(labels);
+        self.split.extend(std::iter::repeat_n(self.splits.len() as u32, n));
+        self.splits.push(split.to_owned());
+    }
+
     /// The examples of the split called `name`, in order.
     pub fn in_split(&self, name: &str) -> Result<Vec<usize>> {
         let Some(place) = self.splits.iter().position(|split| split == name) else {

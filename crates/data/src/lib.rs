@@ -1,6 +1,6 @@
 //! What flows along edges and where it comes from.
 //!
-//! Sources: [`fetch`], [`embedded`], [`archive`]; readers: [`image_folder`], [`label_files`], [`mnist`], [`npz`]; what is done to
+//! Sources: [`fetch`], [`embedded`], [`archive`]; readers: [`image_folder`], [`label_files`], [`mnist`], [`usps`], [`svhn`], [`npz`], [`mat`]; what is done to
 //! sets of examples: [`duplicates`], [`split`], [`mnist_m`]; and how good predictions and rankings are:
 //! [`evaluation`], [`rank`]. The kinds of stages are in [`stages`].
 //!
@@ -29,10 +29,12 @@ pub mod image_folder;
 pub mod image_set;
 mod jpeg;
 pub mod label_files;
+pub mod mat;
 pub mod metrics;
 pub mod mistaken;
 pub mod mnist;
 pub mod mnist_m;
+mod named_files;
 pub mod npz;
 mod place;
 pub mod preprocess;
@@ -41,8 +43,10 @@ pub mod resize;
 pub mod split;
 pub mod split_folders;
 pub mod stages;
+pub mod svhn;
 pub mod table;
 mod tensor_file;
+pub mod usps;
 pub mod weights;
 
 pub use classes::SameClasses;

@@ -118,7 +118,7 @@ pub fn read(files: &[Files], emnist: Option<Emnist>) -> Result<ImageSet> {
     let mut size = None;
     for split in ["train", "test"] {
         let Some((images, labels)) = pair(&parts, split)? else { continue };
-        let (n, mut height, mut width) = (images.shape[0], images.shape[1], images.shape[2]);
+        let (mut height, mut width) = (images.shape[1], images.shape[2]);
         let images = match set {
             Emnist::None => images.data,
             _ => {
@@ -130,11 +130,7 @@ pub fn read(files: &[Files], emnist: Option<Emnist>) -> Result<ImageSet> {
         if *size.get_or_insert((width, height)) != (width, height) {
             return Err(Error::message("the training and test images differ in size"));
         }
-        let place = examples.splits.len() as u32;
-        examples.splits.push(split.to_owned());
-        examples.split.extend(std::iter::repeat_n(place, n));
-        examples.labels.extend(labels);
-        examples.ids.extend((0..n).map(|i| format!("{split}/{i:05}")));
+        examples.add_split(split, labels);
         samples.extend(images);
     }
     let Some((width, height)) = size else {

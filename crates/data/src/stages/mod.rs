@@ -8,8 +8,10 @@ mod mnist;
 mod mnist_m;
 mod numpy_images;
 mod resplit;
+mod svhn;
 #[cfg(test)]
 mod tests;
+mod usps;
 mod weights;
 
 use sconce_core::Kind;
@@ -22,6 +24,8 @@ pub use mnist::Mnist;
 pub use mnist_m::{Backgrounds, MnistM};
 pub use numpy_images::NumpyImages;
 pub use resplit::Resplit;
+pub use svhn::Svhn;
+pub use usps::Usps;
 pub use weights::ReadWeights;
 
 /// The kinds of this crate.
@@ -30,6 +34,8 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<ImageFolder>(),
     Kind::of::<Mnist>(),
     Kind::of::<MnistM>(),
+    Kind::of::<Usps>(),
+    Kind::of::<Svhn>(),
     Kind::of::<NumpyImages>(),
     Kind::of::<ReadWeights>(),
     Kind::of::<Duplicates>(),

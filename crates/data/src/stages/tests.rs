@@ -438,6 +438,24 @@ fn results_are_pinned_to_versions() {
     let read: NumpyImages = stage(json!({ "file": "file" }));
     let ran = run(&read, &[("file", Files::from_folder(place.path()).unwrap())]).unwrap();
     pin("numpy-images", NumpyImages::VERSION, &ran, &["images"]);
+    for (kind, version, bytes, name) in [
+        (
+            "svhn",
+            Svhn::VERSION,
+            &include_bytes!("../fixtures/train_32x32.mat")[..],
+            "train_32x32.mat",
+        ),
+        ("usps", Usps::VERSION, include_bytes!("../fixtures/usps.t.bz2"), "usps.t.bz2"),
+    ] {
+        let place = tempfile::tempdir().unwrap();
+        write(place.path(), name, bytes);
+        let files = [("files", Files::from_folder(place.path()).unwrap())];
+        let ran = match kind {
+            "svhn" => run(&stage::<Svhn>(json!({ "files": "files" })), &files),
+            _ => run(&stage::<Usps>(json!({ "files": "files" })), &files),
+        };
+        pin(kind, version, &ran.unwrap(), &["images"]);
+    }
     let photographs = fetched(PHOTOGRAPHS, "embedded:photographs");
     let read: ImageFolder = stage(json!({ "files": "files", "splits": [] }));
     let photographs = run(&read, &[("files", photographs.files("files"))]).unwrap();
@@ -488,6 +506,8 @@ fn results_are_pinned_to_versions() {
     fetch@1 files e8e7beb5416f
     mnist@1 images cee913656302
     numpy-images@1 images 501d99196b33
+    svhn@1 images 6a4306924555
+    usps@1 images 06bd487e6acb
     mnist-m@1 images f61a1d36bb27
     weights@1 weights 43952837000c
     image-folder@3 images d29df4f6dff6

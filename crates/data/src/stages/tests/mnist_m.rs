@@ -47,3 +47,33 @@ fn a_share_is_between_none_and_all() {
         );
     }
 }
+
+/// Pairs of domains have the same classes, whatever the size and colour of their digits.
+#[test]
+fn usps_svhn_and_mnist_are_domains_of_one_task() {
+    let place = tempfile::tempdir().unwrap();
+    write(place.path(), "a/train_32x32.mat", include_bytes!("../../fixtures/train_32x32.mat"));
+    write(place.path(), "a/test_32x32.mat", include_bytes!("../../fixtures/test_32x32.mat"));
+    write(place.path(), "b/usps.bz2", include_bytes!("../../fixtures/usps.bz2"));
+    let files = |folder: &str| Files::from_folder(&place.path().join(folder)).unwrap();
+    let svhn = run(&stage::<Svhn>(json!({ "files": "files" })), &[("files", files("a"))]).unwrap();
+    let usps = run(&stage::<Usps>(json!({ "files": "files" })), &[("files", files("b"))]).unwrap();
+    let mnist = fetched(DIGITS, "embedded:digits");
+    let read = Mnist { files: Inputs::new(["files"]), emnist: None };
+    let mnist = run(&read, &[("files", mnist.files("files"))]).unwrap();
+    let sets: Vec<ImageSet> = [&svhn, &usps, &mnist].map(|ran| ran.load("images")).into();
+    for set in &sets {
+        assert_eq!(set.examples().classes, sets[2].examples().classes);
+    }
+    assert_eq!(sets[0].examples().splits, ["train", "test"]);
+
+    // Digits of any size can lie on photographs.
+    let photographs = fetched(PHOTOGRAPHS, "embedded:photographs");
+    let read: ImageFolder = stage(json!({ "files": "files", "splits": [] }));
+    let photographs = run(&read, &[("files", photographs.files("files"))]).unwrap();
+    let inputs = [("images", usps.files("images")), ("photographs", photographs.files("images"))];
+    let build: MnistM = stage(json!({ "images": "images", "photographs": "photographs" }));
+    let built: ImageSet = run(&build, &inputs).unwrap().load("images");
+    assert_eq!((built.size(), built.color()), (Some((16, 16)), Color::Rgb));
+    assert_eq!(built.examples(), sets[1].examples());
+}

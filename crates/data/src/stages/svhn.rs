@@ -1,0 +1,61 @@
+use schemars::JsonSchema;
+use sconce_core::{Context, Error, Folder, Inputs, Resources, Result, Stage, outputs};
+use serde::{Deserialize, Serialize};
+
+use crate::image_set::ImageSet;
+use crate::svhn;
+
+/// Reads SVHN, digits of house numbers: the `.mat` files of its cropped format, as published.
+///
+/// `train_32x32.mat`, `test_32x32.mat` and `extra_32x32.mat` become the splits `train`, `test` and `extra`; one of them is
+/// enough. The images are RGB, 32 × 32. The classes are `0` to `9`, those of `mnist` and `usps`: any two of these sets are a
+/// source and a target for domain adaptation, such as SVHN → MNIST.
+///
+/// Netzer et al., "Reading digits in natural images with unsupervised feature learning" (2011). The files, whose digests
+/// `fetch` tells:
+///
+/// ```toml
+/// [stage.svhn-train]
+/// kind = "fetch"
+/// digest = "blake3:…"
+/// sources = ["http://ufldl.stanford.edu/housenumbers/train_32x32.mat"]
+///
+/// [stage.svhn]
+/// kind = "svhn"
+/// files = ["svhn-train", "svhn-test"]
+/// ```
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Svhn {
+    /// The files: one stage that has them all, or a list of stages.
+    pub files: Inputs<Folder>,
+}
+
+outputs! { Svhn:
+    /// The digits, with classes and splits.
+    IMAGES: ImageSet = "images";
+}
+
+impl Stage for Svhn {
+    const KIND: &'static str = "svhn";
+    const VERSION: u32 = 1;
+
+    fn resources(&self) -> Resources {
+        Resources { memory: Resources::GIB, ..Resources::default() }
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.files.edges().is_empty() {
+            return Err(Error::parameter("files", "expected at least one stage"));
+        }
+        Ok(())
+    }
+
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
+        let files = ctx.inputs(&self.files)?;
+        let files: Vec<_> = files.into_iter().map(|from| from.artifact.0).collect();
+        let images = svhn::read(&files)?;
+        ctx.metric("images", images.len() as f64);
+        ctx.write(Self::IMAGES, &images)
+    }
+}
