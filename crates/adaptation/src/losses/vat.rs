@@ -37,7 +37,7 @@ impl Vat {
     /// | 1 | 1.000, .994 | .1254 | 1.0000, .9717 | .0763 |
     /// | 10 | 1.000, .949 | .1233 | 1.0000, .7360 | .0658 |
     ///
-    /// At 1 the surest tenth of the source's digits still has a cosine of .998, at .1 one of .58.
+    /// Of the source's digits nine in ten have a cosine above .998 at 1, above .58 at .1: the surest need the longest steps.
     pub const XI: f64 = 1.0;
 
     /// One power step at a distance of [`XI`](Self::XI).
