@@ -6,7 +6,7 @@ pub mod losses;
 pub mod method;
 pub mod stages;
 mod task;
-mod update;
+pub mod update;
 mod watch;
 
 pub use stages::KINDS;

@@ -12,26 +12,33 @@ use crate::losses::{Estimator, MULTIPLES, Vat, conditional_entropy, coral, kl, m
 use crate::method::{DirtT, Vada};
 
 /// What an update is made of.
-pub(crate) struct Update {
+#[derive(Debug)]
+pub struct Update {
     /// What is made small.
-    pub(crate) loss: Tensor,
+    pub loss: Tensor,
     /// Numbers about it, the loss first.
-    pub(crate) values: Values,
+    pub values: Values,
 }
 
-/// The images of an update, `(batch, 3, 28, 28)`, and the source's classes.
-pub(crate) struct Examples<'a> {
-    pub(crate) source: &'a Tensor,
-    pub(crate) target: &'a Tensor,
-    pub(crate) classes: &'a Tensor,
+/// The examples of an update.
+#[derive(Debug)]
+pub struct Examples<'a> {
+    /// The source's images, `(batch, 3, 28, 28)`.
+    pub source: &'a Tensor,
+    /// The target's.
+    pub target: &'a Tensor,
+    /// The source's classes, u32.
+    pub classes: &'a Tensor,
 }
 
 /// Where an update's dropout and noise come from: the same for each pass of one domain's images.
-pub(crate) struct Draws<'a> {
-    pub(crate) source: Generator,
-    pub(crate) target: Generator,
+pub struct Draws<'a> {
+    /// For the source's images.
+    pub source: Generator,
+    /// For the target's.
+    pub target: Generator,
     /// The generator of another purpose.
-    pub(crate) of: &'a dyn Fn(&str) -> Generator,
+    pub of: &'a dyn Fn(&str) -> Generator,
 }
 
 impl Draws<'_> {
@@ -129,7 +136,10 @@ pub(crate) fn pseudo_labels(
 
 /// Shu et al. 2018, eq. 8. `judge` is given the domain head's loss, and updates that head alone, before the features are
 /// asked to deceive it (the authors alternate likewise, in place of a reversal).
-pub(crate) fn vada(
+///
+/// # Errors
+/// When shapes do not fit, a domain has no image, or `judge` fails.
+pub fn vada(
     network: &TwoDomains,
     x: &Examples<'_>,
     weights: Vada,

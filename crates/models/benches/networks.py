@@ -19,7 +19,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 # whoever ran last may still spin: PyTorch's OpenMP does for some 20 ms
 PAUSE = .03
 CASES = ["vgg16-forward-1", "vgg16-forward-8", "vgg16-gradient-1", "squeezenet-forward-1", "squeezenet-forward-16",
-         "squeezenet-gradient-1", "squeezenet-gradient-16", "dann", "dcgan-32", "dcgan-64"]
+         "squeezenet-gradient-1", "squeezenet-gradient-16", "dann", "vada", "dcgan-32", "dcgan-64"]
+# the package and the bench that have a case of ours
+NETWORKS = ("sconce-models", "networks")
+PROGRAMS = {"vada": ("sconce-adaptation", "vada")}
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--threads", nargs="*", type=int, default=[2, 1])
@@ -142,6 +145,79 @@ def dann():
     return step, 2 * conv1 + 3 * (conv2 + heads)
 
 
+class Vada(nn.Module):
+    """The small network of VADA: statistics of each domain of their own, scale and shift shared."""
+
+    def __init__(self):
+        super().__init__()
+        sizes = [3] + [64] * 9
+        self.convs = nn.ModuleList(nn.Conv2d(i, o, 3, padding=1, bias=False) for i, o in zip(sizes, sizes[1:]))
+        self.scales = nn.ParameterList(torch.ones(64) for _ in range(9))
+        self.shifts = nn.ParameterList(torch.zeros(64) for _ in range(9))
+        self.last = nn.Linear(64, 10)
+        self.domain = nn.Sequential(nn.Linear(3136, 100), nn.ReLU(), nn.Linear(100, 1))
+        for domain in range(2):
+            for i in range(9):
+                self.register_buffer(f"mean{domain}{i}", torch.zeros(64))
+                self.register_buffer(f"var{domain}{i}", torch.ones(64))
+
+    def forward(self, x, domain=None):
+        """Features and logits in train mode; the running statistics of `domain` move, if there is one."""
+        for i in range(9):
+            running = (None, None) if domain is None else (getattr(self, f"mean{domain}{i}"), getattr(self, f"var{domain}{i}"))
+            x = F.batch_norm(self.convs[i](x), *running, self.scales[i], self.shifts[i], True)
+            x = F.leaky_relu(x, .1, inplace=True)
+            if i in (2, 5):
+                x = F.dropout(F.max_pool2d(x, 2), .5)
+                x = x + torch.randn_like(x)
+                features = x
+        return features.flatten(1), self.last(x.mean((2, 3)))
+
+
+def vada():
+    net = Vada()
+    o = torch.optim.Adam(net.parameters(), 1e-3, betas=(.5, .999))
+    trained = list(net.parameters())
+    average = [p.detach().clone() for p in trained]
+    images = [torch.randn(64, 3, 28, 28) for _ in range(2)]
+    y, d = torch.randint(10, (64,)), torch.cat([torch.zeros(64), torch.ones(64)])
+    bce = lambda logits, labels: F.binary_cross_entropy_with_logits(logits.squeeze(1), labels)
+    unit = lambda x: F.normalize(x.flatten(1)).view_as(x)
+
+    def divergence(clean, moved):
+        return F.kl_div(moved.log_softmax(1), clean.detach().log_softmax(1), log_target=True, reduction="batchmean")
+
+    def virtual_adversarial(x, clean):
+        near = (x + unit(torch.randn_like(x))).requires_grad_(True)
+        # asked for the images alone, PyTorch computes no gradients of weights
+        gradient, = torch.autograd.grad(divergence(clean, net(near)[1]), near)
+        return divergence(clean, net(x + 3.5 * unit(gradient))[1])
+
+    def step():
+        (fs, source), (ft, target) = net(images[0], 0), net(images[1], 1)
+        features = torch.cat([fs, ft])
+        o.zero_grad()
+        bce(net.domain(features.detach()), d).backward()
+        o.step()
+        o.zero_grad()
+        net.domain.requires_grad_(False)
+        domain = bce(net.domain(features), 1 - d)
+        log = target.log_softmax(1)
+        entropy = -(log.exp() * log).sum(1).mean()
+        loss = F.cross_entropy(source, y) + .01 * domain + virtual_adversarial(images[0], source)
+        loss = loss + .01 * (entropy + virtual_adversarial(images[1], target))
+        loss.backward()
+        net.domain.requires_grad_(True)
+        o.step()
+        torch._foreach_lerp_(average, [p.detach() for p in trained], .002)
+        return loss.item()
+    conv1, convs = 784 * 27 * 64, (2 * 784 + 3 * 196 + 3 * 49) * 576 * 64
+    # of each domain's images: three passes forwards, weights and inputs (but the images) of two, inputs of the power step
+    total = 64 * 2 * (8 * convs + 6 * conv1)
+    # the domain head: forward and weights, then forward and inputs
+    return step, 2 * (total + 4 * 128 * 3136 * 100)
+
+
 def dcgan(n):
     up = lambda i, o, s, p: [nn.ConvTranspose2d(i, o, 4, s, p, bias=False), nn.BatchNorm2d(o), nn.ReLU(True)]
     g = nn.Sequential(*up(100, 4 * n, 1, 0), *up(4 * n, 2 * n, 2, 1), *up(2 * n, n, 2, 1),
@@ -183,18 +259,20 @@ def make(case):
     name, *rest = case.split("-")
     if name == "dann":
         return dann()
+    if name == "vada":
+        return vada()
     if name == "dcgan":
         return dcgan(int(rest[0]))
     return pretrained({"vgg16": vgg16, "squeezenet": squeezenet}[name], rest[0], int(rest[1]))
 
 
-def binary():
-    out = subprocess.run(["cargo", "build", "--release", "--bench", "networks", "-p", "sconce-models",
+def binary(package, bench):
+    out = subprocess.run(["cargo", "build", "--release", "--bench", bench, "-p", package,
                           "--message-format=json"], stdout=subprocess.PIPE, check=True, text=True, cwd=ROOT).stdout
     for line in map(json.loads, out.splitlines()):
-        if line.get("executable") and line["target"]["name"] == "networks":
+        if line.get("executable") and line["target"]["name"] == bench:
             return line["executable"]
-    sys.exit("cargo built no bench `networks`")
+    sys.exit(f"cargo built no bench `{bench}`")
 
 
 def status(field):
@@ -213,8 +291,9 @@ def memory_of(case):
     print(before, status("VmHWM"))
 
 
-def memory(program, threads):
+def memory(programs, threads):
     for case in (c for c in CASES if options.only in c):
+        program = programs[PROGRAMS.get(case, NETWORKS)]
         run = lambda *command: subprocess.run(command, check=True, capture_output=True, text=True, env={
             **os.environ, "RAYON_NUM_THREADS": str(threads)}).stdout.split()
         ours = run(program, "--memory", case)
@@ -225,15 +304,18 @@ def memory(program, threads):
 
 
 def main():
-    program = binary()
+    needed = {PROGRAMS.get(c, NETWORKS) for c in CASES if options.only in c} | {NETWORKS}
+    programs = {of: binary(*of) for of in sorted(needed)}
     if options.memory:
-        return memory(program, options.threads[0])
+        return memory(programs, options.threads[0])
     for threads in options.threads:
         torch.set_num_threads(threads)
-        server = subprocess.Popen([program, "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                  env={**os.environ, "RAYON_NUM_THREADS": str(threads)})
+        servers = {of: subprocess.Popen([program, "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                        env={**os.environ, "RAYON_NUM_THREADS": str(threads)})
+                   for of, program in programs.items()}
 
         def ask(line, pause=PAUSE):
+            server = servers[PROGRAMS.get(line, NETWORKS)]
             time.sleep(pause)
             server.stdin.write(line + "\n")
             server.stdin.flush()
@@ -266,8 +348,9 @@ def main():
                 line = (f"{case:24} ours {a * 1e3:7.1f} ms, PyTorch {b * 1e3:7.1f} ms, ratio {ratio:.2f} "
                         f"(processor time {processor:.2f}), {flops / a / 1e9:.0f} GFLOP/s = {share:.0%} of peak")
             print(line, flush=True)
-        server.stdin.close()
-        server.wait()
+        for server in servers.values():
+            server.stdin.close()
+            server.wait()
 
 
 if options.memory_of:
