@@ -20,7 +20,8 @@ pub(super) fn npm(
     folder: &Path,
 ) -> Result<PathBuf> {
     let package = format!("{name}@{version}");
-    let arguments = ["pack", package.as_str(), "--ignore-scripts", "--silent"];
+    // Not `--silent`, which keeps errors to itself too.
+    let arguments = ["pack", package.as_str(), "--ignore-scripts", "--loglevel=error"];
     run(ctx, search, &[("npm", &[])], &arguments, folder)?;
     only_file(folder, &["tgz"])
 }
@@ -90,12 +91,36 @@ fn run(
             return std::fs::remove_file(&log).at(&log);
         }
         let said = std::fs::read_to_string(&log).unwrap_or_default();
-        let said: Vec<_> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        let said = said[said.len().saturating_sub(3)..].join("; ");
-        return Err(Error::message(format!("`{program} {}` failed: {said}", arguments.join(" "))));
+        let (arguments, cause) = (arguments.join(" "), cause(&said));
+        return Err(Error::message(format!("`{program} {arguments}` failed: {cause}")));
     }
     let names: Vec<_> = clients.iter().map(|(program, _)| format!("`{program}`")).collect();
     Err(Error::message(format!("no {} on the search path", names.join(" or "))))
+}
+
+/// What a client said: npm begins with the cause and ends with advice, pip ends with what it comes to.
+fn cause(said: &str) -> String {
+    const FIRST: usize = 4;
+    const LAST: usize = 2;
+    let plain = |line| {
+        let line = str::trim(line);
+        let rest = ["npm error", "npm ERR!"].into_iter().find_map(|start| line.strip_prefix(start));
+        rest.unwrap_or(line).trim()
+    };
+    // Places in npm's own code, and where it keeps its log.
+    let tells = |line: &&str| {
+        !(line.is_empty()
+            || line.starts_with("at ")
+            || line.starts_with("A complete log of this run"))
+    };
+    let lines: Vec<&str> = said.lines().map(plain).filter(tells).collect();
+    match lines.len() {
+        0 => "it said nothing".to_owned(),
+        n if n > FIRST + LAST => {
+            format!("{}; …; {}", lines[..FIRST].join("; "), lines[n - LAST..].join("; "))
+        }
+        _ => lines.join("; "),
+    }
 }
 
 fn only_file(folder: &Path, endings: &[&str]) -> Result<PathBuf> {

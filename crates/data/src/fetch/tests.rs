@@ -394,7 +394,10 @@ fn one_digest_for_all_sources() {
     }
     let mut arguments = String::new();
     std::fs::File::open(tree.path("arguments")).unwrap().read_to_string(&mut arguments).unwrap();
-    assert!(arguments.contains("pack thing@1.0.0 --ignore-scripts --silent\n"), "{arguments}");
+    assert!(
+        arguments.contains("pack thing@1.0.0 --ignore-scripts --loglevel=error\n"),
+        "{arguments}"
+    );
     assert!(arguments.contains("download --no-deps --only-binary=:all:"), "{arguments}");
 }
 
@@ -419,11 +422,69 @@ fn a_failing_client_is_quoted() {
     place.surroundings.search = Some(search);
     let message = place.error(Digest::of(b""), &["npm:thing@1.0.0"]);
     assert!(
-        message.contains("`npm pack thing@1.0.0 --ignore-scripts --silent` failed: "),
+        message.contains("`npm pack thing@1.0.0 --ignore-scripts --loglevel=error` failed: "),
         "{message}"
     );
+    assert!(message.contains("/bin/cp: ") && message.contains("missing.tgz"), "{message}");
     let message = place.error(Digest::of(b""), &["pypi:thing==1.0.0"]);
     assert!(message.contains("no `pip` or `pip3` or `python3` on the search path"), "{message}");
+}
+
+/// What npm 11.19.1 and pip 23.2.1 say where nobody listens: the cause is first there, and last here.
+#[test]
+fn a_client_s_cause_is_kept() {
+    let tree = Tree::new();
+    let mut place = Place::new();
+    let mut failing = |client: &str, said: &str, source: &str| {
+        place.surroundings.search = Some(tree.client(client, "missing.tgz"));
+        let script = format!("#!/bin/sh\n/bin/cat >&2 <<'END'\n{said}END\nexit 1\n");
+        std::fs::write(tree.path("bin").join(client), script).unwrap();
+        let message = place.error(Digest::of(b""), &[source]);
+        std::fs::remove_file(tree.path("bin").join(client)).unwrap();
+        message.lines().find_map(|line| line.split_once("failed: ")).unwrap().1.to_owned()
+    };
+    let npm = "npm error code ECONNREFUSED\nnpm error syscall connect\nnpm error errno ECONNREFUSED\n\
+               npm error FetchError: request to http://127.0.0.1:9/thing failed, reason: connect ECONNREFUSED\n\
+               npm error     at ClientRequest.emit (node:events:524:28)\nnpm error   code: 'ECONNREFUSED',\n\
+               npm error }\nnpm error\nnpm error If you are behind a proxy, see: 'npm help config'\n\
+               npm error A complete log of this run can be found in: /root/.npm/_logs/debug-0.log\n";
+    assert_eq!(
+        failing("npm", npm, "npm:thing@1.0.0"),
+        "code ECONNREFUSED; syscall connect; errno ECONNREFUSED; FetchError: request to http://127.0.0.1:9/thing failed, \
+         reason: connect ECONNREFUSED; …; }; If you are behind a proxy, see: 'npm help config'"
+    );
+    let pip = "WARNING: Retrying after connection broken by 'Connection refused'\n\
+               ERROR: Could not find a version that satisfies thing==1.0.0\nERROR: No matching distribution\n";
+    assert_eq!(
+        failing("pip", pip, "pypi:thing==1.0.0"),
+        "WARNING: Retrying after connection broken by 'Connection refused'; ERROR: Could not find a version that \
+         satisfies thing==1.0.0; ERROR: No matching distribution"
+    );
+    assert_eq!(failing("npm", "", "npm:thing@1.0.0"), "it said nothing");
+}
+
+#[test]
+fn a_network_s_cause_is_kept() {
+    let place = Place::new();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let message = place.error(Digest::of(b""), &[&format!("http://{free}/x.bin")]);
+    assert!(
+        message.contains("Connection refused") && message.contains("(3 attempts)"),
+        "{message}"
+    );
+    let (url, _) = serve(|_, _, stream| drop(stream.write_all(b"SSH-2.0-OpenSSH_9.9\r\n\r\n")));
+    let message = place.error(Digest::of(b""), &[&format!("{url}/x.bin")]);
+    assert!(message.contains("protocol: "), "{message}");
+    // A server without TLS.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/x.bin", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let _ = stream.unwrap().write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    let message = place.error(Digest::of(b""), &[&url]);
+    assert!(message.contains("received corrupt message"), "{message}");
 }
 
 /// Through the real clients, where there are some and the registry answers.
