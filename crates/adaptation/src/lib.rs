@@ -2,11 +2,16 @@
 //! domain without labels, and is tested on the target.
 
 mod adapt;
+pub mod choice;
+pub mod logits;
 pub mod losses;
 pub mod method;
 pub mod stages;
 mod task;
+pub mod trustworthiness;
+pub mod tsne;
 pub mod update;
+pub mod validators;
 mod watch;
 
 pub use stages::KINDS;

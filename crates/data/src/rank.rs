@@ -1,4 +1,25 @@
-//! Rank correlation.
+//! What is best, and whether two lists agree on it: rank correlation.
+
+/// Which value of a quantity is best.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Default,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Best {
+    /// The largest: accuracy.
+    #[default]
+    Max,
+    /// The smallest: error, time.
+    Min,
+}
 
 /// A list ready to be correlated with many others: its ranks about their mean, and the root of their squares' sum.
 pub struct Ranked {

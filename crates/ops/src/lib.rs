@@ -1,6 +1,6 @@
 //! Tensor operations that candle lacks or is slow at, with gradients.
 //!
-//! Each function takes and returns plain candle tensors. On the CPU it runs a kernel of this crate as a candle
+//! Each function takes and returns plain candle tensors (those of [`rows`] slices). On the CPU it runs a kernel of this crate as a candle
 //! custom operation; elsewhere it composes candle's own operations in a way whose gradient is right.
 //! Results on the CPU do not depend on the number of threads.
 //!
@@ -57,6 +57,7 @@ pub mod loss;
 pub mod norm;
 pub mod pool;
 pub mod reversal;
+pub mod rows;
 pub mod separable;
 mod slices;
 #[cfg(test)]

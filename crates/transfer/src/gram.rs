@@ -1,8 +1,8 @@
 //! The Gram matrix `K = X Xᵀ`, computed once and shared by all classes, folds and values of C.
 
 use rayon::prelude::*;
+use sconce_ops::rows::product::{self, BAND};
 
-use crate::product::{self, BAND};
 use crate::{Error, Rows};
 
 /// A symmetric matrix of inner products, in single precision.

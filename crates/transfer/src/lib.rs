@@ -3,17 +3,12 @@
 pub mod classifier;
 mod cross_validate;
 mod dual;
-mod eigen;
-mod error;
 pub mod extract;
 pub mod fine_tune;
 mod folds;
 mod gram;
 pub mod logistic;
 pub mod mcnemar;
-pub mod pca;
-mod product;
-mod rows;
 pub mod stages;
 pub mod svm;
 #[cfg(test)]
@@ -22,8 +17,7 @@ mod top5;
 
 pub use classifier::Classifier;
 pub use cross_validate::{CrossValidation, cross_validate};
-pub use error::Error;
 pub use folds::stratified_folds;
 pub use gram::Gram;
-pub use rows::{Rows, l2_normalise};
+pub use sconce_ops::rows::{Error, Rows, l2_normalise};
 pub use stages::KINDS;

@@ -7,8 +7,8 @@
 //! the place of `½ ‖W‖²`.
 
 use rayon::prelude::*;
+use sconce_ops::rows::product::{self, BAND};
 
-use crate::product::{self, BAND};
 use crate::svm::{LinearModel, check};
 use crate::{Error, Rows};
 

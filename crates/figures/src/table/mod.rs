@@ -12,7 +12,8 @@ mod summary;
 use crate::Words;
 
 pub use pivot::{Layout, Pivot, pivot};
-pub use style::{Best, Style};
+pub use sconce_data::rank::Best;
+pub use style::Style;
 pub use summary::Summary;
 
 /// What sets a cell apart.

@@ -3,32 +3,12 @@
 use std::collections::BTreeMap;
 
 use sconce_core::cell::Plain;
+use sconce_data::rank::Best;
 use serde_json::Value;
 
 use super::{Cell, Emphasis, Head, Pivot, Summary, View};
 use crate::Words;
 use crate::ticks::{fixed, plain};
-
-/// Which values are best.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Default,
-    serde::Serialize,
-    serde::Deserialize,
-    schemars::JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Best {
-    /// The largest: accuracy.
-    #[default]
-    Max,
-    /// The smallest: error, time.
-    Min,
-}
 
 /// How a pivot is written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -3,12 +3,12 @@ use std::time::Instant;
 use schemars::JsonSchema;
 use sconce_core::{Context, Error, Input, Resources, Result, Stage, Threads, outputs};
 use sconce_data::{Column, Features, Table};
+use sconce_ops::rows::pca::Pca;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{choose, choose_to_fit, test, train, yes};
 use crate::Rows;
-use crate::pca::Pca;
 use crate::svm::{self, Stopping};
 
 /// Tests `fit-svm` on fewer dimensions: the principal components of the training set.

@@ -5,20 +5,21 @@
 
 use rayon::prelude::*;
 
-use crate::Error;
+use super::Error;
 
 /// Eigenvalues, the largest first, and their unit eigenvectors.
-pub(crate) struct Eigen {
-    pub(crate) values: Vec<f64>,
+pub struct Eigen {
+    /// The eigenvalues.
+    pub values: Vec<f64>,
     /// One vector after the other.
-    pub(crate) vectors: Vec<f64>,
+    pub vectors: Vec<f64>,
 }
 
 /// The `count` largest eigenvalues of the symmetric `order × order` matrix, and their eigenvectors.
 ///
 /// # Errors
 /// When the iteration does not converge, as for a matrix with values that are not finite.
-pub(crate) fn largest(mut matrix: Vec<f64>, order: usize, count: usize) -> Result<Eigen, Error> {
+pub fn largest(mut matrix: Vec<f64>, order: usize, count: usize) -> Result<Eigen, Error> {
     let reflectors = tridiagonalise(&mut matrix, order);
     let mut diagonal: Vec<f64> = (0..order).map(|i| matrix[i * order + i]).collect();
     let mut side: Vec<f64> =
@@ -233,10 +234,10 @@ fn turn(rows: &mut [f64], order: usize, turns: &[Turn]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::synthetic;
+    use crate::rows::samples;
 
     fn symmetric(order: usize) -> Vec<f64> {
-        let (x, _) = synthetic::clusters(order, order, 3, 5);
+        let x = samples(order, order, 5);
         let at = |i: usize, j: usize| f64::from(x[i * order + j]);
         (0..order * order).map(|k| at(k / order, k % order) + at(k % order, k / order)).collect()
     }
@@ -269,7 +270,7 @@ mod tests {
         let order = 160;
         for rank in [1, 5, 40] {
             for seed in 0..20 {
-                let (x, _) = synthetic::clusters(rank, order, 3, seed);
+                let x = samples(rank, order, seed);
                 let x: Vec<f64> = x.iter().map(|&v| f64::from(v.max(0.0))).collect();
                 let row = |k: usize| &x[k * order..][..order];
                 let a: Vec<f64> = (0..order * order)

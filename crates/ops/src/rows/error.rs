@@ -1,6 +1,6 @@
-//! What can go wrong in this crate's methods.
+//! What can go wrong in methods on rows of numbers.
 
-/// An error of a transfer method.
+/// An error of a method on rows of numbers.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Sizes that do not fit together.

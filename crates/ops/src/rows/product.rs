@@ -4,11 +4,13 @@ use rayon::prelude::*;
 
 /// Rows of one tile. The tiles are the same whatever the number of threads, and no sum is ever split between
 /// threads, so the bits are too.
-pub(crate) const BAND: usize = 128;
+pub const BAND: usize = 128;
 
 /// Single and double precision.
-pub(crate) trait Float: Copy + Send + Sync + 'static {
+pub trait Float: Copy + Send + Sync + 'static {
+    /// 0.
     const ZERO: Self;
+    /// 1.
     const ONE: Self;
 }
 
@@ -23,7 +25,7 @@ impl Float for f64 {
 }
 
 /// Inner products of the rows of `lhs` with those of `rhs`, `(lhs rows, rhs rows)`; rows have `depth` values.
-pub(crate) fn of_rows<T: Float>(lhs: &[T], rhs: &[T], depth: usize) -> Vec<T> {
+pub fn of_rows<T: Float>(lhs: &[T], rhs: &[T], depth: usize) -> Vec<T> {
     let width = rhs.len() / depth;
     let mut out = vec![T::ZERO; lhs.len() / depth * width];
     out.par_chunks_mut(BAND * width).zip(lhs.par_chunks(BAND * depth)).for_each(|(out, lhs)| {
@@ -35,7 +37,10 @@ pub(crate) fn of_rows<T: Float>(lhs: &[T], rhs: &[T], depth: usize) -> Vec<T> {
 }
 
 /// Writes the inner products of the rows of `lhs` and `rhs` into `out`, whose rows are `stride` apart.
-pub(crate) fn tile<T: Float>(lhs: &[T], rhs: &[T], depth: usize, out: &mut [T], stride: usize) {
+///
+/// # Panics
+/// When a side has no row, or `out` is too small for the rows.
+pub fn tile<T: Float>(lhs: &[T], rhs: &[T], depth: usize, out: &mut [T], stride: usize) {
     let (height, width) = (lhs.len() / depth, rhs.len() / depth);
     assert!(height > 0 && width > 0 && width <= stride);
     assert!(out.len() >= (height - 1) * stride + width);
@@ -68,7 +73,7 @@ pub(crate) fn tile<T: Float>(lhs: &[T], rhs: &[T], depth: usize, out: &mut [T], 
 }
 
 /// The matrix of `rows × columns` values with rows and columns exchanged.
-pub(crate) fn transpose<T: Float>(values: &[T], columns: usize) -> Vec<T> {
+pub fn transpose<T: Float>(values: &[T], columns: usize) -> Vec<T> {
     let rows = values.len() / columns;
     let mut out = vec![T::ZERO; values.len()];
     out.par_chunks_exact_mut(rows).enumerate().for_each(|(j, out)| {

@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
-use crate::eigen;
-use crate::product::{BAND, of_rows, transpose};
-use crate::{Error, Rows};
+use super::eigen;
+use super::product::{BAND, of_rows, transpose};
+use super::{Error, Rows};
 
 /// Principal components of a set of rows.
 #[derive(Clone, Debug)]
@@ -69,6 +69,7 @@ impl Pca {
         let variances = eigen.values.iter().map(|v| v.max(0.0) / (n - 1) as f64).collect();
         Ok(Self { mean, components, variances, total })
     }
+
     /// Number of components.
     pub fn len(&self) -> usize {
         self.variances.len()
@@ -123,7 +124,7 @@ impl Pca {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::synthetic;
+    use crate::rows::samples;
 
     fn variance(values: &[f32], count: usize, k: usize) -> f64 {
         let column: Vec<f64> = values.chunks(count).map(|row| f64::from(row[k])).collect();
@@ -136,7 +137,7 @@ mod tests {
     #[test]
     fn coordinates_are_uncorrelated_and_complete() {
         for (n, d) in [(90, 20), (25, 40)] {
-            let (x, _) = synthetic::clusters(n, d, 3, 9);
+            let x = samples(n, d, 9);
             let rows = Rows::new(&x, d).unwrap();
             let count = d.min(n - 1);
             let pca = Pca::fit(rows, count).unwrap();

@@ -1,6 +1,12 @@
-//! A matrix of feature rows, `(samples, features)` in row-major order.
+//! Methods on rows of numbers in memory, `(samples, features)` in row-major order: inner products, eigenvectors, principal
+//! components. They take and return plain slices, since candle has none of them.
 
-use crate::Error;
+pub mod eigen;
+mod error;
+pub mod pca;
+pub mod product;
+
+pub use error::Error;
 
 /// A borrowed row-major matrix, one sample a row.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +82,15 @@ pub fn l2_normalise(values: &mut [f32], columns: usize) {
             }
         }
     }
+}
+
+/// Rows of numbers in [-1, 1), whose columns are scaled so that some vary more than others.
+#[cfg(test)]
+fn samples(count: usize, columns: usize, seed: u64) -> Vec<f32> {
+    let random = crate::testing::random(seed, &[count * columns]).expect("a list of numbers");
+    let values = random.to_vec1::<f64>().expect("a list of numbers");
+    let scale = |i: usize| 1.0 + (i % columns % 7) as f64 / 4.0;
+    values.iter().enumerate().map(|(i, value)| (value * scale(i)) as f32).collect()
 }
 
 #[cfg(test)]
