@@ -90,6 +90,23 @@ pub fn series_color(index: usize) -> Color {
     PALETTE[index % PALETTE.len()]
 }
 
+/// Colours of classes, of which there may be more than series: the palette, and a brown and a violet.
+const CLASSES: [Color; 10] = {
+    let mut colors = [Color::hex(0x7A_3B12); 10];
+    let mut place = 0;
+    while place < PALETTE.len() {
+        colors[place] = PALETTE[place];
+        place += 1;
+    }
+    colors[9] = Color::hex(0x7A_5CC7);
+    colors
+};
+
+/// The colour of class `index`; it repeats after ten.
+pub fn class_color(index: usize) -> Color {
+    CLASSES[index % CLASSES.len()]
+}
+
 /// A map from 0–1 to colours. All but `Diverging` grow evenly in lightness.
 #[derive(
     Debug,

@@ -6,10 +6,21 @@ use crate::frame::LABEL;
 use crate::scene::{Item, Scene, Stroke, Text};
 
 /// Marks differ in form as well as in colour.
-pub(super) fn marker(scene: &mut Scene, series: usize, (x, y): (f64, f64), radius: f64) {
-    let color = series_color(series);
+pub(super) fn marker(scene: &mut Scene, series: usize, place: (f64, f64), radius: f64) {
     let edge = Some(Stroke::new(WHITE, 1.0));
-    let corners: &[(f64, f64)] = match series % 4 {
+    mark(scene, series, place, radius, series_color(series), edge);
+}
+
+/// A disc, square, triangle or diamond; after four the forms repeat.
+pub(super) fn mark(
+    scene: &mut Scene,
+    form: usize,
+    (x, y): (f64, f64),
+    radius: f64,
+    color: Color,
+    edge: Option<Stroke>,
+) {
+    let corners: &[(f64, f64)] = match form % 4 {
         0 => {
             scene.push(Item::Circle { center: (x, y), radius, fill: color, stroke: edge });
             return;
@@ -32,9 +43,20 @@ pub(super) enum Sample {
 
 /// Names in rows of at most `width`; a scene of that width.
 pub(super) fn legend(names: &[String], sample: Sample, width: f64) -> Scene {
+    let sign = if sample == Sample::Line { 26.0 } else { 14.0 };
+    let draw = |scene: &mut Scene, index, place| draw_sign(scene, sample, index, place, sign);
+    names_with_signs(names, sign, width, draw)
+}
+
+/// Names in rows of at most `width`, before each what `draw` draws of it: at its left end, `sign` wide.
+pub(super) fn names_with_signs(
+    names: &[String],
+    sign: f64,
+    width: f64,
+    draw: impl Fn(&mut Scene, usize, (f64, f64)),
+) -> Scene {
     const ROW: f64 = 22.0;
     const GAP: f64 = 22.0;
-    let sign = if sample == Sample::Line { 26.0 } else { 14.0 };
     let mut scene = Scene::new(width, ROW);
     let (mut x, mut y) = (0.0, ROW / 2.0);
     for (index, name) in names.iter().enumerate() {
@@ -43,7 +65,7 @@ pub(super) fn legend(names: &[String], sample: Sample, width: f64) -> Scene {
         if x > 0.0 && x + needs > width {
             (x, y) = (0.0, y + ROW);
         }
-        draw_sign(&mut scene, sample, index, (x, y), sign);
+        draw(&mut scene, index, (x, y));
         scene.text(
             Text { size: LABEL, color: INK, ..Text::new(x + sign + 8.0, y, name) }.centered_on(y),
         );

@@ -18,8 +18,8 @@ use crate::template::Template;
 
 /// Sets the images of many cells in rows and columns along the cells' axes, with numbers from tables below each.
 ///
-/// An image's row of a table is the first that has the image's name in the column `image`, and its stage and coordinates in
-/// columns of these names, as far as there are such columns.
+/// An image's row of a table is the first that has the image's name in the column `image` (or `id`, where there is no such
+/// column), and its stage and coordinates in columns of these names, as far as there are such columns.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CaptionedGrid {
@@ -95,7 +95,7 @@ outputs! { CaptionedGrid:
 
 impl Stage for CaptionedGrid {
     const KIND: &'static str = "captioned-grid";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
 
     fn check(&self) -> Result<()> {
         pictures::check_density(self.density)?;
@@ -308,9 +308,11 @@ fn find<'a>(shown: &Shown<'_>, group: &[&'a Gathered<Table>]) -> Option<(&'a Tab
     });
     fitting.find_map(|from| {
         let table = &from.artifact;
+        let has_image = table.columns.iter().any(|column| column.name == "image");
+        let name = if has_image { "image" } else { "id" };
         let fits = |row: &Vec<Value>| {
             table.columns.iter().zip(row).all(|(column, value)| match column.name.as_str() {
-                "image" => value.as_str() == Some(id),
+                column if column == name => value.as_str() == Some(id),
                 "stage" => value.as_str() == Some(&set.stage),
                 axis => here(axis, value),
             })

@@ -7,6 +7,7 @@ mod adversarial_panel;
 mod animation;
 mod captioned_grid;
 mod confusion_matrix;
+mod heat_map;
 mod image_grid;
 mod map_grid;
 mod names;
@@ -15,6 +16,7 @@ mod plot;
 mod report;
 mod rows;
 mod sample_sheet;
+mod scatter;
 mod table;
 mod top5_panel;
 
@@ -30,12 +32,14 @@ pub use adversarial_panel::{AdversarialPanel, Shown};
 pub use animation::Animation;
 pub use captioned_grid::CaptionedGrid;
 pub use confusion_matrix::ConfusionMatrix;
+pub use heat_map::HeatMap;
 pub use image_grid::ImageGrid;
 pub use map_grid::MapGrid;
 pub use names::{Many, Names};
 pub use plot::Plot;
 pub use report::Report;
 pub use sample_sheet::SampleSheet;
+pub use scatter::Scatter;
 pub use table::Table;
 pub use top5_panel::Top5Panel;
 
@@ -46,11 +50,13 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<Animation>(),
     Kind::of::<CaptionedGrid>(),
     Kind::of::<ConfusionMatrix>(),
+    Kind::of::<HeatMap>(),
     Kind::of::<ImageGrid>(),
     Kind::of::<MapGrid>(),
     Kind::of::<Plot>(),
     Kind::of::<Report>(),
     Kind::of::<SampleSheet>(),
+    Kind::of::<Scatter>(),
     Kind::of::<Table>(),
     Kind::of::<Top5Panel>(),
 ];

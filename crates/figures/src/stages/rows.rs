@@ -68,27 +68,30 @@ impl Rows {
 
     /// Refuses to average over an axis unawares: each with several values must be in `placed` or in `over`.
     pub(super) fn check_axes(&self, placed: &[&str], over: &[String], keys: &str) -> Result<()> {
-        for axis in &self.axes {
-            if placed.contains(&axis.as_str()) || over.contains(axis) {
-                continue;
-            }
+        let names = placed.iter().copied().chain(over.iter().map(String::as_str));
+        match self.unplaced(&names.collect::<Vec<_>>())? {
+            None => Ok(()),
+            Some(differ) => Err(Error::parameter(
+                "over",
+                format!("{differ}: expected it in {keys}, or in `over` to average over it"),
+            )),
+        }
+    }
+
+    /// Which axis has several values and is not in `placed`, in words: ``rows differ along `split` (0, 1, 2)``.
+    pub(super) fn unplaced(&self, placed: &[&str]) -> Result<Option<String>> {
+        for axis in self.axes.iter().filter(|axis| !placed.contains(&axis.as_str())) {
             let values = self.distinct(axis)?;
             if values.len() > 1 {
                 let values: Vec<String> =
                     values.iter().map(|value| Plain(value).to_string()).take(6).collect();
-                return Err(Error::parameter(
-                    "over",
-                    format!(
-                        "rows differ along `{axis}` ({}): expected it in {keys}, or in `over` to average over it",
-                        values.join(", ")
-                    ),
-                ));
+                return Ok(Some(format!("rows differ along `{axis}` ({})", values.join(", "))));
             }
         }
-        Ok(())
+        Ok(None)
     }
 
-    fn distinct(&self, axis: &str) -> Result<Vec<Value>> {
+    pub(super) fn distinct(&self, axis: &str) -> Result<Vec<Value>> {
         let mut found: Vec<Value> = Vec::new();
         for value in self.table.values(axis)? {
             if !found.iter().any(|known| long::same(known, value)) {

@@ -196,6 +196,33 @@ fn captioned_grid_reads_the_images_own_tables() {
     assert_ne!(picture(0.7), picture(0.9), "the second table is read");
 }
 
+/// Predictions name their images in the column `id`; where a table has both, the image is in `image`.
+#[test]
+fn captioned_grid_finds_images_by_id() {
+    let predictions = |second: &str, with_image: bool| {
+        let mut columns = vec![Column::text("id"), Column::text("predicted")];
+        columns.extend(with_image.then(|| Column::text("image")));
+        let mut table = Table::new(columns);
+        for (place, predicted) in [(1, "dog"), (0, second)] {
+            let id = images(64, 2).examples().ids[place].clone();
+            let mut row =
+                vec![json!(if with_image { "other" } else { id.as_str() }), json!(predicted)];
+            row.extend(with_image.then(|| json!(id)));
+            table.push(row).unwrap();
+        }
+        table
+    };
+    let picture = |table: &Table| {
+        let cell =
+            Cell::new(json!({ "images": "images", "tables": "tables", "lines": "{predicted}" }));
+        let cell = cell.with("images", "mistakes", json!({}), &images(64, 2));
+        cell.with("tables", "said", json!({}), table).figure("captioned-grid").files["grid.png"]
+            .clone()
+    };
+    assert_ne!(picture(&predictions("cat", false)), picture(&predictions("bird", false)));
+    assert_eq!(picture(&predictions("cat", false)), picture(&predictions("cat", true)));
+}
+
 #[test]
 fn captioned_grid_tells_cells_apart() {
     captioned_cell().figure("captioned-grid");

@@ -216,3 +216,101 @@ fn confusion_matrix_says_its_accuracy() {
     wrong.parameters["array"] = json!("confusoin");
     assert!(wrong.error("confusion-matrix").ends_with("did you mean `confusion`?"));
 }
+
+/// Accuracy by strength and schedule of three seeds; one cell is missing.
+pub(super) fn heat_cell() -> Cell {
+    let mut cell = Cell::new(json!({
+        "rows": "rows", "down": "strength", "columns": "schedule", "value": "accuracy", "over": "seed", "percent": true,
+        "title": "Strength and schedule of the reversal", "labels": { "schedule=constant": "constant", "schedule=gamma2": "γ = 2" },
+    }));
+    for (i, strength) in [0.0, 0.1, 0.3, 1.0, 3.0].into_iter().enumerate() {
+        for (j, schedule) in ["constant", "gamma2", "gamma10"].into_iter().enumerate() {
+            for seed in 0..3 {
+                if (i, j) != (4, 0) {
+                    let accuracy =
+                        0.52 + 0.05 * i as f64 + 0.04 * j as f64 + 0.006 * f64::from(seed);
+                    let coordinates =
+                        json!({ "strength": strength, "schedule": schedule, "seed": seed });
+                    cell =
+                        cell.with("rows", "dann", coordinates, &metrics(&[("accuracy", accuracy)]));
+                }
+            }
+        }
+    }
+    cell
+}
+
+#[test]
+fn a_heat_map_averages_over_an_axis() {
+    let figure = heat_cell().figure("heat-map");
+    let svg = String::from_utf8_lossy(&figure.files["heat-map.svg"]);
+    // .52, .526 and .532, in percent.
+    assert!(svg.contains("52.6 ± 0.6"), "{svg}");
+    assert!(svg.contains("γ = 2") && svg.contains("strength"));
+    assert_eq!(figure.caption, "Mean ± sample standard deviation over 3 values of seed.");
+    let mut cell = heat_cell();
+    cell.parameters["over"] = json!([]);
+    assert_eq!(
+        cell.error("heat-map"),
+        "parameter `over`: rows differ along `seed` (0, 1, 2): expected it in `down`, in `columns`, or in `over` to average \
+         over it"
+    );
+    for (key, value, expected) in [
+        ("limits", json!([1, 0]), "expected two numbers, the smaller first; found 1 and 0"),
+        ("value", json!([]), "expected one metric or column, found 0"),
+        ("columns", json!("strength"), "expected another axis than in `down`"),
+    ] {
+        let mut cell = heat_cell();
+        cell.parameters[key] = value;
+        assert_eq!(cell.error("heat-map"), format!("parameter `{key}`: {expected}"));
+    }
+}
+
+/// An embedding of two domains before and after.
+pub(super) fn scatter_cell() -> Cell {
+    let embedding = |apart: f64| {
+        let columns = [Column::text("id"), Column::text("domain"), Column::text("class")];
+        let mut columns = columns.to_vec();
+        columns.extend([Column::number("x"), Column::number("y")]);
+        let mut table = Table::new(columns);
+        for i in 0..400 {
+            let (class, domain, turn) = (i % 10, i / 10 % 2, f64::from(i) * 2.4);
+            let (angle, radius) = (f64::from(class) * 0.63, (f64::from(i) / 400.0).sqrt());
+            let x = 7.0 * angle.cos() + radius * turn.cos() + apart * f64::from(domain);
+            let y = 5.0 * angle.sin() + radius * turn.sin();
+            let name = ["MNIST", "MNIST-M"][domain as usize];
+            // Digits come in another order than theirs.
+            let class = (class * 7 % 10).to_string();
+            table
+                .push(vec![json!(i.to_string()), json!(name), json!(class), json!(x), json!(y)])
+                .unwrap();
+        }
+        table
+    };
+    Cell::new(json!({
+        "tables": "tables", "color_by": ["class", "domain"], "mark_by": "domain", "columns": "method",
+        "title": "Before and after", "labels": { "method=source": "source only", "method=dann": "DANN" },
+    }))
+    .with("tables", "embedding", json!({ "method": "source" }), &embedding(20.0))
+    .with("tables", "embedding", json!({ "method": "dann" }), &embedding(0.3))
+}
+
+#[test]
+fn a_scatter_has_a_row_for_each_quantity_and_a_column_for_each_table() {
+    let figure = scatter_cell().figure("scatter");
+    let svg = String::from_utf8_lossy(&figure.files["scatter.svg"]);
+    for text in ["source only", "DANN", "class", "domain", "MNIST-M"] {
+        assert!(svg.contains(text), "{text}");
+    }
+    // Two rows of two panels: half of the points are discs, beside those of the legends.
+    assert_eq!(svg.matches("<circle").count(), 2 * 400 + 1 + 10 + 2);
+    let digits = |text: &str| svg.find(&format!(">{text}<")).unwrap();
+    assert!(digits("0") < digits("1") && digits("1") < digits("7"));
+    let mut cell = scatter_cell();
+    cell.parameters.as_object_mut().unwrap().remove("columns");
+    assert_eq!(
+        cell.error("scatter"),
+        "parameter `columns`: rows differ along `method` (source, dann): expected it in `columns`, in `color_by` or in \
+         `mark_by`"
+    );
+}
