@@ -116,7 +116,7 @@ impl Stage for ChooseCheckpoint {
                 ])?;
             }
         }
-        let mut wide = scores.clone();
+        let mut wide = scores;
         wide.columns.push(Column::decimals("accuracy", 4));
         for (row, accuracy) in wide.rows.iter_mut().zip(&accuracy) {
             row.push(json!(accuracy));
