@@ -1,7 +1,8 @@
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Folder, Inputs, Resources, Result, Stage, outputs};
+use sconce_core::{Context, Folder, Inputs, Resources, Result, Stage, outputs};
 use serde::{Deserialize, Serialize};
 
+use super::{files_of, some_stage};
 use crate::image_set::ImageSet;
 use crate::mnist::{self, Emnist};
 
@@ -57,16 +58,11 @@ impl Stage for Mnist {
     }
 
     fn check(&self) -> Result<()> {
-        if self.files.edges().is_empty() {
-            return Err(Error::parameter("files", "expected at least one stage"));
-        }
-        Ok(())
+        some_stage(&self.files)
     }
 
     fn run(&self, ctx: &Context<Self>) -> Result<()> {
-        let files = ctx.inputs(&self.files)?;
-        let files: Vec<_> = files.into_iter().map(|from| from.artifact.0).collect();
-        let images = mnist::read(&files, self.emnist)?;
+        let images = mnist::read(&files_of(ctx, &self.files)?, self.emnist)?;
         ctx.metric("images", images.len() as f64);
         ctx.write(Self::IMAGES, &images)
     }

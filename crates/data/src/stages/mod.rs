@@ -14,7 +14,7 @@ mod tests;
 mod usps;
 mod weights;
 
-use sconce_core::Kind;
+use sconce_core::{Context, Error, Files, Folder, Inputs, Kind, Result};
 
 pub use deduplicate::Deduplicate;
 pub use duplicates::Duplicates;
@@ -42,3 +42,16 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<Deduplicate>(),
     Kind::of::<Resplit>(),
 ];
+
+/// Refuses an edge `files` without stages.
+fn some_stage(files: &Inputs<Folder>) -> Result<()> {
+    match files.edges().is_empty() {
+        true => Err(Error::parameter("files", "expected at least one stage")),
+        false => Ok(()),
+    }
+}
+
+/// The files of all stages of an edge.
+fn files_of(ctx: &Context, files: &Inputs<Folder>) -> Result<Vec<Files>> {
+    Ok(ctx.inputs(files)?.into_iter().map(|from| from.artifact.0).collect())
+}

@@ -1,7 +1,8 @@
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Folder, Inputs, Resources, Result, Stage, outputs};
+use sconce_core::{Context, Folder, Inputs, Resources, Result, Stage, outputs};
 use serde::{Deserialize, Serialize};
 
+use super::{files_of, some_stage};
 use crate::image_set::ImageSet;
 use crate::usps;
 
@@ -45,16 +46,11 @@ impl Stage for Usps {
     }
 
     fn check(&self) -> Result<()> {
-        if self.files.edges().is_empty() {
-            return Err(Error::parameter("files", "expected at least one stage"));
-        }
-        Ok(())
+        some_stage(&self.files)
     }
 
     fn run(&self, ctx: &Context<Self>) -> Result<()> {
-        let files = ctx.inputs(&self.files)?;
-        let files: Vec<_> = files.into_iter().map(|from| from.artifact.0).collect();
-        let images = usps::read(&files)?;
+        let images = usps::read(&files_of(ctx, &self.files)?)?;
         ctx.metric("images", images.len() as f64);
         ctx.write(Self::IMAGES, &images)
     }
