@@ -9,6 +9,8 @@ use crate::layout::{read, root};
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("cross-validate", "c", "the values of C that are tried"),
     ("attack", "method", "a method stands there with its parameters"),
+    ("adapt", "method", "a method stands there with its parameters"),
+    ("adapt", "target", "the images of the target domain, as the field calls it"),
 ];
 
 /// The types of TOML that a parameter's schema allows, but for the name of a variable and for nothing.
