@@ -104,12 +104,17 @@ fn files_are_named_by_what_they_hold() {
     }
 }
 
+/// The shipped pipelines.
+pub(crate) fn pipelines() -> Vec<PathBuf> {
+    let pipelines = files(&root().join("pipelines"), "toml");
+    assert!(!pipelines.is_empty());
+    pipelines
+}
+
 #[test]
 #[cfg_attr(not(feature = "chapters"), ignore = "needs all kinds")]
 fn every_profile_of_every_shipped_pipeline_can_be_planned() {
-    let pipelines = files(&root().join("pipelines"), "toml");
-    assert!(!pipelines.is_empty());
-    for path in pipelines {
+    for path in pipelines() {
         let text = read(&path);
         let heads = text.lines().filter_map(|line| line.strip_prefix("[profile."));
         let mut profiles: Vec<_> = heads.filter_map(|head| head.split(['.', ']']).next()).collect();

@@ -10,6 +10,7 @@ mod face;
 mod kills;
 mod language;
 mod layout;
+mod mutations;
 mod names;
 mod runs;
 mod spans;
