@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 #[cfg(not(unix))]
 use std::io::ErrorKind;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::damage::{Opened, damaged};
+use super::damage::{Opened, damaged, read_whole};
 use super::{Store, hash, manifest, parallel};
 use crate::error::IoResultExt;
 use crate::{Digest, Error, Files, Member, Result};
@@ -91,7 +90,7 @@ impl Store {
         let path = self.blob(tree);
         text.clear();
         match self.open_file(Some(tree), &path)? {
-            Opened::File(mut file) => _ = file.read_to_end(text).at(&path)?,
+            Opened::File(file, metadata) => read_whole(&file, &metadata, text).at(&path)?,
             Opened::Nothing => {
                 self.note_missing(tree, &path);
                 return Err(damaged(tree, &path));
@@ -108,7 +107,7 @@ impl Store {
     /// Hashes a blob: whether it is what its name says. A bad one is quarantined.
     pub(super) fn verify(&self, digest: &Digest, size: Option<u64>, path: &Path) -> Result<bool> {
         let file = match self.open_file(Some(digest), path)? {
-            Opened::File(file) => file,
+            Opened::File(file, _) => file,
             Opened::Nothing => {
                 self.note_missing(digest, path);
                 return Ok(false);

@@ -44,6 +44,8 @@ impl Imported {
 pub(super) struct Staged {
     pub(super) digest: Digest,
     pub(super) path: PathBuf,
+    /// Whether it is read-only and marked already.
+    pub(super) sealed: bool,
 }
 
 impl Store {
@@ -76,7 +78,7 @@ impl Store {
         if !self.holds(&Member { digest, size })? {
             let path = self.temporary()?;
             std::fs::write(&path, &text).at(&path)?;
-            self.publish(vec![Staged { digest, path }])?;
+            self.publish(vec![Staged { digest, path, sealed: false }])?;
         }
         Ok(Imported {
             digest,
@@ -98,13 +100,9 @@ impl Store {
         if self.holds(&member)? {
             return Ok((member, None));
         }
-        let staged = if self.can_move(&after) && seal(&file, &digest).is_ok() {
-            path.to_owned()
-        } else {
-            self.copy_in(path, &digest)?
-        };
-        let path = staged;
-        Ok((member, Some(Staged { digest, path })))
+        let sealed = self.can_move(&after) && seal(&file, &digest).is_ok();
+        let path = if sealed { path.to_owned() } else { self.copy_in(path, &digest)? };
+        Ok((member, Some(Staged { digest, path, sealed })))
     }
 
     /// Copies a file to a temporary place of the store, by reflink where there is one.
@@ -127,9 +125,14 @@ impl Store {
         Ok(to)
     }
 
+    /// Whether copies may share blocks, as far as is known.
+    pub(super) fn has_reflinks(&self) -> bool {
+        !self.inner.no_reflink.load(Ordering::Relaxed)
+    }
+
     /// Tries a copy that shares the blocks. After a failure it is not tried again.
     pub(super) fn reflink(&self, from: &Path, to: &Path) -> bool {
-        if self.inner.no_reflink.load(Ordering::Relaxed) {
+        if !self.has_reflinks() {
             return false;
         }
         let done = reflink_copy::reflink(from, to).is_ok();
@@ -145,8 +148,13 @@ impl Store {
         staged.dedup_by_key(|one| one.digest);
         let many = staged.len() >= MANY;
         let prepare = |one: &Staged| -> Result<()> {
+            if many && one.sealed {
+                return Ok(());
+            }
             let file = File::open(&one.path).at(&one.path)?;
-            seal(&file, &one.digest).at(&one.path)?;
+            if !one.sealed {
+                seal(&file, &one.digest).at(&one.path)?;
+            }
             if many { Ok(()) } else { file.sync_all().at(&one.path) }
         };
         all(parallel::map(parallel::FILES, &staged, prepare))?;
@@ -195,8 +203,7 @@ impl Store {
         #[cfg(unix)]
         {
             use std::os::unix::fs::MetadataExt;
-            let store = self.inner.lock.metadata();
-            file.nlink() == 1 && store.is_ok_and(|store| store.dev() == file.dev())
+            file.nlink() == 1 && self.inner.device == Some(file.dev())
         }
         #[cfg(not(unix))]
         {

@@ -18,6 +18,9 @@ use crate::{Digest, Error, Result};
 /// file times ticks every 1 to 10 ms.
 const TICK: Duration = Duration::from_millis(50);
 
+/// A file claims its size: larger ones are read piece by piece.
+const MOST_AT_ONCE: usize = 64 << 20;
+
 /// Something in the store that was not what its name says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
@@ -44,7 +47,7 @@ impl fmt::Display for Damage {
 /// What stands at a place of the store.
 pub(super) enum Opened {
     /// A plain file.
-    File(File),
+    File(File, Metadata),
     /// Nothing.
     Nothing,
     /// Something else, which is in the quarantine now.
@@ -133,8 +136,10 @@ impl Store {
             rustix::fs::OFlags::NONBLOCK.bits().cast_signed(),
         );
         let error = match options.open(path) {
-            Ok(file) if file.metadata().at(path)?.is_file() => return Ok(Opened::File(file)),
-            Ok(_) => None,
+            Ok(file) => match file.metadata().at(path)? {
+                metadata if metadata.is_file() => return Ok(Opened::File(file, metadata)),
+                _ => None,
+            },
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Opened::Nothing),
             Err(error) if error.kind() == ErrorKind::NotADirectory => {
                 self.clear_folders(path)?;
@@ -155,17 +160,18 @@ impl Store {
         }
     }
 
-    /// The whole of a plain file, with the open file for more questions; none when there is none.
+    /// The whole of a plain file, with the open file and its stat for more questions; none when there
+    /// is none.
     pub(super) fn read_file(
         &self,
         digest: Option<&Digest>,
         path: &Path,
         bytes: &mut Vec<u8>,
-    ) -> Result<Option<File>> {
+    ) -> Result<Option<(File, Metadata)>> {
         bytes.clear();
-        let Opened::File(mut file) = self.open_file(digest, path)? else { return Ok(None) };
-        file.read_to_end(bytes).at(path)?;
-        Ok(Some(file))
+        let Opened::File(file, metadata) = self.open_file(digest, path)? else { return Ok(None) };
+        read_whole(&file, &metadata, bytes).at(path)?;
+        Ok(Some((file, metadata)))
     }
 
     /// Moves what is no folder and stands where one above `path` has to be into the quarantine.
@@ -227,6 +233,32 @@ impl Store {
     fn note(&self, damage: Damage) {
         relock(&self.inner.damage).push(damage);
     }
+}
+
+/// Reads a file of the store, none of which ever grows: one call where `read_to_end` asks for size and
+/// place and reads twice, and a no-op run is little else.
+pub(super) fn read_whole(
+    mut file: &File,
+    metadata: &Metadata,
+    bytes: &mut Vec<u8>,
+) -> std::io::Result<()> {
+    let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
+    bytes.clear();
+    bytes.resize(size.min(MOST_AT_ONCE), 0);
+    let mut done = 0;
+    while done < bytes.len() {
+        match file.read(&mut bytes[done..]) {
+            Ok(0) => break,
+            Ok(read) => done += read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(done);
+    if size > MOST_AT_ONCE {
+        file.read_to_end(bytes)?;
+    }
+    Ok(())
 }
 
 /// What something is that is no plain file.

@@ -4,12 +4,12 @@
 //! already costs stats, and so that only what was put there is ever removed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{Metadata, Permissions};
+use std::fs::{File, Metadata, Permissions};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::damage::{Bad, damaged};
+use super::damage::{Bad, Opened, damaged};
 use super::stat_index::{self, Known};
 use super::walk::Stat;
 use super::{Store, hash, parallel};
@@ -132,12 +132,18 @@ impl View<'_> {
             let path = self.to.join(name);
             let old = record.get(name).map_or(&[][..], Vec::as_slice);
             let same = |old: &Known| old.digest == member.digest && self.has_same(&path, old);
-            if !old.iter().any(same) && self.put_file(member, &path)? {
-                changed.store(true, Ordering::Relaxed);
-            }
-            let metadata = std::fs::symlink_metadata(&path).at(&path)?;
-            let known = Known { stat: Stat::of(&metadata), ..unknown(member) };
-            Ok((name.clone(), vec![known]))
+            let put = match old.iter().any(same) {
+                true => None,
+                false => self.put_file(member, &path)?,
+            };
+            let stat = match put {
+                Some(put) => {
+                    changed.store(true, Ordering::Relaxed);
+                    put
+                }
+                None => Stat::of(&std::fs::symlink_metadata(&path).at(&path)?),
+            };
+            Ok((name.clone(), vec![Known { stat, ..unknown(member) }]))
         };
         let members: Vec<_> = members.iter().collect();
         let shown: Result<Record> =
@@ -166,46 +172,75 @@ impl View<'_> {
         Ok(())
     }
 
-    /// Puts a file; false when its content is there already.
-    fn put_file(&self, member: &Member, path: &Path) -> Result<bool> {
+    /// Puts a file, and returns its stat; none when its content is there already.
+    fn put_file(&self, member: &Member, path: &Path) -> Result<Option<Stat>> {
         if let Ok(found) = std::fs::symlink_metadata(path) {
             if found.is_dir() {
                 // Empty ones are of no worth to anyone.
                 std::fs::remove_dir(path).map_err(|_| in_the_way(path, "a file"))?;
             } else if has_content(path, &found, member) {
-                return Ok(false);
+                return Ok(None);
             }
         }
         let blob = self.store.blob(&member.digest);
-        if !self.store.verify(&member.digest, Some(member.size), &blob)? {
-            return Err(damaged(&member.digest, &blob));
-        }
         if !self.store.inner.writable {
+            self.verify(member, &blob)?;
             put_beside(&blob, path)?;
-            return Ok(true);
+            return stat_of(path).map(Some);
         }
         let temporary = self.store.temporary()?;
-        let linked = !self.store.reflink(&blob, &temporary)
-            && member.size > COPY
-            && std::fs::hard_link(&blob, &temporary).is_ok();
-        if linked {
-            if std::fs::rename(&temporary, path).is_ok() {
-                return Ok(true);
+        let mut shared = false;
+        if self.store.has_reflinks() || member.size > COPY {
+            self.verify(member, &blob)?;
+            shared = self.store.reflink(&blob, &temporary);
+            if shared {
+                make_writable(&temporary).at(&temporary)?;
+            } else if member.size > COPY && std::fs::hard_link(&blob, &temporary).is_ok() {
+                if std::fs::rename(&temporary, path).is_ok() {
+                    return stat_of(path).map(Some);
+                }
+                let _ = std::fs::remove_file(&temporary);
             }
-            let _ = std::fs::remove_file(&temporary);
         }
-        if !temporary.exists() {
-            std::fs::copy(&blob, &temporary).at(&temporary)?;
-        }
-        make_writable(&temporary).at(&temporary)?;
+        let stat = match shared {
+            true => stat_of(&temporary)?,
+            false => self.copy(member, &blob, &temporary)?,
+        };
         match std::fs::rename(&temporary, path) {
             Err(error) if error.kind() == ErrorKind::CrossesDevices => {
                 put_beside(&temporary, path)?;
+                return stat_of(path).map(Some);
             }
             other => other.at(path)?,
         }
-        Ok(true)
+        Ok(Some(stat))
     }
+
+    fn verify(&self, member: &Member, blob: &Path) -> Result<()> {
+        match self.store.verify(&member.digest, Some(member.size), blob)? {
+            true => Ok(()),
+            false => Err(damaged(&member.digest, blob)),
+        }
+    }
+
+    /// Copies a blob, whose bytes are checked on the way; returns the copy's stat.
+    fn copy(&self, member: &Member, blob: &Path, to: &Path) -> Result<Stat> {
+        if let Opened::File(from, _) = self.store.open_file(Some(&member.digest), blob)? {
+            let mut file = File::create_new(to).at(to)?;
+            let (digest, size) = hash::copy(&from, &mut file).at(blob)?;
+            if (digest, size) == (member.digest, member.size) {
+                return Ok(Stat::of(&file.metadata().at(to)?));
+            }
+            std::fs::remove_file(to).at(to)?;
+        }
+        // It tells what is wrong.
+        self.verify(member, blob)?;
+        Err(damaged(&member.digest, blob))
+    }
+}
+
+fn stat_of(path: &Path) -> Result<Stat> {
+    Ok(Stat::of(&std::fs::symlink_metadata(path).at(path)?))
 }
 
 /// Copies a file to a place on another file system, where it appears whole.

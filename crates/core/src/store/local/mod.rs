@@ -94,6 +94,9 @@ struct Inner {
     no_reflink: AtomicBool,
     /// Whether this process may write to the store.
     writable: bool,
+    /// The number of the store's file system.
+    #[cfg(unix)]
+    device: Option<u64>,
 }
 
 impl std::fmt::Debug for Store {
@@ -124,8 +127,6 @@ impl Store {
             inner: Arc::new(Inner {
                 #[cfg(unix)]
                 blobs: File::open(root.join("blobs")).at(root.join("blobs"))?,
-                root,
-                lock,
                 damage: Mutex::default(),
                 quarantined: Mutex::default(),
                 busy: Arc::default(),
@@ -133,6 +134,13 @@ impl Store {
                 temporary: AtomicU64::new(0),
                 no_reflink: AtomicBool::new(false),
                 writable,
+                #[cfg(unix)]
+                device: std::os::unix::fs::MetadataExt::dev(
+                    &lock.metadata().at(root.join("locks"))?,
+                )
+                .into(),
+                lock,
+                root,
             }),
         })
     }

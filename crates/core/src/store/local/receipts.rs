@@ -81,8 +81,8 @@ impl Store {
     /// Reads a receipt; `used` tells whether that counts as a use.
     pub(super) fn read_receipt(&self, key: &Digest, used: bool) -> Result<Option<Receipt>> {
         let path = self.receipt_path(key);
-        let mut bytes = Vec::with_capacity(4096);
-        let Some(file) = self.read_file(Some(key), &path, &mut bytes)? else {
+        let mut bytes = Vec::new();
+        let Some((file, metadata)) = self.read_file(Some(key), &path, &mut bytes)? else {
             return Ok(None);
         };
         let receipt = match decode(&bytes) {
@@ -96,8 +96,7 @@ impl Store {
                 return Ok(None);
             }
         };
-        let time = file.metadata().and_then(|metadata| metadata.modified());
-        let age = time.ok().and_then(|time| time.elapsed().ok());
+        let age = metadata.modified().ok().and_then(|time| time.elapsed().ok());
         if used && age.is_some_and(|age| age > TOUCH) {
             // Not possible in a store of another user; then its owner's runs count.
             let _ = file.set_modified(SystemTime::now());

@@ -156,7 +156,7 @@ impl Store {
         }
         let stage = |(name, member): &&(String, Member)| -> Result<Staged> {
             let path = self.copy_in(&folder.join(name), &member.digest)?;
-            Ok(Staged { digest: member.digest, path })
+            Ok(Staged { digest: member.digest, path, sealed: false })
         };
         let staged: Result<Vec<_>> =
             parallel::map(parallel::FILES, &missing, stage).into_iter().collect();
