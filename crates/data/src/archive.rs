@@ -1,12 +1,14 @@
 //! Unpacking zip, tar, tar.gz and gz files that may be hostile.
 //!
 //! Nothing is written outside the given folder: entries whose names have `..`, a root, a drive or
-//! a backslash are refused, as are links and devices, a second entry of the same name, and
-//! archives that grow beyond the limits. Times, owners and permissions are not kept.
+//! a backslash are refused, as are links and devices, a second entry of the same name or of one that
+//! differs in capital letters alone (they are one file on macOS and Windows), and archives that grow
+//! beyond the limits. Times, owners and permissions are not kept.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
@@ -83,6 +85,8 @@ pub fn unpack(
         file: None,
         written: 0,
         top: BTreeSet::new(),
+        spelled: BTreeMap::new(),
+        buffer: vec![0; 1 << 16],
     };
     match format(archive)? {
         Format::Zip => unpacking.zip(archive),
@@ -139,16 +143,30 @@ struct Unpacking {
     written: u64,
     /// Names at the archive's top, for the message when the selection is not there.
     top: BTreeSet<String>,
+    /// The files and folders that were made, by their names in small letters.
+    spelled: BTreeMap<String, String>,
+    buffer: Vec<u8>,
 }
 
 impl Unpacking {
-    fn zip(&mut self, archive: &Path) -> Result<()> {
-        let file = BufReader::new(File::open(archive).at(archive)?);
+    fn zip(&mut self, path: &Path) -> Result<()> {
+        let file = BufReader::new(File::open(path).at(path)?);
         let mut archive = zip::ZipArchive::new(file).map_err(Error::other)?;
+        // The library keeps the last of several entries of one name.
+        let twins = match archive.has_duplicate_names() {
+            true => {
+                let mut file = BufReader::new(File::open(path).at(path)?);
+                twins(&mut file, archive.central_directory_start()).at(path)?
+            }
+            false => BTreeSet::new(),
+        };
         for index in 0..archive.len() {
             let mut entry = archive.by_index(index).map_err(Error::other)?;
             let name = entry.name().map_err(Error::other)?.into_owned();
             let Some(path) = self.admit(&name, entry.is_dir())? else { continue };
+            if twins.contains(entry.name_raw()) {
+                return Err(refused(&name, "it is there twice"));
+            }
             if entry.is_symlink() {
                 return Err(refused(&name, "it is a symbolic link"));
             }
@@ -233,7 +251,9 @@ impl Unpacking {
     }
 
     fn write(&mut self, from: &mut dyn Read, name: &str, path: &Path) -> Result<()> {
-        if let Some(parent) = path.parent() {
+        if self.spell(name, path)?
+            && let Some(parent) = path.parent()
+        {
             std::fs::create_dir_all(parent).at(parent)?;
         }
         let mut file = match File::create_new(path) {
@@ -242,9 +262,8 @@ impl Unpacking {
             }
             file => file.at(path)?,
         };
-        let mut buffer = vec![0; 1 << 16];
         loop {
-            let n = match from.read(&mut buffer) {
+            let n = match from.read(&mut self.buffer) {
                 Ok(0) => break,
                 Ok(n) => n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -258,10 +277,33 @@ impl Unpacking {
                 )));
             };
             self.left = left;
-            file.write_all(&buffer[..n]).at(path)?;
+            file.write_all(&self.buffer[..n]).at(path)?;
         }
         self.written += 1;
         Ok(())
+    }
+
+    /// Notes the names of a file and of the folders above it: whether any of these is new.
+    fn spell(&mut self, name: &str, path: &Path) -> Result<bool> {
+        let inside = path.strip_prefix(&self.folder).unwrap_or(path).to_string_lossy();
+        let ends = inside.match_indices(['/', '\\']).map(|(end, _)| end).chain([inside.len()]);
+        let mut new_folder = self.spelled.is_empty();
+        for end in ends {
+            let spelling = &inside[..end];
+            match self.spelled.entry(spelling.to_lowercase()) {
+                Entry::Vacant(free) => {
+                    new_folder |= end < inside.len();
+                    free.insert(spelling.to_owned());
+                }
+                Entry::Occupied(known) if known.get() != spelling => {
+                    let other = known.get();
+                    let why = format!("on macOS and Windows `{spelling}` and `{other}` are one");
+                    return Err(refused(name, &why));
+                }
+                Entry::Occupied(_) => {}
+            }
+        }
+        Ok(new_folder)
     }
 
     fn finish(self) -> Result<Unpacked> {
@@ -281,6 +323,27 @@ impl Unpacking {
                 }))
             }
             (None, _) => Ok(Unpacked::Folder(self.folder)),
+        }
+    }
+}
+
+/// The names that a zip archive's central directory, which begins at `start`, has more than once.
+/// APPNOTE.TXT, 4.3.12: a header of 46 bytes, then name, extra field and comment.
+fn twins(file: &mut (impl Read + Seek), start: u64) -> io::Result<BTreeSet<Vec<u8>>> {
+    let (mut known, mut twins) = (BTreeSet::new(), BTreeSet::new());
+    file.seek(SeekFrom::Start(start))?;
+    loop {
+        let mut head = [0; 46];
+        // The directory's own end is shorter, and may be the file's.
+        if file.read_exact(&mut head).is_err() || !head.starts_with(b"PK\x01\x02") {
+            return Ok(twins);
+        }
+        let length = |at: usize| u16::from_le_bytes([head[at], head[at + 1]]);
+        let mut name = vec![0; length(28).into()];
+        file.read_exact(&mut name)?;
+        file.seek(SeekFrom::Current(i64::from(length(30)) + i64::from(length(32))))?;
+        if !known.insert(name.clone()) {
+            twins.insert(name);
         }
     }
 }

@@ -50,6 +50,11 @@ impl Array {
                 names.join(", ")
             )));
         }
+        if archive.has_duplicate_names() {
+            return Err(Error::message(
+                "the file has two arrays of one name: expected one of each",
+            ));
+        }
         let member = archive.by_name(&format!("{name}.npy")).map_err(Error::other)?;
         Self::read(member).doing(|| format!("array `{name}`"))
     }

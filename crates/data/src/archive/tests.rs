@@ -146,6 +146,40 @@ fn links_devices_and_twins_are_refused() {
     assert_eq!(names(&tar(&elsewhere), Some("data")), ["a"]);
 }
 
+/// A zip archive with two entries of one name of one letter, which its writer refuses to make.
+fn zip_of_twins(before: &[(&str, &[u8])], name: &str) -> Vec<u8> {
+    let entries = [before, &[(name, b"1"), ("%", b"2")]].concat();
+    let mut bytes = zip(&entries);
+    bytes.iter_mut().filter(|byte| **byte == b'%').for_each(|byte| *byte = name.as_bytes()[0]);
+    bytes
+}
+
+#[test]
+fn entries_of_one_name_are_refused_in_zip_archives_too() {
+    insta::assert_snapshot!(error(&zip_of_twins(&[], "a")), @"unpacking `archive.gz`: entry `a` is refused: it is there twice");
+    let elsewhere = zip_of_twins(&[("data/x", b"x")], "a");
+    assert_eq!(names(&elsewhere, Some("data")), ["x"]);
+    insta::assert_snapshot!(error(&zip(&[("a", b"1"), ("./a", b"2")])), @"unpacking `archive.gz`: entry `./a` is refused: it is there twice");
+}
+
+#[test]
+fn names_that_are_one_file_elsewhere_are_refused() {
+    for (one, other, why) in [
+        ("a", "A", "on macOS and Windows `A` and `a` are one"),
+        ("d/É.txt", "d/é.txt", "on macOS and Windows `d/é.txt` and `d/É.txt` are one"),
+        ("Train/a/1", "train/b/2", "on macOS and Windows `train` and `Train` are one"),
+        ("x/Y/1", "x/y", "on macOS and Windows `x/y` and `x/Y` are one"),
+    ] {
+        let refused = format!("unpacking `archive.gz`: entry `{other}` is refused: {why}");
+        assert_eq!(error(&zip(&[(one, b"1"), (other, b"2")])), refused);
+        assert_eq!(error(&tar(&[File(one, b"1".to_vec()), File(other, b"2".to_vec())])), refused);
+    }
+    let apart = zip(&[("a/A", b"1"), ("b/a", b"2"), ("A1", b"3")]);
+    assert_eq!(names(&apart, None), ["A1", "a/A", "b/a"]);
+    // Of what is not unpacked nothing is refused.
+    assert_eq!(names(&zip(&[("x/a", b"1"), ("x/A", b"2"), ("d/b", b"3")]), Some("d")), ["b"]);
+}
+
 #[test]
 fn bombs_are_stopped() {
     let zeros = vec![0; 40 << 20];

@@ -33,6 +33,9 @@ struct Partial {
     url: String,
     /// A strong `ETag` or a `Last-Modified`, for `If-Range`.
     validator: String,
+    /// How long the whole is, where the server told.
+    #[serde(default)]
+    total: Option<u64>,
 }
 
 /// Why one attempt failed.
@@ -52,8 +55,8 @@ impl From<Error> for Failure {
 /// Downloads `url` to a file in `partials`, a folder that outlives interrupted runs: what is there
 /// of an earlier attempt is continued if the server still has the same content.
 ///
-/// Returns the file, whole, and whether a part of it was there before this call; the caller takes
-/// it away.
+/// Returns the file, whole, and whether it was put together from several parts, which may be of
+/// different content; the caller takes it away.
 pub(super) fn download(
     ctx: &Context,
     url: &str,
@@ -85,12 +88,11 @@ pub(super) fn download(
         file: partials.join(format!("{stem}.part")),
         about: partials.join(format!("{stem}.json")),
     };
-    let continued = download.partial().is_some();
     let mut fruitless = 0;
     let mut farthest = 0;
     loop {
         let (cause, asked) = match download.attempt() {
-            Ok(()) => return Ok((download.file, continued)),
+            Ok(in_parts) => return Ok((download.file, in_parts)),
             Err(Failure::Final(error)) => return Err(error),
             Err(Failure::Passing(cause, asked)) => (cause, asked),
         };
@@ -127,15 +129,17 @@ struct Download<'a> {
 }
 
 impl Download<'_> {
-    fn attempt(&self) -> Result<(), Failure> {
+    /// Whether what was received now continues what was there.
+    fn attempt(&self) -> Result<bool, Failure> {
         let partial = self.partial();
         let mut request = self.agent.get(self.url);
         if let Some(bearer) = self.bearer {
             request = request.header("Authorization", format!("Bearer {bearer}"));
         }
-        if let Some((offset, validator)) = &partial {
-            request =
-                request.header("Range", format!("bytes={offset}-")).header("If-Range", validator);
+        if let Some((offset, known)) = &partial {
+            request = request
+                .header("Range", format!("bytes={offset}-"))
+                .header("If-Range", &known.validator);
         }
         let response = request.call().map_err(|error| match error {
             ureq::Error::RequireHttpsOnly(_)
@@ -145,11 +149,21 @@ impl Download<'_> {
         })?;
         let offset = match (response.status(), partial) {
             (StatusCode::OK, _) => 0,
-            (StatusCode::PARTIAL_CONTENT, Some((offset, _))) => {
-                if range_start(response.headers()) != Some(offset) {
+            (StatusCode::PARTIAL_CONTENT, Some((offset, known))) => {
+                let headers = response.headers();
+                // Servers that do not know `If-Range` go on with whatever they have now.
+                let name = if known.validator.starts_with('"') { "etag" } else { "last-modified" };
+                let now = header(headers, name);
+                let total = range_total(headers).zip(known.total);
+                let changed = now.is_some_and(|now| now != known.validator)
+                    || total.is_some_and(|(now, then)| now != then);
+                if changed || range_start(headers) != Some(offset) {
                     self.forget()?;
-                    let cause = "the server sent another range than was asked for";
-                    return Err(Failure::Passing(cause.to_owned(), None));
+                    let cause = match changed {
+                        true => "the content changed between two parts; starting over",
+                        false => "the server sent another range than was asked for",
+                    };
+                    return Err(Failure::Passing(cause.to_owned(), Some(Duration::ZERO)));
                 }
                 offset
             }
@@ -159,14 +173,15 @@ impl Download<'_> {
             }
             (status, _) => return Err(bad_status(status, response.headers())),
         };
-        self.receive(response, offset)
+        self.receive(response, offset)?;
+        Ok(offset > 0)
     }
 
-    /// Length of the partial file and its validator, if it can be continued.
-    fn partial(&self) -> Option<(u64, String)> {
+    /// Length of the partial file and what is known of it, if it can be continued.
+    fn partial(&self) -> Option<(u64, Partial)> {
         let about: Partial = serde_json::from_slice(&std::fs::read(&self.about).ok()?).ok()?;
         let length = self.file.metadata().ok()?.len();
-        (about.url == self.url && length > 0).then_some((length, about.validator))
+        (about.url == self.url && length > 0).then_some((length, about))
     }
 
     fn forget(&self) -> Result<()> {
@@ -189,7 +204,7 @@ impl Download<'_> {
             self.forget()?;
             let file = File::create(&self.file).at(&self.file)?;
             if let Some(validator) = validator(response.headers()) {
-                let about = Partial { url: self.url.to_owned(), validator };
+                let about = Partial { url: self.url.to_owned(), validator, total };
                 let json = serde_json::to_vec(&about).map_err(Error::from)?;
                 std::fs::write(&self.about, json).at(&self.about)?;
             }
@@ -255,6 +270,11 @@ fn validator(headers: &HeaderMap) -> Option<String> {
 fn range_start(headers: &HeaderMap) -> Option<u64> {
     let range = header(headers, "content-range")?.strip_prefix("bytes ")?;
     range.split_once('-')?.0.parse().ok()
+}
+
+/// `bytes 100-199/200` is a part of 200.
+fn range_total(headers: &HeaderMap) -> Option<u64> {
+    header(headers, "content-range")?.rsplit_once('/')?.1.parse().ok()
 }
 
 fn bad_status(status: StatusCode, headers: &HeaderMap) -> Failure {

@@ -198,8 +198,10 @@ impl Attempt<'_> {
         let Surroundings { patience, .. } = *self.surroundings;
         let partials = self.ctx.checkpoint().join("downloads");
         let max_size = self.request.max_size;
+        let mut tries = 0;
         loop {
-            let (file, continued) =
+            tries += 1;
+            let (file, in_parts) =
                 http::download(self.ctx, url, bearer, max_size, patience, &partials)?;
             let result = self.take(&file, to);
             // Whole, and either taken or wrong: nothing is left to continue.
@@ -207,8 +209,8 @@ impl Attempt<'_> {
                 std::fs::remove_file(&file).at(&file)?;
             }
             match result {
-                // What an earlier run left may be what is wrong.
-                Err(error) if continued => {
+                // The parts may be of different content.
+                Err(error) if in_parts && tries < patience.attempts => {
                     self.ctx.note(format!("{url}: {error}; starting over"));
                     if self.folder.exists() {
                         std::fs::remove_dir_all(self.folder).at(self.folder)?;
@@ -270,13 +272,24 @@ impl Attempt<'_> {
             ));
         }
         self.check_digest(files.digest().into())?;
+        if self.is_ours(&folder) {
+            // Whole folders at once: there may be many files.
+            let mut tops: Vec<&str> =
+                files.iter().filter_map(|(name, ..)| name.split('/').next()).collect();
+            tops.dedup();
+            return tops.iter().try_for_each(|top| self.put(&folder.join(top), &to.join(top)));
+        }
         files.iter().try_for_each(|(name, _, path)| self.put(path, &to.join(name)))
+    }
+
+    /// Whether this attempt made it, so that it can be moved.
+    fn is_ours(&self, path: &Path) -> bool {
+        [self.ctx.scratch(), self.ctx.checkpoint()].iter().any(|ours| path.starts_with(ours))
     }
 
     /// Moves what is ours, copies what is the user's.
     fn put(&self, from: &Path, to: &Path) -> Result<()> {
-        let ours = [self.ctx.scratch(), self.ctx.checkpoint()];
-        if !ours.iter().any(|ours| from.starts_with(ours)) {
+        if !self.is_ours(from) {
             return place::copy(from, to);
         }
         if let Some(parent) = to.parent() {

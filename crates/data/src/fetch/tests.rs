@@ -171,6 +171,77 @@ fn changed_content_starts_over() {
     assert_eq!(files[0].1, new);
 }
 
+/// Serves old content, whose first download breaks, and then new content in parts.
+fn content_that_changes(
+    old: &'static str,
+    new: &'static str,
+    bodies: [Vec<u8>; 2],
+) -> (String, Requests) {
+    serve(move |number, head, stream| {
+        let [before, now] = &bodies;
+        let length = format!("Content-Length: {}\r\n", now.len());
+        match number {
+            0 => {
+                let length = format!("Content-Length: {}\r\n", before.len());
+                respond(stream, "200 OK", &format!("{old}{length}"), &before[..10_000]);
+            }
+            // This server does not know `If-Range`.
+            _ if head.contains("range: bytes=10000-") => {
+                let range =
+                    format!("Content-Range: bytes 10000-{}/{}\r\n", now.len() - 1, now.len());
+                let length = format!("Content-Length: {}\r\n", now.len() - 10_000);
+                let headers = format!("{new}{range}{length}");
+                respond(stream, "206 Partial Content", &headers, &now[10_000..]);
+            }
+            _ => respond(stream, "200 OK", &format!("{new}{length}"), now),
+        }
+    })
+}
+
+#[test]
+fn content_that_changes_between_two_parts_starts_over() {
+    let then = "Last-Modified: Mon, 01 Jan 2024 00:00:00 GMT\r\n";
+    let later = "Last-Modified: Tue, 02 Jan 2024 00:00:00 GMT\r\n";
+    let (v1, v2) = ("ETag: \"v1\"\r\n", "ETag: \"v2\"\r\n");
+    let other =
+        |length: usize| content(length).into_iter().map(|byte| byte ^ 1).collect::<Vec<u8>>();
+    for (old, new, length) in [
+        (v1, v2, 30_000),
+        (then, later, 30_000),
+        // Told by the length alone, …
+        (v1, "", 40_000),
+        // … and by nothing but the digest: a file that was replaced within a second.
+        (then, then, 30_000),
+    ] {
+        let new_content = other(length);
+        let (url, requests) =
+            content_that_changes(old, new, [content(30_000), new_content.clone()]);
+        let files = Place::new().fetch(Digest::of(&new_content), &[&format!("{url}/x")]).unwrap();
+        assert_eq!(files[0].1, new_content);
+        let requests = requests.lock().unwrap();
+        assert_eq!(requests.len(), 3, "{old} {new}");
+        assert!(requests[1].contains("range: bytes=10000-"));
+        assert!(!requests[2].contains("range:"), "{old} {new}: {}", requests[2]);
+    }
+}
+
+#[test]
+fn wrong_content_in_parts_is_not_asked_for_for_ever() {
+    let (url, requests) = serve(|_, head, stream| {
+        let tag = "ETag: \"v1\"\r\n";
+        if head.contains("range: bytes=10000-") {
+            let headers =
+                format!("{tag}Content-Range: bytes 10000-19999/20000\r\nContent-Length: 10000\r\n");
+            respond(stream, "206 Partial Content", &headers, &[7; 10_000]);
+        } else {
+            respond(stream, "200 OK", &format!("{tag}Content-Length: 20000\r\n"), &[7; 10_000]);
+        }
+    });
+    let message = Place::new().error(Digest::of(b"other"), &[&format!("{url}/x")]);
+    assert!(message.contains("the content is another"), "{message}");
+    assert_eq!(requests.lock().unwrap().len(), 6);
+}
+
 #[test]
 fn a_damaged_partial_file_is_thrown_away() {
     let bytes = content(50_000);
