@@ -50,6 +50,37 @@ fn losses_of_three_steps_are_pytorchs() {
     );
 }
 
+/// The same with `nn.BatchNorm2d` behind each convolution and `nn.BatchNorm1d` behind both hidden layers of the label head,
+/// whose products have no bias: both domains as one batch through features and label head, then each alone.
+/// `l[4].running_var[:3]` at the end of the first.
+#[test]
+fn losses_with_batch_norm_are_pytorchs() {
+    let (losses, variables, _) = three_steps(DANN_BN, Statistics::Together);
+    close(
+        &losses,
+        &[
+            [2.2855165004730225, 0.6955210566520691],
+            [2.239950180053711, 0.6902785301208496],
+            [2.180283308029175, 0.680568516254425],
+        ],
+    );
+    let running = variables.get("label.4.running_var").unwrap().to_vec1::<f32>().unwrap();
+    for (got, want) in running.iter().zip([0.7290096, 0.7290229, 0.7290250]) {
+        assert!((got - want).abs() < 1e-5, "{got} {want}");
+    }
+    let (losses, variables, _) = three_steps(DANN_BN, Statistics::Apart);
+    close(
+        &losses,
+        &[
+            [2.2831501960754395, 0.6933765411376953],
+            [2.2480204105377197, 0.6929847598075867],
+            [2.1899607181549072, 0.6925142407417297],
+        ],
+    );
+    let of = |name: &str| variables.get(name).unwrap().to_vec1::<f32>().unwrap();
+    assert_ne!(of("source.features.1.running_mean"), of("features.1.running_mean"));
+}
+
 #[test]
 fn the_networks_of_one_and_of_two_domains_are_the_same() {
     let one = NETWORKS.iter().find(|network| network.name() == "dann").unwrap();
