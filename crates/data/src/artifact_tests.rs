@@ -129,6 +129,7 @@ fn preprocessing() -> Preprocessing {
         scale: 255.0,
         mean: vec![1.0, 2.0, 3.0],
         std: vec![1.0, 2.0, 4.0],
+        instance: false,
         size: None,
         fit: Fit::Crop,
         filter: Filter::Bilinear,

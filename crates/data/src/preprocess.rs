@@ -52,6 +52,9 @@ pub struct Preprocessing {
     pub mean: Vec<f32>,
     /// The deviation that is divided by, one number a channel, in the order of `channels`.
     pub std: Vec<f32>,
+    /// Whether each channel of each image is then brought to mean 0 and deviation 1 (instance normalisation of the input).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub instance: bool,
     /// The side of the square input in pixels, where the weights come with one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<usize>,
@@ -65,6 +68,17 @@ pub struct Preprocessing {
 
 fn crop() -> Fit {
     Fit::Crop
+}
+
+/// Brings numbers to mean 0 and deviation 1: `(x − mean) / √(variance + 1e-5)`, as PyTorch's `instance_norm`. Numbers that are
+/// all the same become 0.
+pub fn standardise(plane: &mut [f32]) {
+    const EPS: f64 = 1e-5;
+    let count = plane.len().max(1) as f64;
+    let mean = plane.iter().map(|&x| f64::from(x)).sum::<f64>() / count;
+    let variance = plane.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / count;
+    let scale = (variance + EPS).sqrt().recip();
+    plane.iter_mut().for_each(|x| *x = ((f64::from(*x) - mean) * scale) as f32);
 }
 
 impl Preprocessing {
@@ -125,7 +139,11 @@ impl Preprocessing {
             let values: [f32; 256] =
                 std::array::from_fn(|level| (level as f32 / 255.0 * self.scale - mean) / std);
             let samples = image.samples().iter().skip(sample).step_by(count);
+            let from = planes.len();
             planes.extend(samples.map(|&level| values[usize::from(level)]));
+            if self.instance {
+                standardise(&mut planes[from..]);
+            }
         }
         Ok(planes)
     }
@@ -135,6 +153,12 @@ impl Preprocessing {
     /// `planes` are `channels × height × width` numbers.
     pub fn denormalize(&self, planes: &[f32], width: usize, height: usize) -> Result<Image> {
         self.check()?;
+        if self.instance {
+            return Err(Error::parameter(
+                "preprocessing.instance",
+                "an image's own mean and deviation are gone from its input, so no picture can be made of it: expected false",
+            ));
+        }
         let count = self.channels.count();
         let plane = width * height;
         if planes.len() != count * plane {

@@ -151,6 +151,7 @@ fn from_metadata(metadata: &BTreeMap<String, String>) -> Result<Preprocessing> {
         scale: text("input_scale").parse().map_err(|_| wrong("input_scale", "255 or 1"))?,
         mean: numbers("input_mean")?,
         std: numbers("input_std")?,
+        instance: false,
         size,
         fit: Fit::Crop,
         filter: Filter::Bilinear,

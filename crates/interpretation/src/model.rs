@@ -91,6 +91,14 @@ impl Model {
                 message: "expected a network that tells two classes or more apart".into(),
             });
         }
+        if preprocessing.instance {
+            return Err(Error::Input {
+                slot: "weights".into(),
+                message: "expected weights without instance normalisation of their input (`preprocessing.instance`): \
+                          explanations and attacks go from inputs back to pixels"
+                    .into(),
+            });
+        }
         let count = preprocessing.channels.count();
         let column = |values: Vec<f32>| {
             Tensor::from_vec(values, (1, count, 1, 1), &device).map_err(Error::other)

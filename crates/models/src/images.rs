@@ -3,6 +3,7 @@
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use sconce_core::{Error, Result};
+use sconce_data::preprocess::standardise;
 use sconce_data::{Channels, Image, ImageSet, Preprocessing};
 
 use crate::train::View;
@@ -66,6 +67,8 @@ pub struct Images {
     shape: [usize; 3],
     /// What the network takes for each level of each channel.
     levels: Vec<Vec<f32>>,
+    /// Whether each channel of each image has its own mean and deviation taken away.
+    instance: bool,
     labels: Vec<u32>,
 }
 
@@ -104,7 +107,13 @@ impl Images {
             false => Vec::new(),
         };
         let samples = prepared.into_iter().flat_map(|(_, _, samples)| samples).collect();
-        Ok(Self { samples, shape: [count, height, width], levels: levels(how)?, labels })
+        Ok(Self {
+            samples,
+            shape: [count, height, width],
+            levels: levels(how)?,
+            instance: how.instance,
+            labels,
+        })
     }
 
     /// Number of images.
@@ -151,8 +160,12 @@ impl Images {
             let samples = &self.samples[row * size..][..size];
             for (plane, samples) in samples.chunks(h * w).enumerate() {
                 let levels = &self.levels[plane];
-                for (value, &sample) in values[plane * h * w..].iter_mut().zip(samples) {
+                let values = &mut values[plane * h * w..][..samples.len()];
+                for (value, &sample) in values.iter_mut().zip(samples) {
                     *value = levels[usize::from(sample)];
+                }
+                if self.instance {
+                    standardise(values);
                 }
             }
             let View { flip, window } = view(i);
@@ -199,6 +212,8 @@ fn levels(how: &Preprocessing) -> Result<Vec<Vec<f32>>> {
     let count = how.channels.count();
     let samples = (0..=255u8).flat_map(|level| std::iter::repeat_n(level, count)).collect();
     let ramp = Image::new(256, 1, how.channels.color(), samples).map_err(Error::other)?;
+    // Of all levels together the ramp's own mean and deviation say nothing.
+    let how = Preprocessing { instance: false, ..how.clone() };
     Ok(how.normalize(&ramp)?.chunks(256).map(<[f32]>::to_vec).collect())
 }
 
@@ -207,11 +222,14 @@ fn levels(how: &Preprocessing) -> Result<Vec<Vec<f32>>> {
 pub(crate) fn squares() -> Images {
     let samples = (0..16u8).map(|i| i * i).collect();
     let levels = vec![(0..=255u8).map(f32::from).collect()];
-    Images { samples, shape: [1, 2, 4], levels, labels: vec![0, 1] }
+    Images { samples, shape: [1, 2, 4], levels, instance: false, labels: vec![0, 1] }
 }
 
 #[cfg(test)]
 mod tests {
+    use sconce_data::resize::{Filter, Fit};
+    use sconce_data::{Color, Examples};
+
     use super::*;
     use crate::train::Window;
 
@@ -224,5 +242,33 @@ mod tests {
         assert_eq!(x[..8], [9.0, 4.0, 1.0, 0.0, 49.0, 36.0, 25.0, 16.0]);
         // 64, 81 and 144, 169 at 0, 1/4, 3/4, 1
         assert_eq!(x[8..], [81.0, 76.75, 68.25, 64.0, 169.0, 162.75, 150.25, 144.0]);
+    }
+
+    #[test]
+    fn a_batch_is_what_the_preprocessing_makes_of_each_image() {
+        let samples: Vec<u8> = (0..2 * 5 * 4 * 3).map(|i| (i * 37 % 251) as u8).collect();
+        let examples = Examples { ids: vec!["a".into(), "b".into()], ..Examples::default() };
+        let set = ImageSet::packed(examples, Color::Rgb, 5, 4, samples).unwrap();
+        for instance in [false, true] {
+            let how = Preprocessing {
+                channels: Channels::Rgb,
+                scale: 1.0,
+                mean: vec![0.5, 0.4, 0.3],
+                std: vec![0.2, 0.3, 0.4],
+                instance,
+                size: None,
+                fit: Fit::Crop,
+                filter: Filter::default(),
+            };
+            let images = Images::load(&set, &[0, 1], &how).unwrap();
+            let x = images.all(&Device::Cpu).unwrap();
+            for place in 0..2 {
+                let want = how.apply(&set.decode(place).unwrap()).unwrap();
+                let got = x.get(place).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                assert_eq!(got, want);
+                let mean = got[..20].iter().sum::<f32>() / 20.0;
+                assert_eq!(mean.abs() < 1e-6, instance, "{mean}");
+            }
+        }
     }
 }

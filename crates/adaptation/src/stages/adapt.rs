@@ -65,7 +65,8 @@ pub struct Adapt {
     /// How an image becomes the network's input; MNIST's mean and deviation for all channels by default, 28 pixels.
     #[serde(default = "mnist")]
     pub preprocessing: Preprocessing,
-    /// Whether mean and deviation are those of `preprocessing`, or those of each domain's own training images.
+    /// Whether mean and deviation are those of `preprocessing` (`as-given`), those of each domain's training images
+    /// (`per-domain`), or each image's own (`instance`).
     #[serde(default)]
     pub standardise: Standardise,
     /// Seconds between checkpoints that an interrupted training goes on from. It changes no result.
@@ -83,6 +84,8 @@ pub enum Standardise {
     AsGiven,
     /// From each domain's own training images, channel by channel.
     PerDomain,
+    /// From each image, channel by channel: instance normalisation of the input.
+    Instance,
 }
 
 fn checkpoint_seconds() -> f64 {
@@ -133,6 +136,7 @@ fn mnist() -> Preprocessing {
         scale: 1.0,
         mean: vec![0.1307; 3],
         std: vec![0.3081; 3],
+        instance: false,
         size: Some(28),
         fit: Fit::Stretch,
         filter: Filter::default(),
@@ -227,6 +231,8 @@ impl Stage for Adapt {
             Some(weights) => Some(ctx.input(weights)?),
             None => None,
         };
+        let instance = self.preprocessing.instance || self.standardise == Standardise::Instance;
+        let preprocessing = Preprocessing { instance, ..self.preprocessing.clone() };
         let prefix_is_shared = !self.method.needs_total()
             && self.training.epochs.is_multiple_of(self.checkpoint_epochs);
         let adaptation = Adaptation {
@@ -240,7 +246,7 @@ impl Stage for Adapt {
             test_split: &self.test_split,
             watched: self.watched,
             checkpoint_epochs: self.checkpoint_epochs,
-            preprocessing: &self.preprocessing,
+            preprocessing: &preprocessing,
             per_domain: self.standardise == Standardise::PerDomain,
             weights: weights.as_ref(),
             every: checkpoint_time(self.checkpoint_seconds)?,

@@ -82,6 +82,7 @@ fn mnist() -> Preprocessing {
         scale: 1.0,
         mean: vec![0.1307],
         std: vec![0.3081],
+        instance: false,
         size: Some(28),
         fit: Fit::Stretch,
         filter: Filter::default(),

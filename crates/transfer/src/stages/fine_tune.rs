@@ -176,6 +176,7 @@ impl FineTune {
         let examples = images.examples();
         let said = &weights.info.preprocessing;
         let preprocessing = Preprocessing {
+            instance: false,
             size: self.size.or(said.size),
             fit: self.fit.unwrap_or(said.fit),
             ..said.clone()
@@ -330,6 +331,7 @@ mod tests {
             scale: 1.0,
             mean: vec![0.5; 3],
             std: vec![0.25; 3],
+            instance: false,
             size: Some(32),
             fit: Fit::Stretch,
             filter: Default::default(),
