@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::bench::Bench;
 use crate::kills::random;
 
-/// How many mutations there are of all texts; `SCONCE_MUTATIONS` asks for more.
+/// How many mutations there are of all texts; `SCONCE_TEST_MUTATIONS` asks for more.
 const MUTATIONS: usize = 60;
 
 /// For builds without the kinds of the shipped pipelines.
@@ -122,7 +122,7 @@ fn a_slip_in_a_pipeline_file_is_planned_or_refused_with_its_place() {
             .collect(),
         false => vec![STUDY.to_owned()],
     };
-    let count = std::env::var("SCONCE_MUTATIONS").ok().and_then(|count| count.parse().ok());
+    let count = std::env::var("SCONCE_TEST_MUTATIONS").ok().and_then(|count| count.parse().ok());
     let count: usize = count.unwrap_or(MUTATIONS);
     let (mut state, mut refused, mut slowest) = (17, 0, Duration::ZERO);
     for number in 0..count {

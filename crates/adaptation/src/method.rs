@@ -14,18 +14,10 @@ pub enum Method {
     /// A head that tells the domains apart, behind a reversal of gradients (Ganin et al., 2016).
     Dann(Dann),
     /// The distance of the covariances of the label head's last hidden layer (Sun and Saenko, "Deep CORAL", 2016).
-    Coral {
-        /// Its weight beside the labels' cross-entropy.
-        #[serde(default = "one")]
-        weight: f64,
-    },
+    Coral(Distance),
     /// The distance of the means of the label head's last hidden layer in a kernel's space (Long et al., "Learning
     /// transferable features with deep adaptation networks", 2015).
-    Mmd {
-        /// Its weight beside the labels' cross-entropy.
-        #[serde(default = "one")]
-        weight: f64,
-    },
+    Mmd(Distance),
     /// The network's own sure predictions on the target as labels (Lee, "Pseudo-label", 2013).
     PseudoLabels(PseudoLabels),
     /// DANN with conditional entropy and virtual adversarial training on both domains (Shu et al., "A DIRT-T approach to
@@ -35,8 +27,20 @@ pub enum Method {
     DirtT(DirtT),
 }
 
-fn one() -> f64 {
-    1.0
+/// The numbers of a method that makes a distance of the domains small.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Distance {
+    /// The largest weight of the distance beside the labels' cross-entropy.
+    pub weight: f64,
+    /// How the weight grows. Where it does not, layers can become the same for all images before they have learned anything.
+    pub growth: Growth,
+}
+
+impl Default for Distance {
+    fn default() -> Self {
+        Self { weight: 1.0, growth: Growth::default() }
+    }
 }
 
 /// The numbers of DANN.
@@ -58,7 +62,7 @@ impl Default for Dann {
     }
 }
 
-/// How the strength of the reversal grows over training.
+/// How the strength of the reversal, or the weight of a distance, grows over training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Growth {
@@ -163,8 +167,8 @@ impl Method {
         match self {
             Self::SourceOnly {} => "source-only",
             Self::Dann(_) => "dann",
-            Self::Coral { .. } => "coral",
-            Self::Mmd { .. } => "mmd",
+            Self::Coral(_) => "coral",
+            Self::Mmd(_) => "mmd",
             Self::PseudoLabels(_) => "pseudo-labels",
             Self::Vada(_) => "vada",
             Self::DirtT(_) => "dirt-t",
@@ -178,7 +182,12 @@ impl Method {
 
     /// Whether an update depends on how long the training will be.
     pub fn needs_total(&self) -> bool {
-        matches!(self, Self::Dann(Dann { growth: Growth::Sigmoid { .. }, .. }))
+        let growth = match *self {
+            Self::Dann(Dann { growth, .. }) => growth,
+            Self::Coral(Distance { growth, .. }) | Self::Mmd(Distance { growth, .. }) => growth,
+            _ => Growth::Constant {},
+        };
+        growth != Growth::Constant {}
     }
 
     /// Refuses numbers that cannot be used.
@@ -196,6 +205,10 @@ impl Method {
             Err(Error::parameter(format!("method.{name}.{key}"), found))
         };
         let any = f64::MAX;
+        let grows = |growth: Growth| match growth {
+            Growth::Constant {} => Ok(()),
+            Growth::Sigmoid { gamma } => within("growth.sigmoid.gamma", gamma, any),
+        };
         let radius_of = |radius: f64| match radius > 0.0 && radius.is_finite() {
             true => Ok(()),
             false => Err(Error::parameter(
@@ -207,12 +220,12 @@ impl Method {
             Self::SourceOnly {} => Ok(()),
             Self::Dann(Dann { strength, growth, .. }) => {
                 within("strength", strength, any)?;
-                match growth {
-                    Growth::Constant {} => Ok(()),
-                    Growth::Sigmoid { gamma } => within("growth.sigmoid.gamma", gamma, any),
-                }
+                grows(growth)
             }
-            Self::Coral { weight } | Self::Mmd { weight } => within("weight", weight, any),
+            Self::Coral(Distance { weight, growth }) | Self::Mmd(Distance { weight, growth }) => {
+                within("weight", weight, any)?;
+                grows(growth)
+            }
             Self::PseudoLabels(PseudoLabels { threshold, weight, .. }) => {
                 within("threshold", threshold, 1.0)?;
                 within("weight", weight, any)

@@ -151,11 +151,13 @@ impl Adapting<'_> {
                 let strength = strength * growth.factor(batch.position.progress());
                 update::dann(network, &x, (strength, reversed), &draws)
             }
-            Method::Coral { weight } => {
-                update::distance(network, &x, (Distance::Coral, weight), &draws)
-            }
-            Method::Mmd { weight } => {
-                update::distance(network, &x, (Distance::Mmd, weight), &draws)
+            Method::Coral(of) | Method::Mmd(of) => {
+                let weight = of.weight * of.growth.factor(batch.position.progress());
+                let distance = match self.method {
+                    Method::Coral(_) => Distance::Coral,
+                    _ => Distance::Mmd,
+                };
+                update::distance(network, &x, (distance, weight), &draws)
             }
             Method::PseudoLabels(PseudoLabels { weight, .. }) => {
                 let pseudo = pseudo.map(|classes| Tensor::new(classes, &device));

@@ -108,6 +108,7 @@ pub(crate) fn distance(
     let loss = weighted_sum(&[(1.0, &label), (weight, &apart)])?;
     let mut values = label_values(&loss, &label, &logits, x.classes)?;
     values.push(("distance", number(&apart)?));
+    values.push(("weight", weight));
     Ok(Update { loss, values })
 }
 

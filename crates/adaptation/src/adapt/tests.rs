@@ -5,7 +5,7 @@ use sconce_models::optim::{Adam, Method as OptimiserMethod};
 use sconce_models::train::{Batch, Task, Values};
 
 use super::*;
-use crate::method::{Dann, DirtT, PseudoLabels, Vada};
+use crate::method::{Dann, DirtT, Distance, PseudoLabels, Vada};
 use crate::stages::Adapt;
 
 /// Digits of three classes: bars of three directions, grey on black, or inverted on a noisy ground in colour.
@@ -131,8 +131,8 @@ fn methods() -> [(Layout, Method); 7] {
     [
         (DANN_BN, Method::SourceOnly {}),
         (DANN, Method::Dann(Dann::default())),
-        (DANN, Method::Coral { weight: 1.0 }),
-        (DANN_BN, Method::Mmd { weight: 1.0 }),
+        (DANN, Method::Coral(Distance::default())),
+        (DANN_BN, Method::Mmd(Distance::default())),
         (
             DANN_BN,
             Method::PseudoLabels(PseudoLabels { threshold: 0.34, ..PseudoLabels::default() }),
