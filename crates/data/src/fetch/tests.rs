@@ -518,7 +518,7 @@ fn a_client_s_cause_is_kept() {
                npm error FetchError: request to http://127.0.0.1:9/thing failed, reason: connect ECONNREFUSED\n\
                npm error     at ClientRequest.emit (node:events:524:28)\nnpm error   code: 'ECONNREFUSED',\n\
                npm error }\nnpm error\nnpm error If you are behind a proxy, see: 'npm help config'\n\
-               npm error A complete log of this run can be found in: /root/.npm/_logs/debug-0.log\n";
+               npm error A complete log of this run can be found in: /home/you/.npm/_logs/debug-0.log\n";
     assert_eq!(
         failing("npm", npm, "npm:thing@1.0.0"),
         "code ECONNREFUSED; syscall connect; errno ECONNREFUSED; FetchError: request to http://127.0.0.1:9/thing failed, \
