@@ -77,6 +77,17 @@ fn arrows_point_one_way() {
             ],
         ),
         (
+            "generation",
+            &[
+                "sconce-core",
+                "sconce-data",
+                "sconce-ops",
+                "sconce-models",
+                "candle-core",
+                "candle-nn",
+            ],
+        ),
+        (
             "transfer",
             &[
                 "sconce-core",

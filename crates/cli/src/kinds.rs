@@ -16,6 +16,8 @@ const SLICES: &[&[Kind]] = &[
     #[cfg(feature = "chapters")]
     sconce_adaptation::stages::KINDS,
     #[cfg(feature = "chapters")]
+    sconce_generation::stages::KINDS,
+    #[cfg(feature = "chapters")]
     sconce_figures::stages::KINDS,
 ];
 
