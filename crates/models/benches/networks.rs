@@ -18,7 +18,10 @@ use candle_core::{Device, Tensor, Var};
 use sconce_core::random::generator;
 use sconce_core::{Error, Result};
 use sconce_models::init::Init;
-use sconce_models::networks::dcgan::{self, Discriminator, Generator, Part};
+use sconce_models::networks::dcgan::{
+    Condition, Discriminator, DiscriminatorLayout, Examples, Generator, GeneratorLayout,
+    Initialisation, Normalisation, Objective, Side, step,
+};
 use sconce_models::networks::two_domains::{DANN, Statistics, TwoDomains, dann_losses};
 use sconce_models::optim::{Adam, Method, Optimiser, Sgd};
 use sconce_models::variables::Variables;
@@ -81,16 +84,33 @@ fn dann() -> Result<Step> {
 }
 
 fn dcgan(width: usize) -> Result<Step> {
-    let generator = Part::Generator { latent: 100, width, channels: 1 };
-    let discriminator = Part::Discriminator { width, channels: 1 };
-    let of_g = Variables::drawn(&generator.parameters(), 1, &Device::Cpu)?;
-    let of_d = Variables::drawn(&discriminator.parameters(), 2, &Device::Cpu)?;
-    let (g, d) = (Generator::new(&of_g)?, Discriminator::new(&of_d)?);
+    let norm = Normalisation::Batch;
+    let (channels, size) = (1, 32);
+    let of_generator = GeneratorLayout { latent: 100, width, channels, size, classes: 0, norm };
+    let of_discriminator = DiscriminatorLayout {
+        width,
+        channels,
+        size,
+        condition: Condition::None,
+        classes: 0,
+        norm,
+        norm_first: false,
+    };
+    let init = Initialisation::default();
+    let of_g = Variables::drawn(&of_generator.parameters(init), 1, &Device::Cpu)?;
+    let of_d = Variables::drawn(&of_discriminator.parameters(init), 2, &Device::Cpu)?;
+    let (g, d) =
+        (Generator::new(of_generator, &of_g)?, Discriminator::new(of_discriminator, &of_d)?);
     let adam = Method::Adam(Adam { betas: [0.5, 0.999], ..Adam::default() });
     let (mut og, mut od) = (Optimiser::new(adam, &of_g)?, Optimiser::new(adam, &of_d)?);
     let images = normal(&[128, 1, 32, 32])?.tanh().map_err(Error::other)?;
-    let noise = normal(&[128, 100, 1, 1])?;
-    Ok(Box::new(move || dcgan::step((&g, &mut og), (&d, &mut od), &images, &noise, 2e-4).map(drop)))
+    let noise = normal(&[128, 100])?;
+    Ok(Box::new(move || {
+        let mut g = Side { network: &g, optimiser: &mut og, learning_rate: 2e-4 };
+        let mut d = Side { network: &d, optimiser: &mut od, learning_rate: 2e-4 };
+        let x = Examples { images: &images, noise: &noise, classes: None };
+        step(&mut g, &mut d, &x, &Objective::default(), &mut generator(1, "penalty")).map(drop)
+    }))
 }
 
 fn make(case: &str) -> Result<Step> {

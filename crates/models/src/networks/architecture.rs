@@ -33,7 +33,7 @@ pub trait Architecture: Debug + Send + Sync {
     fn parameters(&self) -> Vec<Parameter>;
 
     /// Gives `parameters` those sizes that are not the network's own, but its weights'.
-    fn adapt(&self, parameters: &mut [Parameter], tensors: &Tensors) {
+    fn adapt(&self, parameters: &mut Vec<Parameter>, tensors: &Tensors) {
         let _ = (parameters, tensors);
     }
 

@@ -105,7 +105,7 @@ impl Architecture for Dinov2 {
     }
 
     /// Position embeddings of any square.
-    fn adapt(&self, parameters: &mut [Parameter], tensors: &Tensors) {
+    fn adapt(&self, parameters: &mut Vec<Parameter>, tensors: &Tensors) {
         let tokens = tensors.find("pos_embed").and_then(|t| t.dims().get(1).copied());
         let side = tokens.unwrap_or(0).saturating_sub(1).isqrt();
         let positions = parameters.iter_mut().find(|p| p.name == "pos_embed");

@@ -50,6 +50,11 @@ impl Norm {
         self.var.set(&moved.var)?;
         Ok(y)
     }
+
+    /// By the batch's statistics, as in train mode, while the running ones stay.
+    pub(crate) fn forward_of_batch(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(self.op.train(x, self.weight.as_tensor(), self.bias.as_tensor())?.0)
+    }
 }
 
 /// Numbers that PyTorch scripts can make too.

@@ -1,0 +1,200 @@
+//! What is kept of a training on its way: numbers of updates, and images from the same noise.
+
+use candle_core::{Device, Tensor};
+use sconce_core::{Error, Result};
+use sconce_data::{Color, Column, Examples, ImageSet, Table};
+use sconce_models::Tensors;
+use sconce_models::networks::dcgan::GanLosses;
+use serde_json::{Value, json};
+
+use crate::verdict::{Signs, Verdict, last_tenth, nearest};
+
+/// Numbers of an update that are kept, in the order of the table's columns.
+const NUMBERS: [&str; 6] =
+    ["discriminator_loss", "generator_loss", "real", "fake", "ranking", "penalty"];
+const RANKING: usize = 4;
+
+fn row(of: &GanLosses) -> [f64; 6] {
+    [of.discriminator, of.generator, of.real, of.fake, of.ranking, of.penalty]
+}
+
+/// Images that diversity is measured of, at most.
+pub(crate) const COMPARED: usize = 256;
+
+/// What is kept of a training on its way.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Course {
+    /// Updates of a record: its numbers are their means.
+    record_every: usize,
+    /// Sums of the record in the making, and its updates.
+    sums: [f64; 6],
+    count: usize,
+    /// Updates done, and the means of the last of them.
+    records: Vec<(usize, [f64; 6])>,
+    /// Updates done, and samples of images.
+    looks: Vec<(usize, Vec<u8>)>,
+    /// [`nearest`] of real images.
+    real_distance: f64,
+    /// Numbers in an image.
+    size: usize,
+    /// The update whose loss was no number.
+    pub(crate) diverged: Option<usize>,
+}
+
+impl Course {
+    /// None yet.
+    pub(crate) fn new(record_every: usize, size: usize, real_distance: f64) -> Self {
+        Self { record_every, size, real_distance, ..Self::default() }
+    }
+
+    /// Takes in update number `step`, counted from 1.
+    pub(crate) fn push(&mut self, step: usize, losses: &GanLosses) {
+        for (sum, value) in self.sums.iter_mut().zip(row(losses)) {
+            *sum += value;
+        }
+        self.count += 1;
+        if self.count == self.record_every {
+            self.records.push((step, self.sums.map(|sum| sum / self.count as f64)));
+            (self.sums, self.count) = ([0.0; 6], 0);
+        }
+    }
+
+    /// Takes in images after `step` updates.
+    pub(crate) fn look(&mut self, step: usize, samples: Vec<u8>) {
+        self.looks.push((step, samples));
+    }
+
+    /// Whether there are images of this moment.
+    pub(crate) fn has_look(&self, step: usize) -> bool {
+        self.looks.last().is_some_and(|(last, _)| *last == step)
+    }
+
+    fn diversity(&self, samples: &[u8]) -> f64 {
+        let some = &samples[..samples.len().min(COMPARED * self.size)];
+        nearest(some, self.size) / self.real_distance.max(f64::MIN_POSITIVE)
+    }
+
+    /// What a verdict after `records` records and `looks` looks at images sees.
+    fn signs_at(&self, records: usize, looks: usize) -> Signs {
+        let rankings: Vec<f64> =
+            self.records[..records].iter().map(|(_, row)| row[RANKING]).collect();
+        let last = self.looks[..looks].last();
+        Signs {
+            diverged: self.diverged.is_some(),
+            ranking: last_tenth(&rankings),
+            diversity: last.map_or(1.0, |(_, samples)| self.diversity(samples)),
+        }
+    }
+
+    /// What a verdict sees now.
+    pub(crate) fn signs(&self) -> Signs {
+        self.signs_at(self.records.len(), self.looks.len())
+    }
+
+    /// A row each `record_every` updates: means of their numbers.
+    pub(crate) fn losses(&self) -> Result<Table> {
+        let mut columns = vec![Column::integer("step")];
+        columns.extend(NUMBERS.map(Column::number));
+        let mut table = Table::new(columns);
+        for (step, row) in &self.records {
+            let numbers = row.iter().map(|&number| json!(number));
+            table.push(std::iter::once(json!(step)).chain(numbers).collect::<Vec<Value>>())?;
+        }
+        Ok(table)
+    }
+
+    /// A row a look at images: their diversity, and what the verdict was then.
+    pub(crate) fn verdicts(&self) -> Result<Table> {
+        let mut table = Table::new(vec![
+            Column::integer("step"),
+            Column::number("diversity"),
+            Column::number("ranking"),
+            Column::text("verdict"),
+        ]);
+        for (i, (step, _)) in self.looks.iter().enumerate() {
+            let records = self.records.iter().filter(|(at, _)| at <= step).count();
+            let mut signs = self.signs_at(records, i + 1);
+            signs.diverged = self.diverged.is_some_and(|at| at <= *step);
+            let verdict = Verdict::of(signs).to_string();
+            table.push(vec![
+                json!(step),
+                json!(signs.diversity),
+                json!(signs.ranking),
+                json!(verdict),
+            ])?;
+        }
+        Ok(table)
+    }
+
+    /// All images, a split a look: `step 100/00000`, ….
+    pub(crate) fn images(
+        &self,
+        side: usize,
+        color: Color,
+        (classes, labels): (&[String], &[u32]),
+    ) -> Result<ImageSet> {
+        let mut examples = Examples { classes: classes.to_vec(), ..Examples::default() };
+        let mut all = Vec::new();
+        for (step, samples) in &self.looks {
+            let count = samples.len() / self.size.max(1);
+            let split = format!("step {step}");
+            let of: Vec<u32> = (0..count).map(|i| labels.get(i).copied().unwrap_or(0)).collect();
+            examples.add_split(&split, of);
+            all.extend_from_slice(samples);
+        }
+        if labels.is_empty() {
+            examples.labels.clear();
+        }
+        ImageSet::packed(examples, color, side, side, all)
+    }
+
+    /// Puts all into a snapshot of the training.
+    pub(crate) fn save(&self, into: &mut Tensors) -> Result<()> {
+        let mut insert = |name: String, tensor: candle_core::Result<Tensor>| {
+            tensor.map(|tensor| into.insert(name, tensor)).map_err(Error::other)
+        };
+        let cpu = &Device::Cpu;
+        let mut now = vec![self.count as f64, self.diverged.map_or(-1.0, |at| at as f64)];
+        now.extend(self.sums);
+        insert("course.now".into(), Tensor::new(now, cpu))?;
+        if !self.records.is_empty() {
+            let rows = self.records.iter();
+            let rows: Vec<f64> =
+                rows.flat_map(|(step, row)| std::iter::once(*step as f64).chain(*row)).collect();
+            insert("course.records".into(), Tensor::from_vec(rows, (self.records.len(), 7), cpu))?;
+        }
+        for (step, samples) in &self.looks {
+            insert(format!("course.look.{step}"), Tensor::new(samples.as_slice(), cpu))?;
+        }
+        Ok(())
+    }
+
+    /// Takes over what a snapshot holds.
+    pub(crate) fn restore(&mut self, from: &Tensors) -> Result<()> {
+        let numbers = |name: &str| {
+            from.get(name)?.flatten_all().and_then(|t| t.to_vec1::<f64>()).map_err(Error::other)
+        };
+        let now = numbers("course.now")?;
+        let [count, diverged, sums @ ..] = now.as_slice() else {
+            return Err(Error::message("the checkpoint holds no course"));
+        };
+        self.count = *count as usize;
+        self.diverged = (*diverged >= 0.0).then_some(*diverged as usize);
+        self.sums.iter_mut().zip(sums).for_each(|(sum, saved)| *sum = *saved);
+        self.records.clear();
+        if from.contains("course.records") {
+            for row in numbers("course.records")?.chunks_exact(7) {
+                let mut values = [0.0; 6];
+                values.copy_from_slice(&row[1..]);
+                self.records.push((row[0] as usize, values));
+            }
+        }
+        let looks = from.iter().filter_map(|(name, tensor)| {
+            let step: usize = name.strip_prefix("course.look.")?.parse().ok()?;
+            Some(tensor.to_vec1::<u8>().map(|samples| (step, samples)))
+        });
+        self.looks = looks.collect::<candle_core::Result<_>>().map_err(Error::other)?;
+        self.looks.sort_unstable_by_key(|(step, _)| *step);
+        Ok(())
+    }
+}

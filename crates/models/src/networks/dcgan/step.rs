@@ -1,0 +1,163 @@
+//! One update of both networks.
+
+use candle_core::{DType, Result, Tensor};
+use sconce_core::random::Generator as Rng;
+
+use super::{Discriminator, Generator, Objective, Updates};
+use crate::init::Init;
+use crate::optim::Optimiser;
+
+/// A network with its optimiser, and the size of its updates.
+pub struct Side<'a, N> {
+    /// The network.
+    pub network: &'a N,
+    /// The optimiser of its variables.
+    pub optimiser: &'a mut Optimiser,
+    /// Size of the updates.
+    pub learning_rate: f64,
+}
+
+/// What an update sees.
+#[derive(Debug)]
+pub struct Examples<'a> {
+    /// Real images, `(batch, channels, size, size)` in −1 to 1.
+    pub images: &'a Tensor,
+    /// Noise, `(batch, latent)`.
+    pub noise: &'a Tensor,
+    /// The real images' classes, `(batch, classes)`, which the generated ones get too; none where neither network is told.
+    pub classes: Option<&'a Tensor>,
+}
+
+/// The numbers of one update.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GanLosses {
+    /// The discriminator's loss, its penalties among it.
+    pub discriminator: f64,
+    /// The generator's, after the discriminator's update.
+    pub generator: f64,
+    /// Mean probability of "is real" for real images, before the update.
+    pub real: f64,
+    /// Mean probability of "is real" for generated images, before the update.
+    pub fake: f64,
+    /// Part of all pairs of a real and a generated image of which the real one has the larger logit, before the update: 1
+    /// when the discriminator tells all apart, ½ when it tells none (the area under its ROC curve).
+    pub ranking: f64,
+    /// The discriminator's penalties.
+    pub penalty: f64,
+}
+
+impl GanLosses {
+    /// Whether both losses are numbers.
+    pub fn is_finite(&self) -> bool {
+        self.discriminator.is_finite() && self.generator.is_finite()
+    }
+}
+
+fn number(t: &Tensor) -> Result<f64> {
+    t.to_dtype(DType::F64)?.to_scalar()
+}
+
+fn numbers(logits: &Tensor) -> Result<Vec<f64>> {
+    logits.detach().to_dtype(DType::F64)?.to_vec1()
+}
+
+/// Mean of `sigmoid`.
+fn probability(logits: &[f64]) -> f64 {
+    logits.iter().map(|x| 1.0 / (1.0 + (-x).exp())).sum::<f64>() / logits.len().max(1) as f64
+}
+
+/// Part of pairs whose first is larger; equal ones count by half.
+fn ranking(real: &[f64], fake: &[f64]) -> f64 {
+    let of = |r: &f64, f: &f64| match r.total_cmp(f) {
+        std::cmp::Ordering::Greater => 1.0,
+        std::cmp::Ordering::Equal => 0.5,
+        std::cmp::Ordering::Less => 0.0,
+    };
+    let sum: f64 = real.iter().map(|r| fake.iter().map(|f| of(r, f)).sum::<f64>()).sum();
+    sum / (real.len() * fake.len()).max(1) as f64
+}
+
+/// One update of the discriminator on real images and on as many generated ones, then one of the generator.
+///
+/// Batch norm sees real and generated images apart. A loss that is no number changes no parameter. `rng` draws the noise
+/// of the penalties.
+///
+/// # Errors
+/// When shapes do not fit.
+pub fn step(
+    generator: &mut Side<'_, Generator>,
+    discriminator: &mut Side<'_, Discriminator>,
+    x: &Examples<'_>,
+    objective: &Objective,
+    rng: &mut Rng,
+) -> Result<GanLosses> {
+    let (g, d) = (generator.network, discriminator.network);
+    let of_g = x.classes.filter(|_| g.layout().classes > 0);
+    let of_d = x.classes.filter(|_| d.layout().classes > 0);
+    let Objective { loss, smoothing, updates, .. } = *objective;
+    let generated = g.forward(x.noise, of_g, true)?;
+    let on_real = d.forward(x.images, of_d, true)?;
+    let on_fake = d.forward(&generated.detach(), of_d, true)?;
+    let penalty =
+        penalty(d, x.images, &generated.detach(), of_d, [&on_real, &on_fake], objective, rng)?;
+    let adversarial = loss.discriminator(&on_real, &on_fake, smoothing)?;
+    let of_discriminator = match &penalty {
+        Some(penalty) => (&adversarial + penalty)?,
+        None => adversarial,
+    };
+    let discriminator_loss = number(&of_discriminator)?;
+    if updates != Updates::Generator && discriminator_loss.is_finite() {
+        let gradients = of_discriminator.backward()?;
+        discriminator.optimiser.step(&gradients, discriminator.learning_rate)?;
+    }
+    let learns = updates != Updates::Discriminator;
+    let judged =
+        d.forward_frozen(&if learns { generated } else { generated.detach() }, of_d, true)?;
+    let again = match loss.needs_real() {
+        true => Some(d.forward_frozen(x.images, of_d, true)?),
+        false => None,
+    };
+    let deceit = loss.generator(again.as_ref(), &judged)?;
+    let generator_loss = number(&deceit)?;
+    if learns && generator_loss.is_finite() {
+        generator.optimiser.step(&deceit.backward()?, generator.learning_rate)?;
+    }
+    let (real, fake) = (numbers(&on_real)?, numbers(&on_fake)?);
+    Ok(GanLosses {
+        discriminator: discriminator_loss,
+        generator: generator_loss,
+        real: probability(&real),
+        fake: probability(&fake),
+        ranking: ranking(&real, &fake),
+        penalty: penalty.as_ref().map_or(Ok(0.0), number)?,
+    })
+}
+
+/// The discriminator's penalties, weighted and added.
+fn penalty(
+    d: &Discriminator,
+    images: &Tensor,
+    generated: &Tensor,
+    classes: Option<&Tensor>,
+    [on_real, on_fake]: [&Tensor; 2],
+    objective: &Objective,
+    rng: &mut Rng,
+) -> Result<Option<Tensor>> {
+    let of = objective.penalty;
+    let mut sum: Option<Tensor> = None;
+    for (weight, images, here) in [(of.real, images, on_real), (of.fake, generated, on_fake)] {
+        if weight == 0.0 {
+            continue;
+        }
+        let noise = Init::Normal { mean: 0.0, std: of.sigma };
+        let noise = noise.draw(images.dims(), rng, images.device());
+        let noise = noise.map_err(candle_core::Error::wrap)?;
+        let there = d.forward(&(images + noise)?, classes, true)?;
+        let term = (of.of(here, &there)? * weight)?;
+        sum = Some(match sum {
+            Some(sum) => (sum + term)?,
+            None => term,
+        });
+    }
+    Ok(sum)
+}
