@@ -1,5 +1,7 @@
 //! The training loop's task: both networks, and what is kept on the way.
 
+use std::time::{Duration, Instant};
+
 use candle_core::{Device, Tensor};
 use sconce_core::{Error, Result};
 use sconce_models::Tensors;
@@ -67,6 +69,8 @@ pub(crate) struct Playing<'a> {
     pub(crate) steps: usize,
     /// The last losses that were numbers.
     pub(crate) last: GanLosses,
+    /// Updates of this process, and what they took. No result but a time.
+    pub(crate) timed: (usize, Duration),
 }
 
 impl Playing<'_> {
@@ -83,6 +87,12 @@ impl Playing<'_> {
             }
             None => Ok((&self.generator.network, self.generator.variables)),
         }
+    }
+
+    /// Mean seconds of an update of this process.
+    pub(crate) fn step_seconds(&self) -> Option<f64> {
+        let (count, time) = self.timed;
+        (count > 0).then(|| time.as_secs_f64() / count as f64)
     }
 
     /// Looks at images after `step` updates.
@@ -133,7 +143,9 @@ impl Task for Playing<'_> {
         }
         let done = before + 1;
         if self.course.diverged.is_none() {
+            let began = Instant::now();
             let losses = self.update(batch)?;
+            self.timed = (self.timed.0 + 1, self.timed.1 + began.elapsed());
             match losses.is_finite() {
                 true => {
                     self.last = losses;

@@ -54,6 +54,8 @@ pub(crate) struct Played {
     pub(crate) verdict: Verdict,
     /// Numbers that the verdict rests on, and the last losses.
     pub(crate) metrics: Vec<(&'static str, f64)>,
+    /// Mean seconds of an update, of those that this process did; none where it did none.
+    pub(crate) step_seconds: Option<f64>,
 }
 
 /// Samples 0 to 255 to −1 to 1, `size` pixels wide and high.
@@ -87,6 +89,17 @@ pub(crate) fn play<K: Defaults>(
     how: &Play<'_>,
     training: &TrainingParameters<K>,
     images: &ImageSet,
+) -> Result<Played> {
+    play_by(ctx, how, training, images, |training, task| training.run(ctx, task))
+}
+
+/// The same, by a loop of the caller's.
+fn play_by<K: Defaults>(
+    ctx: &Context,
+    how: &Play<'_>,
+    training: &TrainingParameters<K>,
+    images: &ImageSet,
+    run: impl FnOnce(&Training, &mut Playing<'_>) -> Result<History>,
 ) -> Result<Played> {
     let device = sconce_models::device(ctx.device())?;
     let (color, size) = (images.color(), how.generator.size);
@@ -154,6 +167,7 @@ pub(crate) fn play<K: Defaults>(
         looks,
         course: Course::new(how.record_every, pixels, real_distance),
         steps: training_loop.steps_per_epoch() * training.epochs,
+        timed: (0, Duration::ZERO),
         last: GanLosses {
             discriminator: 0.0,
             generator: 0.0,
@@ -163,7 +177,7 @@ pub(crate) fn play<K: Defaults>(
             penalty: 0.0,
         },
     };
-    let history = training_loop.run(ctx, &mut task)?;
+    let history = run(&training_loop, &mut task)?;
     let write = |variables: &Variables, name: &str| {
         let folder = ctx.scratch().join(name);
         std::fs::create_dir_all(&folder).at(&folder)?;
@@ -198,6 +212,7 @@ pub(crate) fn play<K: Defaults>(
         discriminator: write(&of_d, "discriminator")?,
         verdict: Verdict::of(signs),
         metrics,
+        step_seconds: task.step_seconds(),
         history,
     })
 }
@@ -244,3 +259,6 @@ fn real_distance(ctx: &Context, images: &Images, count: usize) -> Result<f64> {
     let samples: Vec<u8> = values.iter().map(|v| ((v + 1.0) * 127.5).round() as u8).collect();
     Ok(nearest(&samples, size))
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ mod captioned_grid;
 mod confusion_matrix;
 mod heat_map;
 mod image_grid;
+mod join;
 mod map_grid;
 mod names;
 mod pictures;
@@ -34,6 +35,7 @@ pub use captioned_grid::CaptionedGrid;
 pub use confusion_matrix::ConfusionMatrix;
 pub use heat_map::HeatMap;
 pub use image_grid::ImageGrid;
+pub use join::Join;
 pub use map_grid::MapGrid;
 pub use names::{Many, Names};
 pub use plot::Plot;
@@ -52,6 +54,7 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<ConfusionMatrix>(),
     Kind::of::<HeatMap>(),
     Kind::of::<ImageGrid>(),
+    Kind::of::<Join>(),
     Kind::of::<MapGrid>(),
     Kind::of::<Plot>(),
     Kind::of::<Report>(),

@@ -16,7 +16,7 @@ use self::pictures::{
     activation_cell, animation_cell, captioned_cell, grid_cell, map_cell, sheet_cell, top5_cell,
 };
 use self::report::report_cell;
-use self::tables::{confusion_cell, curve_cell, heat_cell, scatter_cell, table_cell};
+use self::tables::{confusion_cell, curve_cell, heat_cell, join_cell, scatter_cell, table_cell};
 use super::KINDS;
 use super::trial::Cell;
 use crate::drawn::photograph;
@@ -37,7 +37,7 @@ fn images(side: u32, count: u32) -> ImageSet {
 /// The same parameters and inputs give the same bytes; what gives others needs a new version.
 #[test]
 fn results_are_pinned_to_versions() {
-    let cells: [(&str, Cell); 14] = [
+    let cells: [(&str, Cell); 15] = [
         ("activation-grid", activation_cell(vec![16, 13, 13])),
         ("adversarial-panel", attacked_cell(json!({}))),
         ("animation", animation_cell()),
@@ -45,6 +45,7 @@ fn results_are_pinned_to_versions() {
         ("confusion-matrix", confusion_cell()),
         ("heat-map", heat_cell()),
         ("image-grid", grid_cell()),
+        ("join", join_cell()),
         ("map-grid", map_cell(vec![1, 64, 64])),
         ("plot", curve_cell()),
         ("report", report_cell()),

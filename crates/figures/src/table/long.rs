@@ -1,7 +1,7 @@
 //! Long tables: one row for each measurement, with the coordinates of the cell that it came from.
 
-use sconce_core::Gathered;
 use sconce_core::cell::Plain;
+use sconce_core::{Coordinates, Gathered};
 use sconce_data::{Column, ColumnType, Metrics, Table};
 use serde_json::Value;
 
@@ -35,7 +35,16 @@ pub fn of_tables(gathered: &[Gathered<Table>]) -> Result<Table> {
     assemble(rows, &known)
 }
 
-type Named = Vec<(String, Value)>;
+/// Values by name.
+pub(crate) type Named = Vec<(String, Value)>;
+
+/// One row for each cell: its coordinates, then its values.
+pub(crate) fn of_cells<'a>(
+    cells: impl IntoIterator<Item = (&'a Coordinates, Named)>,
+) -> Result<Table> {
+    let axes = |of: &Coordinates| of.iter().map(|(axis, v)| (axis.to_owned(), v.clone())).collect();
+    assemble(cells.into_iter().map(|(of, values)| (axes(of), values)).collect(), &[])
+}
 
 /// The stage, where there are several, and the coordinates.
 fn prefix<T>(from: &Gathered<T>, all: &[Gathered<T>]) -> Named {

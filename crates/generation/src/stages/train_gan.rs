@@ -185,6 +185,8 @@ outputs! { TrainGan:
     VERDICT: Table = "verdict";
     /// What the verdict rests on, and the last update's numbers.
     METRICS: Metrics = "metrics";
+    /// Seconds of an update, on the mean of those that were done since the last interruption.
+    TIMINGS: Metrics = "timings", volatile;
 }
 
 impl TrainGan {
@@ -331,6 +333,11 @@ impl Stage for TrainGan {
             metrics.set(*name, *value);
         }
         ctx.write(Self::METRICS, &metrics)?;
+        let mut timings = Metrics::default();
+        if let Some(seconds) = played.step_seconds {
+            timings.set("step_seconds", seconds);
+        }
+        ctx.write(Self::TIMINGS, &timings)?;
         let mut verdict = Table::new(vec![
             Column::text("verdict"),
             Column::number("ranking"),

@@ -45,6 +45,10 @@ pub(super) fn table_cell() -> Cell {
     })))
 }
 
+pub(super) fn join_cell() -> Cell {
+    study(Cell::new(json!({ "rows": "rows", "value": ["accuracy"] })))
+}
+
 #[test]
 fn table_gathers_a_matrix() {
     let cell = table_cell();

@@ -2,10 +2,10 @@ use candle_core::{Device, Tensor, Var};
 use sconce_core::random::generator;
 
 use super::*;
+use crate::Tensors;
 use crate::networks::trainable::deterministic::{cosines, sines};
 use crate::optim::{Adam, Method, Optimiser};
 use crate::variables::Variables;
-use crate::Tensors;
 
 const PLAIN: GeneratorLayout = GeneratorLayout {
     latent: 6,
