@@ -201,7 +201,7 @@ impl Stage for Generate {
         let samples = sample::images(&generator, &noise, classes.as_ref(), self.mode, self.batch)?;
         let examples = Examples {
             ids: wanted.ids,
-            classes: weights.info.classes.clone(),
+            classes: weights.info.classes,
             labels: wanted.labels,
             ..Examples::default()
         };
