@@ -3,8 +3,10 @@
 //! Methods are pure functions; [`stages`] are their kinds in pipelines. Networks, losses and the update are in
 //! [`sconce_models::networks::dcgan`].
 
+pub mod altered;
 mod course;
 mod latent;
+pub mod metrics;
 mod sample;
 pub mod stages;
 mod task;

@@ -21,9 +21,7 @@ pub struct Eigen {
 /// When the iteration does not converge, as for a matrix with values that are not finite.
 pub fn largest(mut matrix: Vec<f64>, order: usize, count: usize) -> Result<Eigen, Error> {
     let reflectors = tridiagonalise(&mut matrix, order);
-    let mut diagonal: Vec<f64> = (0..order).map(|i| matrix[i * order + i]).collect();
-    let mut side: Vec<f64> =
-        (0..order).map(|i| if i + 1 < order { matrix[(i + 1) * order + i] } else { 0.0 }).collect();
+    let (mut diagonal, mut side) = tridiagonal(&matrix, order);
     let mut rows = matrix;
     rows.fill(0.0);
     for i in 0..order {
@@ -43,6 +41,24 @@ pub fn largest(mut matrix: Vec<f64>, order: usize, count: usize) -> Result<Eigen
         }
     });
     Ok(Eigen { values: by_size.iter().map(|&i| diagonal[i]).collect(), vectors })
+}
+
+/// All eigenvalues of the symmetric `order × order` matrix, the largest first, in a part of the time that their vectors take.
+///
+/// # Errors
+/// When the iteration does not converge, as for a matrix with values that are not finite.
+pub fn values(mut matrix: Vec<f64>, order: usize) -> Result<Vec<f64>, Error> {
+    tridiagonalise(&mut matrix, order);
+    let (mut diagonal, mut side) = tridiagonal(&matrix, order);
+    implicit_ql(&mut diagonal, &mut side, &mut [], order)?;
+    diagonal.sort_by(|a, b| b.total_cmp(a));
+    Ok(diagonal)
+}
+
+/// The diagonal of a tridiagonal matrix, and what is below it, with a 0 at the end.
+fn tridiagonal(matrix: &[f64], order: usize) -> (Vec<f64>, Vec<f64>) {
+    let side = |i| if i + 1 < order { matrix[(i + 1) * order + i] } else { 0.0 };
+    ((0..order).map(|i| matrix[i * order + i]).collect(), (0..order).map(side).collect())
 }
 
 /// `x − v (vᵀ x)`, for `v` of length √2: the reflection at the plane across `v`.
@@ -122,7 +138,7 @@ fn subtract(arch: pulp::Arch, row: &mut [f64], (s, a): (f64, &[f64]), (t, b): (f
 /// Columns of the eigenvector matrix that one task turns, so that they stay in its cache.
 const TURNED: usize = 64;
 
-/// Diagonalises the tridiagonal matrix and turns `rows` (the identity) into its eigenvectors.
+/// Diagonalises the tridiagonal matrix and turns `rows` (the identity) into its eigenvectors; no rows, no eigenvectors.
 fn implicit_ql(
     diagonal: &mut [f64],
     side: &mut [f64],
@@ -196,6 +212,9 @@ fn sweep(diagonal: &mut [f64], side: &mut [f64], l: usize, m: usize, turns: &mut
 
 /// Applies the rotations in order. Columns do not meet, so that they can be turned apart from each other.
 fn turn(rows: &mut [f64], order: usize, turns: &[Turn]) {
+    if rows.is_empty() {
+        return;
+    }
     let arch = pulp::Arch::new();
     let stripes: Vec<usize> = (0..order).step_by(TURNED).collect();
     let turned: Vec<Vec<f64>> = stripes
@@ -248,6 +267,7 @@ mod tests {
             let a = symmetric(order);
             let eigen = largest(a.clone(), order, order).unwrap();
             assert!(eigen.values.is_sorted_by(|a, b| a >= b));
+            assert_eq!(values(a.clone(), order).unwrap(), eigen.values);
             let trace: f64 = (0..order).map(|i| a[i * order + i]).sum();
             assert!((trace - eigen.values.iter().sum::<f64>()).abs() < 1e-9);
             let vectors: Vec<&[f64]> = eigen.vectors.chunks(order).collect();

@@ -1,0 +1,220 @@
+//! The real images, and what is measured of generated ones beside them.
+
+use schemars::JsonSchema;
+use sconce_core::{Context, Error, Result};
+use sconce_data::Features;
+use serde::{Deserialize, Serialize};
+
+use super::{GenerationMetrics, places, wrong};
+use crate::metrics::frechet::{Moments, Reference};
+use crate::metrics::likelihood::Likelihood;
+use crate::metrics::manifold::manifold;
+use crate::metrics::memorising::memorising;
+use crate::metrics::{Samples, draw, kernel_distance};
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Measure {
+    /// Fréchet distance.
+    Fid,
+    /// The same, extrapolated.
+    FidInfinity,
+    /// Kernel distance of all images.
+    Kid,
+    /// Kernel distance over subsets.
+    KidSubsets,
+    /// Precision, recall, density, coverage.
+    Manifold,
+    /// Nearest training against nearest test images.
+    Memorising,
+    /// Feature-likelihood divergence.
+    Likelihood,
+}
+
+impl Measure {
+    pub(super) fn all() -> Vec<Self> {
+        use Measure::*;
+        vec![Fid, FidInfinity, Kid, KidSubsets, Manifold, Memorising, Likelihood]
+    }
+
+    /// The columns that it fills.
+    pub(super) fn columns(self) -> &'static [(&'static str, u8)] {
+        match self {
+            Self::Fid => &[("fid", 3)],
+            Self::FidInfinity => &[("fid_infinity", 3)],
+            Self::Kid => &[("kid", 5)],
+            Self::KidSubsets => &[("kid_mean", 5), ("kid_deviation", 5)],
+            Self::Manifold => &[("precision", 3), ("recall", 3), ("density", 3), ("coverage", 3)],
+            Self::Memorising => &[("nearer_to_train", 3), ("distance_ratio", 3)],
+            Self::Likelihood => &[("fld", 2)],
+        }
+    }
+
+    pub(super) fn needs_test(self) -> bool {
+        matches!(self, Self::Memorising | Self::Likelihood)
+    }
+}
+
+/// Real images, as far as they are used.
+pub(super) struct Real {
+    pub(super) samples: Samples,
+    reference: Option<Reference>,
+    pub(super) test: Option<Test>,
+}
+
+pub(super) struct Test {
+    pub(super) samples: Samples,
+    /// As many training as test samples.
+    train: Samples,
+    even: Samples,
+    likelihood: Option<Likelihood>,
+}
+
+impl GenerationMetrics {
+    pub(super) fn measures(&self, measure: Measure) -> bool {
+        let tested = !measure.needs_test() || !self.test_split.is_empty();
+        tested && self.measures.contains(&measure)
+    }
+
+    pub(super) fn real(&self, ctx: &Context<Self>, generated: &Features) -> Result<Real> {
+        let features = ctx.input(&self.real)?;
+        if features.shape() != generated.shape() {
+            return Err(wrong(
+                "generated",
+                format!(
+                    "expected the features of the real images' layer: rows of shape {:?}, found {:?}",
+                    features.shape(),
+                    generated.shape()
+                ),
+            ));
+        }
+        let drawn = |key: &str, split: &str| -> Result<Samples> {
+            let rows = places(features.examples(), key, split)?;
+            let drawn = draw(rows.len(), self.max_images, &mut ctx.rng(key));
+            let rows: Vec<usize> = drawn.into_iter().map(|place| rows[place]).collect();
+            Samples::of(&features, &rows).map_err(|error| wrong("real", error.to_string()))
+        };
+        let samples = drawn("split", &self.split)?;
+        let test = match Measure::all().into_iter().any(|m| m.needs_test() && self.measures(m)) {
+            true => {
+                let test = drawn("test_split", &self.test_split)?;
+                let even = samples.len().min(test.len());
+                let as_many = |set: &Samples, purpose: &str| {
+                    set.select(&draw(set.len(), even, &mut ctx.rng(purpose)))
+                };
+                let likelihood = match self.measures(Measure::Likelihood) {
+                    true => Some(
+                        Likelihood::new(&samples, &test)
+                            .map_err(|error| wrong("real", error.to_string()))?,
+                    ),
+                    false => None,
+                };
+                Some(Test {
+                    train: as_many(&samples, "as many of split"),
+                    even: as_many(&test, "as many of test_split"),
+                    samples: test,
+                    likelihood,
+                })
+            }
+            false => None,
+        };
+        let reference = match self.measures(Measure::Fid) || self.measures(Measure::FidInfinity) {
+            true => {
+                let moments = Moments::of(&samples).map_err(|e| wrong("real", e.to_string()))?;
+                self.tell_rank(ctx, "real", &moments);
+                Some(Reference::new(moments)?)
+            }
+            false => None,
+        };
+        Ok(Real { samples, reference, test })
+    }
+
+    fn tell_rank(&self, ctx: &Context<Self>, which: &str, moments: &Moments) {
+        if moments.is_singular() {
+            ctx.note(format!(
+                "fid: {} {which} images for {} features make no covariance of full rank: the distance is much too large, and \
+                 says something beside one of as many images alone",
+                moments.count(),
+                moments.dimension()
+            ));
+        }
+    }
+
+    /// The numbers of the generated samples, by name.
+    pub(super) fn measured(
+        &self,
+        ctx: &Context<Self>,
+        split: &str,
+        real: &Real,
+        samples: &Samples,
+    ) -> Result<Vec<(&'static str, f64)>> {
+        let told = |error: Error| wrong("generated", format!("split `{split}`: {error}"));
+        let mut found = Vec::new();
+        if let Some(reference) = &real.reference {
+            let moments = Moments::of(samples).map_err(told)?;
+            if self.measures(Measure::Fid) {
+                self.tell_rank(ctx, "generated", &moments);
+                found.push(("fid", reference.distance(&moments)?));
+            }
+            if self.measures(Measure::FidInfinity) {
+                let mut generator = ctx.rng("points");
+                match reference.at_infinity(samples, self.points, &mut generator)? {
+                    Some(value) => found.push(("fid_infinity", value)),
+                    None => ctx.note(format!(
+                        "fid_infinity is left out: it needs four images for each of {} features, and the split `{split}` has {}",
+                        samples.dimension(),
+                        samples.len()
+                    )),
+                }
+            }
+        }
+        ctx.check_cancelled()?;
+        if self.measures(Measure::Kid) {
+            let kid = kernel_distance::unbiased(&real.samples, samples).map_err(told)?;
+            found.push(("kid", kid));
+        }
+        ctx.check_cancelled()?;
+        if self.measures(Measure::KidSubsets) {
+            let fewest = real.samples.len().min(samples.len());
+            if fewest < self.subset_images {
+                ctx.note(format!(
+                    "kid_mean is left out: subsets are of {} images, and there are {fewest} (split `{split}`; `subset_images`)",
+                    self.subset_images
+                ));
+            } else {
+                let (count, size) = (self.subsets, self.subset_images);
+                let mut generator = ctx.rng("subsets");
+                let over = kernel_distance::over_subsets(
+                    &real.samples,
+                    samples,
+                    count,
+                    size,
+                    &mut generator,
+                )?;
+                found.extend([("kid_mean", over.mean), ("kid_deviation", over.deviation)]);
+            }
+        }
+        ctx.check_cancelled()?;
+        if self.measures(Measure::Manifold) {
+            let lie = manifold(&real.samples, samples, self.nearest)
+                .map_err(|error| Error::parameter("nearest", error.to_string()))?;
+            found.extend([("precision", lie.precision), ("recall", lie.recall)]);
+            found.extend([("density", lie.density), ("coverage", lie.coverage)]);
+        }
+        ctx.check_cancelled()?;
+        if let Some(test) = &real.test {
+            if self.measures(Measure::Memorising) {
+                let near = memorising(samples, &test.train, &test.even)?;
+                found.push(("nearer_to_train", near.nearer_to_train));
+                found.extend(near.distance_ratio.map(|ratio| ("distance_ratio", ratio)));
+            }
+            ctx.check_cancelled()?;
+            if let Some(likelihood) = &test.likelihood {
+                let baseline = likelihood.baseline(samples.len(), &mut ctx.rng("baseline"))?;
+                found.push(("fld", likelihood.divergence(samples, baseline)?));
+            }
+        }
+        Ok(found)
+    }
+}
