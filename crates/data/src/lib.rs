@@ -1,6 +1,6 @@
 //! What flows along edges and where it comes from.
 //!
-//! Sources: [`fetch`], [`embedded`], [`archive`]; readers: [`image_folder`], [`label_files`], [`mnist`], [`usps`], [`svhn`], [`npz`], [`mat`]; what is done to
+//! Sources: [`fetch`], [`embedded`], [`archive`]; readers: [`image_folder`], [`label_files`], [`mnist`], [`usps`], [`svhn`], [`cifar`], [`npz`], [`mat`]; what is done to
 //! sets of examples: [`duplicates`], [`split`], [`mnist_m`]; and how good predictions and rankings are:
 //! [`evaluation`], [`rank`]. The kinds of stages are in [`stages`].
 //!
@@ -14,6 +14,7 @@
 pub mod archive;
 #[cfg(test)]
 mod artifact_tests;
+pub mod cifar;
 pub mod classes;
 pub mod duplicates;
 pub mod embedded;

@@ -1,5 +1,7 @@
 //! The kinds of stages, one file each: parameters and `run`. The methods are the modules beside.
 
+mod cifar_10;
+mod cifar_100;
 mod deduplicate;
 mod duplicates;
 mod fetch;
@@ -16,6 +18,8 @@ mod weights;
 
 use sconce_core::{Context, Error, Files, Folder, Inputs, Kind, Result};
 
+pub use cifar_10::Cifar10;
+pub use cifar_100::Cifar100;
 pub use deduplicate::Deduplicate;
 pub use duplicates::Duplicates;
 pub use fetch::Fetch;
@@ -36,6 +40,8 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<MnistM>(),
     Kind::of::<Usps>(),
     Kind::of::<Svhn>(),
+    Kind::of::<Cifar10>(),
+    Kind::of::<Cifar100>(),
     Kind::of::<NumpyImages>(),
     Kind::of::<ReadWeights>(),
     Kind::of::<Duplicates>(),

@@ -456,6 +456,21 @@ fn results_are_pinned_to_versions() {
         };
         pin(kind, version, &ran.unwrap(), &["images"]);
     }
+    let place = tempfile::tempdir().unwrap();
+    for (name, bytes) in crate::cifar::tests::files_10() {
+        write(place.path(), name, &bytes);
+    }
+    let files = [("files", Files::from_folder(place.path()).unwrap())];
+    let set = run(&stage::<Cifar10>(json!({ "files": "files" })), &files).unwrap();
+    pin("cifar-10", Cifar10::VERSION, &set, &["images"]);
+    let place = tempfile::tempdir().unwrap();
+    let label = |image: usize, place: usize| [19, 99][place] - image as u8;
+    write(place.path(), "train.bin", &crate::cifar::tests::records(1, 2, 2, label));
+    let names: String = (0..100).map(|class| format!("{class}\n")).collect();
+    write(place.path(), "fine_label_names.txt", names.as_bytes());
+    let files = [("files", Files::from_folder(place.path()).unwrap())];
+    let set = run(&stage::<Cifar100>(json!({ "files": "files" })), &files).unwrap();
+    pin("cifar-100", Cifar100::VERSION, &set, &["images"]);
     let photographs = fetched(PHOTOGRAPHS, "embedded:photographs");
     let read: ImageFolder = stage(json!({ "files": "files", "splits": [] }));
     let photographs = run(&read, &[("files", photographs.files("files"))]).unwrap();
@@ -508,6 +523,8 @@ fn results_are_pinned_to_versions() {
     numpy-images@1 images 501d99196b33
     svhn@1 images 6a4306924555
     usps@1 images 06bd487e6acb
+    cifar-10@1 images 4b8f60165a41
+    cifar-100@1 images ff8b0b45bd9e
     mnist-m@1 images f61a1d36bb27
     weights@1 weights 43952837000c
     image-folder@3 images d29df4f6dff6
