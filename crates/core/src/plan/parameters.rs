@@ -37,8 +37,9 @@ pub(crate) fn parse<'a>(
         rest.remove(key.get_ref().as_ref());
     }
     match read(shape, &stage.header, rest, &stage.variables, errors) {
-        Ok(parsed) => {
-            if errors.len() > before {
+        Ok((parsed, values_said)) => {
+            // What is wrong may have been said of another combination.
+            if errors.len() > before || values_said {
                 return None;
             }
             if let Err(error) = parsed.check() {
@@ -65,19 +66,19 @@ struct Unread {
     values_said: bool,
 }
 
-/// Reads a kind's parameters; what is wrong with values is said, one after the other.
+/// Reads a kind's parameters; what is wrong with values is said, one after the other. Tells whether values were taken out.
 fn read<'a>(
     shape: &Shape,
     header: &Span,
     mut rest: Table<'a>,
     variables: &[(Span, String, Span)],
     errors: &mut Vec<Diagnostic>,
-) -> Result<Box<dyn AnyStage>, Unread> {
+) -> Result<(Box<dyn AnyStage>, bool), Unread> {
     let mut values_said = false;
     loop {
         let node = Spanned::new(header.clone(), DeValue::Table(rest.clone()));
         let error = match shape.kind.from_toml(node) {
-            Ok(parsed) => return Ok(parsed),
+            Ok(parsed) => return Ok((parsed, values_said)),
             Err(error) => error,
         };
         // One wrong value at a time: say it, take it out, and go on to the next one.

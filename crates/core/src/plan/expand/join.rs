@@ -24,11 +24,23 @@ pub(super) struct Joining<'p> {
     pub(super) places: Places,
     pub(super) flows: Flows,
     pub(super) limit: &'p Limit,
+    /// Stages of which cells or axes may be missing because of an error that has been said, and all that read them. What an edge
+    /// looks for and does not find there is no further error.
+    pub(super) partial: BTreeSet<String>,
     /// Whether a stage was refused because of the limit.
     pub(super) full: bool,
 }
 
 impl Joining<'_> {
+    /// Whether the stage reads one whose cells may be missing, or none at all.
+    pub(super) fn reads_partial(&self, stage: &Expanded<'_>) -> bool {
+        let parsed = stage.combinations.iter().flat_map(|combination| &combination.edges);
+        parsed.chain(&stage.unparsed).any(|edge| {
+            let from = &edge.edge.stage;
+            self.partial.contains(from) || !self.places.contains_key(from)
+        })
+    }
+
     /// Adds the cells of one combination: what flows in, joined along axes of the same name.
     pub(super) fn join(
         &mut self,
@@ -114,9 +126,9 @@ impl Joining<'_> {
                 continue;
             }
             let groups = self.flows.groups(&edge.edge, &self.graph, &self.places);
-            // What is wrong with a stage without any cell has been said.
-            let there = self.places.get(&edge.edge.stage).is_some_and(|range| !range.is_empty());
-            if groups.is_empty() && there && errors.len() == before {
+            let whole = self.places.contains_key(&edge.edge.stage)
+                && !self.partial.contains(&edge.edge.stage);
+            if groups.is_empty() && whole && errors.len() == before {
                 let (path, stage, text) = (&edge.path, &edge.edge.stage, &edge.text);
                 let message = format!("`{path}`: no cell of `{stage}` is selected by `{text}`");
                 errors.push(Diagnostic::new(message, edge.span.clone()));
@@ -129,6 +141,7 @@ impl Joining<'_> {
             }
             places = match join(places, &groups, room) {
                 Ok(places) => places,
+                Err(Misfit::Values(_)) if self.partial.contains(&stage.table.name) => Vec::new(),
                 Err(Misfit::Values(shared)) => {
                     let shared: Vec<_> = shared.iter().map(|axis| format!("`{axis}`")).collect();
                     let message = format!(
@@ -185,6 +198,9 @@ impl Joining<'_> {
             return;
         };
         let stage = &edge.edge.stage;
+        if self.partial.contains(stage) {
+            return;
+        }
         let upstream = || indices(self.places.get(stage).cloned().unwrap_or_default());
         let Some(first) = upstream().next() else {
             return;

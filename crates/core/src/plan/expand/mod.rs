@@ -8,6 +8,7 @@ mod order;
 mod output;
 mod texts;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -37,6 +38,8 @@ struct Expanded<'a> {
     combinations: Vec<Combination>,
     /// Edges of combinations that did not parse: their stages are looked up all the same.
     unparsed: Vec<SlotEdge>,
+    /// Whether something is wrong with the stage itself, which has been said: combinations, axes or edges of it are missing.
+    faulty: bool,
 }
 
 /// One combination of a stage's own axes.
@@ -95,11 +98,16 @@ pub(crate) fn expand(
     let names: Vec<String> = stages.iter().map(|stage| stage.table.name.clone()).collect();
     let order = order::order(&stages, &names, errors)?;
     let (graph, places, flows) = (CellGraph::new(), Places::new(), Flows::default());
-    let mut joining = Joining { graph, places, flows, limit: &limit, full: false };
+    let (partial, full) = (BTreeSet::new(), false);
+    let mut joining = Joining { graph, places, flows, limit: &limit, partial, full };
     // The combination that each cell comes from.
     let mut origins: Vec<usize> = Vec::new();
     for index in order {
         let stage = &stages[index];
+        let before = errors.len();
+        if stage.faulty || joining.reads_partial(stage) {
+            joining.partial.insert(names[index].clone());
+        }
         let Some(shape) = &stage.table.shape else {
             continue;
         };
@@ -113,10 +121,13 @@ pub(crate) fn expand(
         }
         let cells = first..joining.graph.node_count();
         joining.places.insert(names[index].clone(), cells);
+        if errors.len() > before {
+            joining.partial.insert(names[index].clone());
+        }
     }
-    let Joining { mut graph, places, flows, .. } = joining;
+    let Joining { mut graph, places, flows, partial, .. } = joining;
     names::refuse_twins(&stages, &graph, &places, errors);
-    texts::put_in(&stages, &mut graph, &places, flows, &origins, errors);
+    texts::put_in(&stages, &mut graph, &places, flows, &origins, &partial, errors);
     let description = pipeline.description;
     Some(Plan { pipeline: name, description, folder, stages: names, graph, places })
 }
@@ -130,12 +141,14 @@ fn combinations<'a>(
     errors: &mut Vec<Diagnostic>,
 ) -> Expanded<'a> {
     let (mut combinations, mut unparsed) = (Vec::new(), Vec::new());
+    let before = errors.len();
     let Some(shape) = table.shape.clone() else {
-        return Expanded { table, combinations, unparsed };
+        return Expanded { table, combinations, unparsed, faulty: true };
     };
     if !limit.allows(&table, errors) {
-        return Expanded { table, combinations, unparsed };
+        return Expanded { table, combinations, unparsed, faulty: true };
     }
+    let mut faulty = !table.bad_axes.is_empty();
     let mut choices: Vec<Vec<usize>> = vec![Vec::new()];
     for axis in &table.axes {
         let longer = |choice: Vec<usize>| {
@@ -156,6 +169,7 @@ fn combinations<'a>(
         });
         let seed = seed.map_or(table.seed, |node| crate::text::entries::seed(node, errors));
         let Some((stage, written)) = parameters::parse(&table, &shape, &chosen, errors) else {
+            faulty = true;
             let json = |node| document::to_json(node, &mut Vec::new());
             let raw = table.parameters.iter();
             let raw = raw.map(|(key, node)| (key.get_ref().to_string(), json(node))).collect();
@@ -188,7 +202,8 @@ fn combinations<'a>(
             texts,
         });
     }
-    Expanded { table, combinations, unparsed }
+    faulty |= errors.len() > before;
+    Expanded { table, combinations, unparsed, faulty }
 }
 
 /// The edges in the slots of `values`, each with the place where it is written.

@@ -1,6 +1,6 @@
 //! Texts with references: their metrics become edges, all else is put in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -138,13 +138,15 @@ fn exact(sources: &Sources, span: &Span, text: &str, at: &Range<usize>) -> Span 
     }
 }
 
-/// Puts values into the texts of all cells. `origins` has the combination that each comes from.
+/// Puts values into the texts of all cells. `origins` has the combination that each comes from; cells of stages in `partial` may
+/// be missing, which has been said.
 pub(super) fn put_in(
     stages: &[Expanded<'_>],
     graph: &mut CellGraph,
     places: &Places,
     flows: Flows,
     origins: &[usize],
+    partial: &BTreeSet<String>,
     errors: &mut Vec<Diagnostic>,
 ) {
     let mut lookup = Lookup { flows, known: BTreeMap::new() };
@@ -163,7 +165,7 @@ pub(super) fn put_in(
                     .edges
                     .iter()
                     .any(|edge| crate::stage::text::is_text_slot(&edge.path));
-                let reader = Reader { graph, places, place: &place, combination };
+                let reader = Reader { graph, places, partial, place: &place, combination };
                 filled.push((&text.path, reader.text(text, has_slots, &mut lookup, errors)));
             }
             let mut parameters = combination.parameters.clone();
@@ -188,6 +190,7 @@ struct Lookup {
 struct Reader<'r> {
     graph: &'r CellGraph,
     places: &'r Places,
+    partial: &'r BTreeSet<String>,
     place: &'r Coordinates,
     combination: &'r Combination,
 }
@@ -217,7 +220,7 @@ impl Reader<'_> {
                         let message = format!("`{name}`: `{{{written}}}`: {}", diagnostic.message);
                         diagnostic.message = message;
                         diagnostic.span = Some(span.clone());
-                        if !errors.contains(&diagnostic) {
+                        if !self.is_partial(meaning) && !errors.contains(&diagnostic) {
                             errors.push(diagnostic);
                         }
                         String::new()
@@ -227,6 +230,11 @@ impl Reader<'_> {
             filled.push_str(&if has_slots { escape(&words) } else { words });
         }
         filled
+    }
+
+    /// Whether it is of a stage whose cells may be missing.
+    fn is_partial(&self, meaning: &Meaning) -> bool {
+        matches!(meaning, Meaning::Parameter { edge, .. } if self.partial.contains(&edge.stage))
     }
 
     fn value(&self, meaning: &Meaning, lookup: &mut Lookup) -> Result<Value, Diagnostic> {
