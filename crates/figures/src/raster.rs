@@ -4,6 +4,7 @@ use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder as _, RgbImage, imageops};
 
 use crate::color::ColorMap;
+use crate::scene::LARGEST;
 use crate::{Error, Result};
 
 /// An image as PNG: 8-bit grey where all its pixels are grey, RGB otherwise.
@@ -120,6 +121,36 @@ pub fn overlay(image: &RgbImage, field: &Field, map: ColorMap, alpha: f64) -> Rg
     })
 }
 
+/// Images side by side in rows of `across`, `gap` white pixels between them, each in the middle of a place as large as the largest.
+///
+/// # Errors
+/// When there is no image, `across` is 0, or the picture would be too large.
+pub fn tiled(images: &[RgbImage], across: usize, gap: u32) -> Result<RgbImage> {
+    let width = images.iter().map(RgbImage::width).max().unwrap_or(0);
+    let height = images.iter().map(RgbImage::height).max().unwrap_or(0);
+    if width == 0 || height == 0 || across == 0 {
+        return Err(Error::Empty("a grid of images", "image"));
+    }
+    let columns = across.min(images.len());
+    let side = |count: usize, length: u32| {
+        count as f64 * f64::from(length) + (count as f64 - 1.0) * f64::from(gap)
+    };
+    let (full_width, full_height) =
+        (side(columns, width), side(images.len().div_ceil(columns), height));
+    if full_width.max(full_height) > f64::from(LARGEST) {
+        return Err(Error::TooLarge { width: full_width, height: full_height, limit: LARGEST });
+    }
+    let (full_width, full_height) = (full_width as u32, full_height as u32);
+    let mut tiled = RgbImage::from_pixel(full_width, full_height, image::Rgb([255; 3]));
+    for (place, image) in images.iter().enumerate() {
+        let (column, row) = ((place % columns) as u32, (place / columns) as u32);
+        let x = column * (width + gap) + (width - image.width()) / 2;
+        let y = row * (height + gap) + (height - image.height()) / 2;
+        imageops::replace(&mut tiled, image, i64::from(x), i64::from(y));
+    }
+    Ok(tiled)
+}
+
 /// `image` made smaller so that it is not larger than `pixels` a side; smaller ones are left as they are.
 /// Averaging here avoids the speckle that drawing a large photograph in a small place gives.
 pub fn shrink(image: &RgbImage, pixels: u32) -> RgbImage {
@@ -174,6 +205,23 @@ mod tests {
         assert_eq!(laid.get_pixel(0, 4)[0], 50);
         assert_eq!(laid.get_pixel(7, 4)[0], 178);
         assert_eq!(overlay(&photograph, &field, ColorMap::Grey, 0.0), photograph);
+    }
+
+    #[test]
+    fn tiles_stand_in_rows_with_gaps() {
+        let one = |level: u8, width| RgbImage::from_pixel(width, 2, image::Rgb([level; 3]));
+        let tiles = [one(10, 3), one(20, 1), one(30, 3)];
+        let picture = tiled(&tiles, 2, 1).unwrap();
+        let grey: Vec<u8> = picture.pixels().map(|pixel| pixel[0]).collect();
+        let (first, last) = ([10, 10, 10, 255, 255, 20, 255], [30, 30, 30, 255, 255, 255, 255]);
+        assert_eq!(grey, [first, first, [255; 7], last, last].concat());
+        assert_eq!(tiled(&tiles, 9, 0).unwrap().dimensions(), (9, 2));
+        assert_eq!(
+            tiled(&[], 2, 1).unwrap_err().to_string(),
+            "a grid of images is empty: expected at least one image"
+        );
+        let error = tiled(&[RgbImage::new(9000, 1), RgbImage::new(1, 1)], 2, 0).unwrap_err();
+        assert!(error.to_string().contains("16384"), "{error}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::font::{self, CAP_HEIGHT, DESCENT, LINE_HEIGHT, Weight};
 use crate::{Error, Result, faces, raster, svg};
 
 /// Pixels a side that a rasterised picture may have.
-const LARGEST: u32 = 16_384;
+pub(crate) const LARGEST: u32 = 16_384;
 
 /// A line's colour, width and dashes.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -38,7 +38,7 @@ fn write_with(scene: &Scene, text: WriteText) -> String {
 }
 
 /// At most two decimals, none that are zero.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     if !value.is_finite() {
         return "0".to_owned();
     }

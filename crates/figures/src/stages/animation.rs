@@ -11,11 +11,16 @@ use crate::animation::{Timing, gif};
 use crate::raster;
 
 /// Makes a GIF of the images of a set, in order, with the last one as PNG beside it.
+///
+/// With `across`, a frame shows all images of a split, splits in their order: samples at several times of a training.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Animation {
     /// The frames, all of one size.
     pub frames: Input<ImageSet>,
+    /// Images side by side, where each split of the set is a frame; without it each image is one.
+    #[serde(default)]
+    pub across: Option<usize>,
     /// Takes every n-th frame, and the last.
     #[serde(default = "one")]
     pub every: usize,
@@ -50,6 +55,9 @@ fn last() -> u32 {
     Timing::default().last
 }
 
+/// Pixels between the images of a frame.
+const GAP: u32 = 2;
+
 outputs! { Animation:
     /// The animation as GIF, its last frame as PNG.
     FIGURE: Figure = "figure";
@@ -60,8 +68,10 @@ impl Stage for Animation {
     const VERSION: u32 = 1;
 
     fn check(&self) -> Result<()> {
-        if self.every == 0 {
-            return Err(Error::parameter("every", "expected 1 or more, found 0"));
+        for (key, value) in [("every", self.every), ("across", self.across.unwrap_or(1))] {
+            if value == 0 {
+                return Err(Error::parameter(key, "expected 1 or more, found 0"));
+            }
         }
         if !(1..=32).contains(&self.enlarge) {
             return Err(Error::parameter(
@@ -74,16 +84,24 @@ impl Stage for Animation {
 
     fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let images = ctx.input(&self.frames)?;
-        let count = images.len();
+        let groups = self.groups(&images)?;
+        let count = groups.len();
         let chosen = (0..count).filter(|place| place % self.every == 0 || place + 1 == count);
         let mut frames = Vec::new();
-        for place in chosen {
+        for frame in chosen {
             ctx.check_cancelled()?;
-            let image = pictures::pixels(&images, place)?;
-            let (width, height) = (image.width() * self.enlarge, image.height() * self.enlarge);
-            frames.push(match self.enlarge {
-                1 => image,
-                _ => imageops::resize(&image, width, height, FilterType::Nearest),
+            let mut tiles = Vec::new();
+            for place in &groups[frame] {
+                let image = pictures::pixels(&images, *place)?;
+                let (width, height) = (image.width() * self.enlarge, image.height() * self.enlarge);
+                tiles.push(match self.enlarge {
+                    1 => image,
+                    _ => imageops::resize(&image, width, height, FilterType::Nearest),
+                });
+            }
+            frames.push(match self.across {
+                None => tiles.remove(0),
+                Some(across) => raster::tiled(&tiles, across, GAP)?,
             });
         }
         let bytes = gif(&frames, Timing { frame: self.frame, last: self.last })?;
@@ -92,5 +110,21 @@ impl Stage for Animation {
             figure = figure.with("last.png", raster::encode_png(last)?);
         }
         ctx.write(Self::FIGURE, &figure)
+    }
+}
+
+impl Animation {
+    /// The images of each frame.
+    fn groups(&self, images: &ImageSet) -> Result<Vec<Vec<usize>>> {
+        if self.across.is_none() {
+            return Ok((0..images.len()).map(|place| vec![place]).collect());
+        }
+        let examples = images.examples();
+        if examples.splits.is_empty() {
+            let message = "expected images in splits, a frame each; these have none";
+            return Err(Error::parameter("across", message));
+        }
+        let groups = examples.splits.iter().map(|split| examples.in_split(split));
+        groups.filter(|group| !matches!(group, Ok(places) if places.is_empty())).collect()
     }
 }

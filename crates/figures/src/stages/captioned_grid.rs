@@ -147,8 +147,7 @@ impl Stage for CaptionedGrid {
                 }
             }
             let mut grid = self.grid(rows)?;
-            grid.pixelated =
-                sets.iter().all(|set| set.artifact.size().is_some_and(|(w, h)| w.max(h) <= 64));
+            grid.pixelated = pictures::are_small(&sets);
             grid.density = self.density;
             let scene = grid.scene()?;
             ctx.write(

@@ -34,6 +34,9 @@ pub struct ImageGrid {
     /// Width of an image in CSS pixels.
     #[serde(default = "cell")]
     pub cell: f64,
+    /// Distance between images in CSS pixels.
+    #[serde(default = "gap")]
+    pub gap: f64,
     /// Whether the names of images, with their classes, stand beside the rows.
     #[serde(default = "yes")]
     pub names: bool,
@@ -66,6 +69,10 @@ fn cell() -> f64 {
     112.0
 }
 
+fn gap() -> f64 {
+    6.0
+}
+
 fn yes() -> bool {
     true
 }
@@ -82,6 +89,10 @@ impl Stage for ImageGrid {
     fn check(&self) -> Result<()> {
         pictures::check_density(self.density)?;
         check_cell(self.cell)?;
+        if !(0.0..=100.0).contains(&self.gap) {
+            let message = format!("expected 0 to 100, found {}", self.gap);
+            return Err(Error::parameter("gap", message));
+        }
         for (key, value) in [("max_images", self.max_images), ("across", self.across)] {
             if value == 0 {
                 return Err(Error::parameter(key, "expected 1 or more, found 0"));
@@ -114,8 +125,6 @@ impl Stage for ImageGrid {
                     .map(|id| pictures::place_of("images", ids, id))
                     .collect::<Result<_>>()?
             };
-            let small =
-                sets.iter().all(|set| set.artifact.size().is_some_and(|(w, h)| w.max(h) <= 64));
             let words = Words::new(&self.title, &self.caption);
             let mut grid = if sets.len() == 1 {
                 let cell = |place: &usize| {
@@ -150,8 +159,9 @@ impl Stage for ImageGrid {
                 };
                 grid
             };
-            grid.pixelated = small;
+            grid.pixelated = pictures::are_small(&sets);
             grid.density = self.density;
+            grid.gap = self.gap;
             ctx.write(
                 Self::FIGURE,
                 &pictures::photograph("grid", &grid.scene()?, self.density, &self.caption)?,

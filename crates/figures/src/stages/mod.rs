@@ -15,6 +15,7 @@ mod names;
 mod pictures;
 mod plot;
 mod report;
+mod row_images;
 mod rows;
 mod sample_sheet;
 mod scatter;

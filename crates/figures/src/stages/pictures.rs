@@ -1,7 +1,7 @@
 //! From scenes to the files of a figure, and from image sets to pixels.
 
 use image::RgbImage;
-use sconce_core::{Context, Error, Folder, Input, Result};
+use sconce_core::{Context, Error, Folder, Gathered, Input, Result};
 use sconce_data::{Color, Features, Figure, ImageSet};
 
 use crate::faces::{self, Given};
@@ -73,6 +73,11 @@ pub(super) fn pixels(images: &ImageSet, place: usize) -> Result<RgbImage> {
     let (width, height) = (image.width() as u32, image.height() as u32);
     RgbImage::from_raw(width, height, image.into_samples())
         .ok_or_else(|| Error::message("a decoded image has a wrong number of samples"))
+}
+
+/// Whether all images are so small that their pixels stay squares when they are enlarged: digits.
+pub(super) fn are_small(sets: &[Gathered<ImageSet>]) -> bool {
+    sets.iter().all(|set| set.artifact.size().is_some_and(|(w, h)| w.max(h) <= 64))
 }
 
 /// The place of the image called `id`.

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Folder, Input, Inputs, Result, Stage, outputs};
-use sconce_data::{self as data, Figure, Metrics};
+use sconce_core::{Context, Error, Folder, Gathered, Input, Inputs, Result, Stage, outputs};
+use sconce_data::{self as data, Figure, ImageSet, Metrics};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Names, pictures, rows};
-use crate::table::{Best, Layout, Style, View, pivot};
+use super::sample_sheet::check_cell;
+use super::{Names, pictures, row_images, rows};
+use crate::table::{Best, Layout, Strips, Style, View, pivot};
 use crate::{Words, ticks};
 
 /// Gathers metrics into a table: Markdown, CSV, JSON, HTML and a picture.
@@ -41,7 +42,18 @@ pub struct Table {
     /// Numbers of others to stand beside ours, and where they are from.
     #[serde(default)]
     pub published: Option<Published>,
-    /// Texts for names and values: `accuracy`, `layer`, `"normalize=true"`, `fire9`.
+    /// Image sets, such as `"samples[*]"`: each row shows the first `max_images` of the set that agrees with it on all axes that
+    /// both have (and on the stage, where a row is of the set's). Of a set with splits, such as samples at several times of a
+    /// training, these are images of the last split; of several sets that differ along `over`, those of the first.
+    #[serde(default)]
+    pub images: Inputs<ImageSet>,
+    /// Images in a row.
+    #[serde(default = "max_images")]
+    pub max_images: usize,
+    /// Width of an image in CSS pixels.
+    #[serde(default = "cell")]
+    pub cell: f64,
+    /// Texts for names and values: `accuracy`, `layer`, `"normalize=true"`, `fire9`, `images`.
     #[serde(default)]
     #[schemars(extend("x-sconce-labels" = true, "x-sconce-text" = true))]
     pub labels: BTreeMap<String, String>,
@@ -71,6 +83,14 @@ pub struct Table {
     pub fonts: Option<Input<Folder>>,
 }
 
+fn max_images() -> usize {
+    8
+}
+
+fn cell() -> f64 {
+    40.0
+}
+
 /// Numbers of others.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -95,6 +115,10 @@ impl Stage for Table {
     fn check(&self) -> Result<()> {
         rows::check_inputs(&self.rows, &self.tables)?;
         pictures::check_density(self.density)?;
+        check_cell(self.cell)?;
+        if self.max_images == 0 {
+            return Err(Error::parameter("max_images", "expected 1 or more, found 0"));
+        }
         if self.value.is_empty() {
             for (key, given) in [
                 ("columns", self.columns.is_some()),
@@ -124,8 +148,11 @@ impl Stage for Table {
         pictures::with_fonts(ctx, &self.fonts, || {
             let mut rows = rows::read(ctx, &self.rows, &self.tables)?;
             rows.table.caption = self.caption.clone();
-            let figure =
-                if self.value.is_empty() { self.plain(&rows.table)? } else { self.pivoted(&rows)? };
+            let sets = ctx.inputs(&self.images)?;
+            let figure = match self.value.is_empty() {
+                true => self.plain(&rows.table, &sets)?,
+                false => self.pivoted(&rows, &sets)?,
+            };
             ctx.write(Self::FIGURE, &figure)?;
             ctx.write(Self::ROWS, &rows.table)
         })
@@ -133,21 +160,23 @@ impl Stage for Table {
 }
 
 impl Table {
-    fn plain(&self, table: &data::Table) -> Result<Figure> {
+    fn plain(&self, table: &data::Table, sets: &[Gathered<ImageSet>]) -> Result<Figure> {
         let mut shown = table.clone();
         let style = Style { labels: self.labels.clone(), ..Style::default() };
         for column in &mut shown.columns {
             column.decimals = self.decimals.get(&column.name).copied().or(column.decimals);
             column.name = style.name(&column.name);
         }
-        let view = View::of(&shown, Words::new(&self.title, &self.caption));
         let names = || table.columns.iter().map(|column| column.name.clone());
+        let mut view = View::of(&shown, Words::new(&self.title, &self.caption));
+        let columns: Vec<String> = names().collect();
+        view.strips = self.strips(sets, &columns, &table.rows, &style)?.map(|(strips, _)| strips);
         let record = |row: &Vec<Value>| Value::Object(names().zip(row.iter().cloned()).collect());
         let records = Value::Array(table.rows.iter().map(record).collect());
         self.figure(&view, table.to_csv(), &records, &self.caption)
     }
 
-    fn pivoted(&self, rows: &rows::Rows) -> Result<Figure> {
+    fn pivoted(&self, rows: &rows::Rows, sets: &[Gathered<ImageSet>]) -> Result<Figure> {
         rows.check("index", &self.index.0)?;
         rows.check("columns", self.columns.as_slice())?;
         rows.check("value", &self.value.0)?;
@@ -189,14 +218,52 @@ impl Table {
                 &format!("Published: {}.", published.source.trim_end_matches('.')),
             );
         }
-        let style = Style {
-            words: Words::new(&self.title, &caption),
+        let mut style = Style {
+            words: Words::default(),
             labels: self.labels.clone(),
             decimals: self.decimals.clone(),
             percent: self.percent,
             best: self.best.clone(),
         };
-        self.figure(&pivot.view(&style), pivot.table().to_csv(), &pivot.records(), &caption)
+        let strips = self.strips(sets, &pivot.index, &pivot.rows, &style)?;
+        if let Some((_, sentence)) = strips.as_ref().filter(|(_, sentence)| !sentence.is_empty()) {
+            rows::add_sentence(&mut caption, sentence);
+        }
+        style.words = Words::new(&self.title, &caption);
+        let view = View { strips: strips.map(|(strips, _)| strips), ..pivot.view(&style) };
+        self.figure(&view, pivot.table().to_csv(), &pivot.records(), &caption)
+    }
+
+    /// The images of the rows, and a sentence that says which of several sets they are of; none without image sets.
+    fn strips(
+        &self,
+        sets: &[Gathered<ImageSet>],
+        names: &[String],
+        rows: &[Vec<Value>],
+        style: &Style,
+    ) -> Result<Option<(Strips, String)>> {
+        if sets.is_empty() {
+            return Ok(None);
+        }
+        let (shown, first_of) = row_images::of_rows(sets, names, rows, &self.over.0)?;
+        let images = shown.iter().map(|set| {
+            let Some(set) = set else { return Ok(Vec::new()) };
+            let places = row_images::first_images(&set.artifact, self.max_images)?;
+            places.into_iter().map(|place| pictures::pixels(&set.artifact, place)).collect()
+        });
+        let strips = Strips {
+            head: style.name("images"),
+            rows: images.collect::<Result<_>>()?,
+            cell: self.cell,
+            pixelated: pictures::are_small(sets),
+            density: self.density,
+        };
+        let sentence = match (first_of.len(), first_of.first()) {
+            (1, Some(one)) => format!("Images: {one}."),
+            (0, _) => String::new(),
+            _ => "Images: the first of each row.".to_owned(),
+        };
+        Ok(Some((strips, sentence)))
     }
 
     fn check_published(&self, table: &data::Table, layout: &Layout) -> Result<()> {
@@ -227,7 +294,7 @@ impl Table {
         let json = serde_json::to_vec_pretty(records)?;
         Ok(pictures::drawing("table", &view.scene()?, self.density, caption)?
             .with("table.md", view.markdown())
-            .with("table.html", view.html())
+            .with("table.html", view.html()?)
             .with("table.csv", csv)
             .with("table.json", json))
     }

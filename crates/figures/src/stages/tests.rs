@@ -3,6 +3,7 @@
 mod adversarial;
 mod pictures;
 mod report;
+mod samples;
 mod tables;
 
 use std::collections::BTreeMap;

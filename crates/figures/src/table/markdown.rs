@@ -50,6 +50,9 @@ pub(super) fn write(view: &View) -> String {
             out.push('\n');
         }
     }
+    if let Some(strips) = &view.strips {
+        out.push_str(&format!("\n{}: see `table.png`.\n", escape(&strips.head)));
+    }
     if !view.words.caption.is_empty() {
         out.push_str(&format!("\n{}\n", escape(&view.words.caption)));
     }

@@ -6,6 +6,7 @@ pub mod pivot;
 mod html;
 mod markdown;
 mod picture;
+mod strips;
 mod style;
 mod summary;
 
@@ -13,6 +14,7 @@ use crate::Words;
 
 pub use pivot::{Layout, Pivot, pivot};
 pub use sconce_data::rank::Best;
+pub use strips::Strips;
 pub use style::Style;
 pub use summary::Summary;
 
@@ -49,7 +51,7 @@ pub struct Head {
 }
 
 /// A table as it is shown. Every row has one cell for each column.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct View {
     /// Title and caption.
     pub words: Words,
@@ -57,6 +59,8 @@ pub struct View {
     pub heads: Vec<Head>,
     /// The rows.
     pub rows: Vec<Vec<Cell>>,
+    /// Small images behind the last column of each row.
+    pub strips: Option<Strips>,
 }
 
 impl View {
@@ -77,17 +81,18 @@ impl View {
                 })
                 .collect()
         };
-        Self { words, heads: heads.collect(), rows: table.rows.iter().map(row).collect() }
+        let rows = table.rows.iter().map(row).collect();
+        Self { words, heads: heads.collect(), rows, strips: None }
     }
 
     /// The table as GitHub's Markdown, numbers aligned in the source too, best values bold; the title above and
-    /// the caption below.
+    /// the caption below. It shows no images, and says so.
     pub fn markdown(&self) -> String {
         markdown::write(self)
     }
 
     /// The table as an HTML fragment, with its title as `caption`.
-    pub fn html(&self) -> String {
+    pub fn html(&self) -> crate::Result<String> {
         html::write(self)
     }
 

@@ -1,6 +1,6 @@
 //! A table as a picture: rules above and below, numbers at the right, best values on a pale ground.
 
-use super::{Emphasis, Head, View};
+use super::{Emphasis, Head, Strips, View, strips};
 use crate::color::{FRAME, GRID, HIGHLIGHT, INK, MUTED};
 use crate::font::{self, Weight};
 use crate::frame::{LABEL, framed};
@@ -36,7 +36,11 @@ pub(super) fn draw(view: &View) -> Result<Scene> {
             Some(start)
         })
         .collect();
-    let width: f64 = widths.iter().sum();
+    let columns: f64 = widths.iter().sum();
+    let (width, tall) = match &view.strips {
+        None => (columns, ROW),
+        Some(strips) => (columns + strip_width(strips), ROW.max(strips.cell + 8.0)),
+    };
     let mut scene = Scene::new(width, 0.0);
     let rule = |scene: &mut Scene, y: f64, weight: f64| {
         scene.line(
@@ -54,7 +58,12 @@ pub(super) fn draw(view: &View) -> Result<Scene> {
     for ((head, start), room) in view.heads.iter().zip(&starts).zip(&widths) {
         let text =
             Text { size: LABEL, weight: Weight::SemiBold, ..Text::new(0.0, 0.0, &head.name) };
-        put(&mut scene, text, head.numeric, *start, *room, y);
+        put(&mut scene, text, head.numeric, *start, *room, y + ROW / 2.0);
+    }
+    if let Some(strips) = &view.strips {
+        let text =
+            Text { size: LABEL, weight: Weight::SemiBold, ..Text::new(0.0, 0.0, &strips.head) };
+        put(&mut scene, text, false, columns, width - columns, y + ROW / 2.0);
     }
     y += ROW;
     rule(&mut scene, y, 1.0);
@@ -64,7 +73,7 @@ pub(super) fn draw(view: &View) -> Result<Scene> {
         }
         for (((cell, head), start), room) in row.iter().zip(&view.heads).zip(&starts).zip(&widths) {
             if cell.emphasis == Emphasis::Best {
-                scene.rect([start + 2.0, y + 2.0, room - 4.0, ROW - 4.0], HIGHLIGHT);
+                scene.rect([start + 2.0, y + 2.0, room - 4.0, tall - 4.0], HIGHLIGHT);
             }
             let color = if cell.emphasis == Emphasis::Published { MUTED } else { INK };
             let text = Text {
@@ -73,23 +82,44 @@ pub(super) fn draw(view: &View) -> Result<Scene> {
                 color,
                 ..Text::new(0.0, 0.0, &cell.text)
             };
-            put(&mut scene, text, head.numeric, *start, *room, y);
+            put(&mut scene, text, head.numeric, *start, *room, y + tall / 2.0);
         }
-        y += ROW;
+        if let Some(strips) = &view.strips {
+            draw_strip(&mut scene, strips, index, (columns + AIR / 2.0, y + tall / 2.0));
+        }
+        y += tall;
     }
     rule(&mut scene, y, 1.4);
     scene.height = y + 1.0;
     Ok(framed(&view.words, scene, crate::frame::LEAST_WIDTH))
 }
 
-fn put(scene: &mut Scene, text: Text, numeric: bool, start: f64, room: f64, y: f64) {
+/// Width of the column of images.
+fn strip_width(strips: &Strips) -> f64 {
+    let head = font::text_width(&strips.head, LABEL, Weight::SemiBold).min(LONGEST);
+    strips.width().max(head).ceil() + AIR
+}
+
+/// The images of a row from `left` on, their middles at `middle`.
+fn draw_strip(scene: &mut Scene, strips: &Strips, row: usize, (left, middle): (f64, f64)) {
+    let mut x = left;
+    for image in strips.rows.get(row).into_iter().flatten() {
+        let (width, height) = strips.fit(image);
+        let place = [x, middle - height / 2.0, width, height];
+        scene.image(place, strips.kept(image), strips.pixelated);
+        x += width + f64::from(strips::GAP);
+    }
+}
+
+/// Writes `text` into a cell of width `room`, its middle at `middle`.
+fn put(scene: &mut Scene, text: Text, numeric: bool, start: f64, room: f64, middle: f64) {
     let content = font::shorten(&text.content, text.size, text.weight, room - AIR + 1.0);
     let (x, anchor) = if numeric {
         (start + room - AIR / 2.0, Anchor::End)
     } else {
         (start + AIR / 2.0, Anchor::Start)
     };
-    scene.text(Text { x, content, anchor, ..text }.centered_on(y + ROW / 2.0));
+    scene.text(Text { x, content, anchor, ..text }.centered_on(middle));
 }
 
 fn widths(view: &View) -> Vec<f64> {
@@ -128,7 +158,7 @@ fn draw_groups(scene: &mut Scene, view: &View, starts: &[f64], widths: &[f64], y
         let room: f64 = widths.iter().skip(first).take(count).sum();
         let text = Text { size: LABEL, weight: Weight::SemiBold, ..Text::new(0.0, 0.0, name) };
         if count == 1 {
-            put(scene, text, numeric(view.heads.get(first)), start, room, y);
+            put(scene, text, numeric(view.heads.get(first)), start, room, y + ROW / 2.0);
             continue;
         }
         let content = font::shorten(name, LABEL, Weight::SemiBold, room - AIR + 1.0);

@@ -90,7 +90,7 @@ impl Pivot {
             });
             index.chain(cells).collect()
         });
-        View { words: style.words.clone(), rows: rows.collect(), heads }
+        View { words: style.words.clone(), rows: rows.collect(), heads, strips: None }
     }
 
     /// Whether a published number stands beside one of ours in this column.

@@ -124,7 +124,7 @@ fn a_pivot_of_several_quantities() {
     let view = pivot(&study(), &layout, None).unwrap().view(&Style { decimals, ..style() });
     insta::assert_snapshot!(view.markdown());
     assert_well_drawn("table-flat", &view.scene().unwrap());
-    insta::assert_snapshot!(view.html());
+    insta::assert_snapshot!(view.html().unwrap());
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn text_of_any_kind_is_escaped() {
     table.push(vec![Value::Null, json!(12345.678), Value::Null]).unwrap();
     let view = View::of(&table, Words::default());
     insta::assert_snapshot!(view.markdown());
-    assert!(view.html().contains("<td>*x* &lt;b&gt; </td>"));
+    assert!(view.html().unwrap().contains("<td>*x* &lt;b&gt; </td>"));
     assert_well_drawn("table-escaped", &view.scene().unwrap());
 }
 
