@@ -23,10 +23,10 @@ use crate::metrics::{Samples, draw};
 ///
 /// `fid`: Fréchet distance; `fid_infinity`: the same extrapolated to infinitely many generated images, where there are four for
 /// each feature; `kid`: the unbiased kernel distance of all images, which is negative where sets are alike, and of a set with itself
-/// always; `kid_mean`, `kid_deviation`: over subsets, as packages give it; `precision`, `recall`, `density`, `coverage`; `nearer_to_train`:
-/// share of generated images that are nearer to a training image than to any of as many test images (0.5 without
-/// memorising), `distance_ratio` of these distances' medians (1); `fld`: feature-likelihood divergence. With `logits`:
-/// `class_entropy` in nats, `classes_seen`, `inception_score` by the judge, and the `agreement` of wanted and judged classes.
+/// always; `kid_mean`, `kid_deviation`: over subsets, as packages give it; `precision`, `recall`, `density`, `coverage`: of as many real
+/// as generated images; `nearer_to_train`: share of generated images that are nearer to a training image than to any of as many
+/// test images (0.5 without memorising), `distance_ratio` of these distances' medians (1); `fld`: feature-likelihood divergence. With
+/// `logits`: `class_entropy` in nats, `classes_seen`, `inception_score` by the judge, and the `agreement` of wanted and judged classes.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GenerationMetrics {
@@ -111,7 +111,7 @@ outputs! { GenerationMetrics:
 
 impl Stage for GenerationMetrics {
     const KIND: &'static str = "generation-metrics";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SEEDED: bool = true;
 
     fn resources(&self) -> Resources {

@@ -1,5 +1,5 @@
 use sconce_core::{Artifact, Context, Digest, Files, Result, Stage};
-use sconce_data::{Color, Features, ImageSet, Metrics, Table};
+use sconce_data::{Color, Features, ImageSet, Metrics, Table, Weights, WeightsInfo};
 use serde_json::{Value, json};
 
 use super::*;
@@ -188,7 +188,7 @@ fn results_are_those_of_the_versions() {
     let pins: Vec<String> = pins.iter().map(|(kind, pin)| format!("{kind:?} {pin}")).collect();
     insta::assert_snapshot!(pins.join("\n"), @"
     alter-images@1 079095742f43aa9c
-    generation-metrics@1 d1fc00a569320d9c
+    generation-metrics@2 734cd50af80f7287
     nearest-neighbours@1 1bc8ac11d88049a5
     ");
 }
@@ -230,6 +230,58 @@ fn the_judge_tells_classes_and_agreement() {
     assert_eq!(classes.numbers("images").unwrap(), [30.0, 0.0, 0.0, 11.0, 10.0, 9.0]);
     assert_eq!(classes.numbers("agreeing").unwrap(), [10.0, 0.0, 0.0, 10.0, 10.0, 9.0]);
     assert!(curve.column("fid").is_err());
+}
+
+/// Classes are the judge's, in its order, and its digest stands in each row.
+#[test]
+fn the_judges_digest_and_classes_stand_in_the_tables() {
+    let ((_r, real), (_g, generated), (_l, logits)) =
+        (saved(&real()), saved(&generated()), saved(&logits()));
+    let of = |classes: &[&str]| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("judge.safetensors");
+        let tensor =
+            candle_core::Tensor::zeros(2, candle_core::DType::F32, &candle_core::Device::Cpu);
+        candle_core::safetensors::save(&[("a", tensor.unwrap())].into(), &path).unwrap();
+        let preprocessing = json!({ "channels": "grey", "scale": 1, "mean": [0], "std": [1] });
+        let info = WeightsInfo {
+            architecture: "lenet5".to_owned(),
+            preprocessing: serde_json::from_value(preprocessing).unwrap(),
+            classes: classes.iter().map(|&class| class.to_owned()).collect(),
+        };
+        saved(&Weights::open(&path, info).unwrap())
+    };
+    let with_judge = |judge: &Files| {
+        let parameters = json!({
+            "real": "real", "generated": "generated", "logits": "logits", "judge": "judge", "measures": [],
+        });
+        let inputs =
+            [("real", &real), ("generated", &generated), ("logits", &logits), ("judge", judge)];
+        run_seeded::<GenerationMetrics>(0, parameters, &inputs)
+    };
+    let (_j, judge) = of(&["bird", "cat", "dog"]);
+    let ran = with_judge(&judge).unwrap();
+    let metrics: Metrics = ran.load("metrics");
+    assert_eq!(metrics.classes, ["bird", "cat", "dog"]);
+    // What the first logit is for is a bird now: wanted are cats, dogs and birds, judged birds, cats and dogs.
+    close(metrics.get("agreement").unwrap(), 1.0 / 30.0);
+    assert_eq!(
+        metrics.array("confusion").unwrap().data,
+        [1.0, 0.0, 9.0, 10.0, 0.0, 0.0, 0.0, 10.0, 0.0]
+    );
+    let digest = json!(judge.digest().short());
+    for (table, rows) in [("curve", 2), ("classes", 6)] {
+        assert_eq!(ran.load::<Table>(table).values("judge").unwrap(), vec![&digest; rows]);
+    }
+    let (_j, stranger) = of(&["bird", "cat", "horse"]);
+    let error = said(with_judge(&stranger));
+    assert!(
+        error.starts_with("parameter `classes`: which of the network's classes is `dog`?"),
+        "{error}"
+    );
+    let (_j, smaller) = of(&["bird", "cat"]);
+    let error = said(with_judge(&smaller));
+    assert!(error.starts_with("input `judge`: the network tells 3 classes apart"), "{error}");
 }
 
 /// A real set beside itself: the distance is 0, the unbiased kernel distance below 0, and all copies are nearer to training.

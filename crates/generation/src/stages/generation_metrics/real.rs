@@ -197,7 +197,14 @@ impl GenerationMetrics {
         }
         ctx.check_cancelled()?;
         if self.measures(Measure::Manifold) {
-            let lie = manifold(&real.samples, samples, self.nearest)
+            // As many of both: coverage of one distribution is 1 − (N / (N + M))^k of N real and M generated samples.
+            let even = real.samples.len().min(samples.len());
+            let as_many = |set: &Samples, purpose: &str| {
+                set.select(&draw(set.len(), even, &mut ctx.rng(purpose)))
+            };
+            let (of_real, of_generated) =
+                (as_many(&real.samples, "manifold, real"), as_many(samples, "manifold, generated"));
+            let lie = manifold(&of_real, &of_generated, self.nearest)
                 .map_err(|error| Error::parameter("nearest", error.to_string()))?;
             found.extend([("precision", lie.precision), ("recall", lie.recall)]);
             found.extend([("density", lie.density), ("coverage", lie.coverage)]);
