@@ -9,7 +9,8 @@ use super::samples::Samples;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Memorising {
     /// Share of the generated samples whose nearest training sample is nearer than the nearest test sample; equal distances
-    /// count half. About 0.5 where nothing was memorised, towards 1 where samples are copies.
+    /// count half. About 0.5 where nothing was memorised, towards 1 where samples are copies. Of samples that are far from both
+    /// sets, or all alike, the nearest of either is the same few: the share is then 0 or 1 by chance, and the ratio about 1.
     pub nearer_to_train: f64,
     /// Median distance to the nearest training sample by the median distance to the nearest test sample: about 1, towards 0 for
     /// copies. None where half of the generated samples are copies of test samples, to which no distance has a ratio.

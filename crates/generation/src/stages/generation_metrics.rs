@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use self::judged::{Judge, class_rows, class_table};
 pub use self::real::Measure;
+use self::real::Measured;
 use super::{places, test, train};
 use crate::metrics::{Samples, draw};
 
@@ -25,7 +26,8 @@ use crate::metrics::{Samples, draw};
 /// each feature; `kid`: the unbiased kernel distance of all images, which is negative where sets are alike, and of a set with itself
 /// always; `kid_mean`, `kid_deviation`: over subsets, as packages give it; `precision`, `recall`, `density`, `coverage`: of as many real
 /// as generated images; `nearer_to_train`: share of generated images that are nearer to a training image than to any of as many
-/// test images (0.5 without memorising), `distance_ratio` of these distances' medians (1); `fld`: feature-likelihood divergence. With
+/// test images (0.5 without memorising), `distance_ratio` of these distances' medians (1 without; the share alone says nothing
+/// of images that look like none, whose nearest image is the same few); `fld`: feature-likelihood divergence. With
 /// `logits`: `class_entropy` in nats, `classes_seen`, `inception_score` by the judge, and the `agreement` of wanted and judged classes.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -151,12 +153,13 @@ impl Stage for GenerationMetrics {
         let generated = ctx.input(&self.generated)?;
         let logits = self.logits(ctx, &generated, judge.as_ref())?;
         let splits = self.splits(&generated)?;
-        let real = self.real(ctx, &generated)?;
+        let mut real = self.real(ctx, &generated)?;
         let judge = judge.map(|judge| judge.digest);
 
         let mut curve = self.curve(logits.is_some());
         let mut classes = class_table();
         let mut metrics = Metrics::default();
+        let mut told: Vec<(String, usize)> = Vec::new();
         for (done, (split, rows)) in splits.iter().enumerate() {
             ctx.progress(done, splits.len(), "splits")?;
             let name = split.as_deref().unwrap_or("all");
@@ -165,7 +168,13 @@ impl Stage for GenerationMetrics {
             let rows: Vec<usize> = drawn.into_iter().map(|place| rows[place]).collect();
             let samples = Samples::of(&generated, &rows)
                 .map_err(|error| wrong("generated", error.to_string()))?;
-            let mut found = self.measured(ctx, name, &real, &samples)?;
+            let Measured { mut found, notes } = self.measured(ctx, name, &mut real, &samples)?;
+            for note in notes {
+                match told.iter_mut().find(|(other, _)| *other == note) {
+                    Some((_, splits)) => *splits += 1,
+                    None => told.push((note, 1)),
+                }
+            }
             metrics = Metrics::default();
             let step = split.as_deref().and_then(step);
             if let Some(logits) = &logits {
@@ -196,6 +205,12 @@ impl Stage for GenerationMetrics {
                 metrics.set("test_images", tested as f64);
             }
             found.iter().for_each(|(name, value)| metrics.set(*name, *value));
+        }
+        for (note, count) in told {
+            match splits.len() {
+                1 => ctx.note(note),
+                all => ctx.note(format!("{note} (in {count} of {all} splits)")),
+            }
         }
         for name in ["fid", "kid", "coverage", "agreement"] {
             if let Some(value) = metrics.values.get(name) {

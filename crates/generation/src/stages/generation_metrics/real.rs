@@ -69,6 +69,8 @@ pub(super) struct Test {
     train: Samples,
     even: Samples,
     likelihood: Option<Likelihood>,
+    /// What `fld` is compared with for so many generated images: most splits have as many.
+    baseline: Option<(usize, f64)>,
 }
 
 impl GenerationMetrics {
@@ -115,6 +117,7 @@ impl GenerationMetrics {
                     even: as_many(&test, "as many of test_split"),
                     samples: test,
                     likelihood,
+                    baseline: None,
                 })
             }
             false => None,
@@ -122,7 +125,9 @@ impl GenerationMetrics {
         let reference = match self.measures(Measure::Fid) || self.measures(Measure::FidInfinity) {
             true => {
                 let moments = Moments::of(&samples).map_err(|e| wrong("real", e.to_string()))?;
-                self.tell_rank(ctx, "real", &moments);
+                if let Some(note) = singular("real", &moments) {
+                    ctx.note(note);
+                }
                 Some(Reference::new(moments)?)
             }
             false => None,
@@ -130,39 +135,28 @@ impl GenerationMetrics {
         Ok(Real { samples, reference, test })
     }
 
-    fn tell_rank(&self, ctx: &Context<Self>, which: &str, moments: &Moments) {
-        if moments.is_singular() {
-            ctx.note(format!(
-                "fid: {} {which} images for {} features make no covariance of full rank: the distance is much too large, and \
-                 says something beside one of as many images alone",
-                moments.count(),
-                moments.dimension()
-            ));
-        }
-    }
-
-    /// The numbers of the generated samples, by name.
+    /// The numbers of the generated samples.
     pub(super) fn measured(
         &self,
         ctx: &Context<Self>,
         split: &str,
-        real: &Real,
+        real: &mut Real,
         samples: &Samples,
-    ) -> Result<Vec<(&'static str, f64)>> {
+    ) -> Result<Measured> {
         let told = |error: Error| wrong("generated", format!("split `{split}`: {error}"));
-        let mut found = Vec::new();
+        let Measured { mut found, mut notes } = Measured::default();
         if let Some(reference) = &real.reference {
             let moments = Moments::of(samples).map_err(told)?;
             if self.measures(Measure::Fid) {
-                self.tell_rank(ctx, "generated", &moments);
+                notes.extend(singular("generated", &moments));
                 found.push(("fid", reference.distance(&moments)?));
             }
             if self.measures(Measure::FidInfinity) {
                 let mut generator = ctx.rng("points");
                 match reference.at_infinity(samples, self.points, &mut generator)? {
                     Some(value) => found.push(("fid_infinity", value)),
-                    None => ctx.note(format!(
-                        "fid_infinity is left out: it needs four images for each of {} features, and the split `{split}` has {}",
+                    None => notes.push(format!(
+                        "fid_infinity is left out: it needs four images for each of {} features, and there are {}",
                         samples.dimension(),
                         samples.len()
                     )),
@@ -178,8 +172,8 @@ impl GenerationMetrics {
         if self.measures(Measure::KidSubsets) {
             let fewest = real.samples.len().min(samples.len());
             if fewest < self.subset_images {
-                ctx.note(format!(
-                    "kid_mean is left out: subsets are of {} images, and there are {fewest} (split `{split}`; `subset_images`)",
+                notes.push(format!(
+                    "kid_mean is left out: subsets are of {} images (`subset_images`), and there are {fewest}",
                     self.subset_images
                 ));
             } else {
@@ -210,7 +204,7 @@ impl GenerationMetrics {
             found.extend([("density", lie.density), ("coverage", lie.coverage)]);
         }
         ctx.check_cancelled()?;
-        if let Some(test) = &real.test {
+        if let Some(test) = &mut real.test {
             if self.measures(Measure::Memorising) {
                 let near = memorising(samples, &test.train, &test.even)?;
                 found.push(("nearer_to_train", near.nearer_to_train));
@@ -218,10 +212,35 @@ impl GenerationMetrics {
             }
             ctx.check_cancelled()?;
             if let Some(likelihood) = &test.likelihood {
-                let baseline = likelihood.baseline(samples.len(), &mut ctx.rng("baseline"))?;
+                let count = samples.len();
+                let baseline = match test.baseline {
+                    Some((of, baseline)) if of == count => baseline,
+                    _ => likelihood.baseline(count, &mut ctx.rng("baseline"))?,
+                };
+                test.baseline = Some((count, baseline));
                 found.push(("fld", likelihood.divergence(samples, baseline)?));
             }
         }
-        Ok(found)
+        Ok(Measured { found, notes })
     }
+}
+
+/// What was measured of one split.
+#[derive(Default)]
+pub(super) struct Measured {
+    /// Numbers by name.
+    pub(super) found: Vec<(&'static str, f64)>,
+    /// What was left out or cannot be trusted.
+    pub(super) notes: Vec<String>,
+}
+
+fn singular(which: &str, moments: &Moments) -> Option<String> {
+    moments.is_singular().then(|| {
+        format!(
+            "fid: {} {which} images for {} features make no covariance of full rank: the distance is much too large, and says \
+             something beside one of as many images alone",
+            moments.count(),
+            moments.dimension()
+        )
+    })
 }
