@@ -7,6 +7,7 @@ use candle_core::Device;
 use rand::seq::SliceRandom;
 use sconce_core::error::IoResultExt;
 use sconce_core::{Context, Error, Result};
+use sconce_data::evaluation::argmax;
 use sconce_data::{Examples, Features, ImageSet, Preprocessing, Table, Weights};
 use sconce_models::Tensors;
 use sconce_models::average::Average;
@@ -317,9 +318,7 @@ fn last_accuracy(logits: &Features, split: &str) -> Result<Option<f64>> {
     let classes = logits.shape().last().copied().unwrap_or(1);
     let right = rows.iter().zip(labels).filter(|&(&row, label)| {
         let row = logits.row(row);
-        let last = &row[row.len() - classes..];
-        let best = last.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0)));
-        best.is_some_and(|(class, _)| class == label as usize)
+        argmax(&row[row.len() - classes..]) == label as usize
     });
     Ok(Some(right.count() as f64 / rows.len().max(1) as f64))
 }

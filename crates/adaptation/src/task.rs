@@ -2,6 +2,7 @@
 
 use candle_core::{Device, Tensor};
 use sconce_core::{Error, Result};
+use sconce_data::evaluation::argmax;
 use sconce_models::Tensors;
 use sconce_models::average::Average;
 use sconce_models::images::Images;
@@ -210,12 +211,7 @@ impl Adapting<'_> {
 
 /// The most probable class, the first of several, and its probability.
 fn surest(logits: &[f32]) -> (u32, f64) {
-    let mut best = 0;
-    for (class, logit) in logits.iter().enumerate() {
-        if *logit > logits[best] {
-            best = class;
-        }
-    }
+    let best = argmax(logits);
     let most = logits.get(best).map_or(0.0, |&logit| f64::from(logit));
     let sum: f64 = logits.iter().map(|&logit| (f64::from(logit) - most).exp()).sum();
     (best as u32, sum.recip())

@@ -5,8 +5,8 @@ use serde_json::json;
 
 use crate::{Array, Column, Examples, Metrics, Table};
 
-/// The place of the largest value; the first of equals.
-pub fn argmax(values: &[f64]) -> usize {
+/// The place of the largest value; the first of equals, and 0 of none.
+pub fn argmax<T: PartialOrd>(values: &[T]) -> usize {
     let mut best = 0;
     for (i, value) in values.iter().enumerate() {
         if *value > values[best] {

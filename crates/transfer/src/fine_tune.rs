@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use sconce_core::{Context, Result};
+use sconce_data::evaluation::argmax;
 use sconce_data::{ImageSet, Preprocessing, Weights};
 use sconce_models::images::Images;
 use sconce_models::train::{Augmentation, Checkpoints, Defaults, History, TrainingParameters};
@@ -91,11 +92,7 @@ pub fn fine_tune<K: Defaults>(
     let checkpoints = how.checkpoints.clone();
     let history = how.training.run(ctx, &mut task, (&train, &held_out), checkpoints)?;
     let logits = task.logits(&load(how.test)?)?;
-    let best = |row: Vec<f32>| {
-        let row: Vec<f64> = row.into_iter().map(f64::from).collect();
-        sconce_data::evaluation::argmax(&row)
-    };
-    let predicted = logits.into_iter().map(best).collect();
+    let predicted = logits.iter().map(|row| argmax(row)).collect();
     let name = architecture.name();
     let weights = write_weights(&variables, ctx.scratch(), name, how.preprocessing, classes)?;
     Ok(FineTuned { history, predicted, weights })
