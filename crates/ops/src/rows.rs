@@ -5,6 +5,7 @@ pub mod eigen;
 mod error;
 pub mod pca;
 pub mod product;
+mod subspace;
 
 pub use error::Error;
 

@@ -98,7 +98,7 @@ outputs! { Embed:
 
 impl Stage for Embed {
     const KIND: &'static str = "embed";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SEEDED: bool = true;
 
     fn resources(&self) -> Resources {
@@ -248,7 +248,7 @@ fn principal(rows: Rows<'_>) -> Result<(Vec<Place>, f64)> {
         message: error.to_string(),
     };
     let count = 2.min(rows.columns()).min(rows.len().saturating_sub(1)).max(1);
-    let pca = Pca::fit(rows, count).map_err(wrong)?;
+    let pca = Pca::leading(rows, count).map_err(wrong)?;
     let along = pca.transform(rows, count).map_err(wrong)?;
     let place = |row: &[f32]| {
         let at = |axis: usize| row.get(axis).map_or(0.0, |&value| f64::from(value));

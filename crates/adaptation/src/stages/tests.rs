@@ -206,7 +206,7 @@ fn results_are_those_of_the_versions() {
     evaluate-logits@1 47ceb48c5913b852
     validators@1 f8684686baffd88b
     choose-checkpoint@1 3a645e57cdad28fc
-    embed@1 afd5010b57797f8e
+    embed@2 afd5010b57797f8e
     ");
 }
 
