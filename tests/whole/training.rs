@@ -55,3 +55,62 @@ fn more_epochs_begin_with_what_is_there() {
     let said = bench.run(&[&cosine[..], &["--set", "stage.lenet.training.epochs=3"]].concat());
     assert!(!said.err.contains("going on after"), "{}", said.err);
 }
+
+/// Trainings on two domains, two at a time.
+const SWEEP: &str = r#"
+[stage.files]
+kind = "fetch"
+digest = "blake3:e8e7beb5416fbb96349d2c7af27bd37493cdfae721733c7c39367b1a3dd3b32e"
+sources = ["embedded:digits"]
+[stage.mnist]
+kind = "mnist"
+files = "files"
+[stage.photograph-files]
+kind = "fetch"
+digest = "blake3:8904a163fd3e3d20eed39f7e3397ef8aa321eefff369827b8f70fc110d9e926e"
+sources = ["embedded:photographs"]
+[stage.photographs]
+kind = "image-folder"
+files = "photograph-files"
+splits = []
+[stage.mnist-m]
+kind = "mnist-m"
+images = "mnist"
+photographs = "photographs"
+[stage.adapted]
+kind = "adapt"
+source = "mnist"
+target = "mnist-m"
+split = "test"
+test_split = ""
+watched = 20
+training = { epochs = 1, batch = 50, schedule = "dann" }
+checkpoint_seconds = 0
+matrix.seed = [0, 1]
+matrix.setting = { dann = {}, dann-bn = { architecture = "dann_bn", batch_statistics = "apart", training.optimiser.adam = {} } }
+"#;
+
+#[test]
+fn a_killed_sweep_goes_on_to_the_same_bits() {
+    let at_a_time = ["--threads", "1", "-j", "2"];
+    let whole = Bench::new(SWEEP);
+    whole.run(&at_a_time);
+    let trained = |bench: &Bench| {
+        let weights = |name: &&String| name.ends_with("/weights/model.safetensors");
+        bench.shown().keys().filter(weights).count()
+    };
+    assert_eq!(trained(&whole), 4);
+    let bench = Bench::new(SWEEP);
+    let mut child = bench.start(&[&["run", "p.toml"], &at_a_time[..]].concat());
+    // With a schedule of all epochs, a checkpoint is of a training that has not finished.
+    eventually("one training is done and another is not", || {
+        trained(&bench) > 0 && has_checkpoint(&bench)
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(trained(&bench) < 4, "the sweep had not finished");
+    let said = bench.run(&at_a_time);
+    assert!(said.err.contains("going on after"), "{}", said.err);
+    assert!(said.cells("Finished").iter().all(|cell| cell.starts_with("adapted")), "{}", said.err);
+    assert_eq!(bench.shown(), whole.shown());
+}
