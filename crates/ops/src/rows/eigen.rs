@@ -69,6 +69,10 @@ fn reflect(x: &mut [f64], v: &[f64]) {
     }
 }
 
+/// What is smaller counts as 0: its square has lost its digits, and dividing by that is no number. A matrix of low rank
+/// gets there, since each of its rounding errors has rounding errors, and so on.
+const NOTHING: f64 = 1e-150;
+
 /// Makes the matrix tridiagonal; the reflector of step `k` acts on the coordinates from `k + 1`.
 fn tridiagonalise(matrix: &mut [f64], order: usize) -> Vec<Vec<f64>> {
     let arch = pulp::Arch::new();
@@ -77,7 +81,8 @@ fn tridiagonalise(matrix: &mut [f64], order: usize) -> Vec<Vec<f64>> {
         let first = k + 1;
         let mut v: Vec<f64> = (first..order).map(|i| matrix[i * order + k]).collect();
         let norm = v.iter().map(|v| v * v).sum::<f64>().sqrt();
-        if norm == 0.0 {
+        if norm < NOTHING {
+            v.fill(0.0);
             reflectors.push(v);
             continue;
         }
@@ -282,6 +287,19 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_is_too_small_to_be_squared_counts_as_nothing() {
+        let mut a = vec![0.0; 16];
+        for i in 0..4 {
+            a[i * 5] = (i + 1) as f64;
+        }
+        for (i, j) in [(1, 0), (2, 0), (3, 0), (2, 1), (3, 1), (3, 2)] {
+            (a[i * 4 + j], a[j * 4 + i]) = (1e-161, 1e-161);
+        }
+        assert_eq!(values(a.clone(), 4).unwrap(), [4.0, 3.0, 2.0, 1.0]);
+        assert_eq!(largest(a, 4, 4).unwrap().values, [4.0, 3.0, 2.0, 1.0]);
     }
 
     /// Covariances of features of which many are dead or depend on others.
