@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 # whoever ran last may still spin: PyTorch's OpenMP does for some 20 ms
 PAUSE = .03
 CASES = ["vgg16-forward-1", "vgg16-forward-8", "vgg16-gradient-1", "squeezenet-forward-1", "squeezenet-forward-16",
-         "squeezenet-gradient-1", "squeezenet-gradient-16", "dann", "vada", "dcgan-32", "dcgan-64"]
+         "squeezenet-gradient-1", "squeezenet-gradient-16", "dann", "vada", "dcgan-32", "dcgan-64", "modern-32"]
 # the package and the bench that have a case of ours
 NETWORKS = ("sconce-models", "networks")
 PROGRAMS = {"vada": ("sconce-adaptation", "vada")}
@@ -254,6 +254,50 @@ def dcgan(n):
     return step, 2 * 128 * total
 
 
+def modern(n):
+    """Relativistic pairing, both gradient penalties by differences of first order, an average of the generator."""
+    up = lambda i, o, s, p: [nn.ConvTranspose2d(i, o, 4, s, p, bias=False), nn.BatchNorm2d(o), nn.ReLU(True)]
+    g = nn.Sequential(*up(100, 4 * n, 1, 0), *up(4 * n, 2 * n, 2, 1), *up(2 * n, n, 2, 1),
+                      nn.ConvTranspose2d(n, 1, 4, 2, 1, bias=False), nn.Tanh())
+    down = lambda i, o: [nn.Conv2d(i, o, 4, 2, 1), nn.LeakyReLU(.2, True)]
+    d = nn.Sequential(*down(1, n), *down(n, 2 * n), *down(2 * n, 4 * n), nn.Conv2d(4 * n, 1, 4, 1, 0))
+    og, od = (torch.optim.Adam(m.parameters(), 2e-4, betas=(0., .99)) for m in (g, d))
+    real, noise = torch.randn(128, 1, 32, 32).tanh(), torch.randn(128, 100, 1, 1)
+    trained = list(g.parameters())
+    average = [p.detach().clone() for p in trained]
+    sigma = .01
+
+    def penalty(x, here):
+        there = d(x + sigma * torch.randn_like(x)).flatten()
+        return ((there - here) / sigma).square().mean() / 2
+
+    def step():
+        fake = g(noise)
+        still = fake.detach()
+        od.zero_grad()
+        on_real, on_fake = d(real).flatten(), d(still).flatten()
+        loss = F.softplus(on_fake - on_real).mean() + penalty(real, on_real) + penalty(still, on_fake)
+        loss.backward()
+        od.step()
+        og.zero_grad()
+        for p in d.parameters():
+            p.requires_grad_(False)
+        with torch.no_grad():
+            on_real = d(real).flatten()
+        loss = F.softplus(on_real - d(fake).flatten()).mean()
+        loss.backward()
+        for p in d.parameters():
+            p.requires_grad_(True)
+        og.step()
+        torch._foreach_lerp_(average, [p.detach() for p in trained], .001)
+        return loss.item()
+    of_g = [100 * 4 * n * 16, 4 * n * 2 * n * 16 * 16, 2 * n * n * 16 * 64, n * 16 * 256]
+    of_d = [n * 16 * 256, n * 2 * n * 16 * 64, 2 * n * 4 * n * 16 * 16, 4 * n * 16]
+    # as DCGAN, with the discriminator's passes of both sets with noise, and one of the real images for the generator
+    total = 3 * sum(of_g) - of_g[0] + 4 * (3 * sum(of_d) - of_d[0]) + 3 * sum(of_d)
+    return step, 2 * 128 * total
+
+
 def make(case):
     """The step, and the multiplications and additions of its convolutions and matrix products."""
     name, *rest = case.split("-")
@@ -263,6 +307,8 @@ def make(case):
         return vada()
     if name == "dcgan":
         return dcgan(int(rest[0]))
+    if name == "modern":
+        return modern(int(rest[0]))
     return pretrained({"vgg16": vgg16, "squeezenet": squeezenet}[name], rest[0], int(rest[1]))
 
 

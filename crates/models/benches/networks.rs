@@ -17,10 +17,11 @@ use std::process::ExitCode;
 use candle_core::{Device, Tensor, Var};
 use sconce_core::random::generator;
 use sconce_core::{Error, Result};
+use sconce_models::average::Average;
 use sconce_models::init::Init;
 use sconce_models::networks::dcgan::{
     Condition, Discriminator, DiscriminatorLayout, Examples, Generator, GeneratorLayout,
-    Initialisation, Normalisation, Objective, Side, step,
+    Initialisation, Loss, Normalisation, Objective, Penalty, Side, step,
 };
 use sconce_models::networks::two_domains::{DANN, Statistics, TwoDomains, dann_losses};
 use sconce_models::optim::{Adam, Method, Optimiser, Sgd};
@@ -28,7 +29,7 @@ use sconce_models::variables::Variables;
 use sconce_models::{Architecture, Network, architecture, from_tensors};
 use turns::Step;
 
-const CASES: [&str; 10] = [
+const CASES: [&str; 11] = [
     "vgg16-forward-1",
     "vgg16-forward-8",
     "vgg16-gradient-1",
@@ -39,6 +40,7 @@ const CASES: [&str; 10] = [
     "dann",
     "dcgan-32",
     "dcgan-64",
+    "modern-32",
 ];
 
 #[global_allocator]
@@ -83,9 +85,10 @@ fn dann() -> Result<Step> {
     }))
 }
 
-fn dcgan(width: usize) -> Result<Step> {
-    let norm = Normalisation::Batch;
+/// DCGAN, or the modern recipe: relativistic pairing, both penalties, an average of the generator.
+fn dcgan(width: usize, modern: bool) -> Result<Step> {
     let (channels, size) = (1, 32);
+    let norm = Normalisation::Batch;
     let of_generator = GeneratorLayout { latent: 100, width, channels, size, classes: 0, norm };
     let of_discriminator = DiscriminatorLayout {
         width,
@@ -93,7 +96,7 @@ fn dcgan(width: usize) -> Result<Step> {
         size,
         condition: Condition::None,
         classes: 0,
-        norm,
+        norm: if modern { Normalisation::None } else { norm },
         norm_first: false,
     };
     let init = Initialisation::default();
@@ -101,15 +104,26 @@ fn dcgan(width: usize) -> Result<Step> {
     let of_d = Variables::drawn(&of_discriminator.parameters(init), 2, &Device::Cpu)?;
     let (g, d) =
         (Generator::new(of_generator, &of_g)?, Discriminator::new(of_discriminator, &of_d)?);
-    let adam = Method::Adam(Adam { betas: [0.5, 0.999], ..Adam::default() });
+    let betas = if modern { [0.0, 0.99] } else { [0.5, 0.999] };
+    let adam = Method::Adam(Adam { betas, ..Adam::default() });
     let (mut og, mut od) = (Optimiser::new(adam, &of_g)?, Optimiser::new(adam, &of_d)?);
     let images = normal(&[128, 1, 32, 32])?.tanh().map_err(Error::other)?;
     let noise = normal(&[128, 100])?;
+    let average = if modern { Some(Average::new(0.999, &of_g)?) } else { None };
+    let objective = match modern {
+        true => Objective {
+            loss: Loss::Relativistic,
+            penalty: Penalty { real: 1.0, fake: 1.0, ..Penalty::default() },
+            ..Objective::default()
+        },
+        false => Objective::default(),
+    };
     Ok(Box::new(move || {
         let mut g = Side { network: &g, optimiser: &mut og, learning_rate: 2e-4 };
         let mut d = Side { network: &d, optimiser: &mut od, learning_rate: 2e-4 };
         let x = Examples { images: &images, noise: &noise, classes: None };
-        step(&mut g, &mut d, &x, &Objective::default(), &mut generator(1, "penalty")).map(drop)
+        step(&mut g, &mut d, &x, &objective, &mut generator(1, "penalty"))?;
+        average.as_ref().map_or(Ok(()), Average::update)
     }))
 }
 
@@ -122,7 +136,8 @@ fn make(case: &str) -> Result<Step> {
     };
     match parts.as_slice() {
         ["dann"] => dann(),
-        ["dcgan", width] => dcgan(number(width)?),
+        ["dcgan", width] => dcgan(number(width)?, false),
+        ["modern", width] => dcgan(number(width)?, true),
         [name, "forward", batch] => forward(named(name)?, number(batch)?),
         [name, "gradient", batch] => gradient(named(name)?, number(batch)?),
         _ => Err(Error::message(format!("no case `{case}`; there are: {}", CASES.join(", ")))),

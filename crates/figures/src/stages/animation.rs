@@ -21,6 +21,9 @@ pub struct Animation {
     /// Images side by side, where each split of the set is a frame; without it each image is one.
     #[serde(default)]
     pub across: Option<usize>,
+    /// Images of a split at most, the first ones, where a split is a frame.
+    #[serde(default)]
+    pub max_images: Option<usize>,
     /// Takes every n-th frame, and the last.
     #[serde(default = "one")]
     pub every: usize,
@@ -68,10 +71,18 @@ impl Stage for Animation {
     const VERSION: u32 = 1;
 
     fn check(&self) -> Result<()> {
-        for (key, value) in [("every", self.every), ("across", self.across.unwrap_or(1))] {
+        for (key, value) in [
+            ("every", self.every),
+            ("across", self.across.unwrap_or(1)),
+            ("max_images", self.max_images.unwrap_or(1)),
+        ] {
             if value == 0 {
                 return Err(Error::parameter(key, "expected 1 or more, found 0"));
             }
+        }
+        if self.max_images.is_some() && self.across.is_none() {
+            let message = "each image is a frame: expected `across` beside it";
+            return Err(Error::parameter("max_images", message));
         }
         if !(1..=32).contains(&self.enlarge) {
             return Err(Error::parameter(
@@ -124,7 +135,12 @@ impl Animation {
             let message = "expected images in splits, a frame each; these have none";
             return Err(Error::parameter("across", message));
         }
-        let groups = examples.splits.iter().map(|split| examples.in_split(split));
+        let most = self.max_images.unwrap_or(usize::MAX);
+        let first = |mut places: Vec<usize>| {
+            places.truncate(most);
+            places
+        };
+        let groups = examples.splits.iter().map(|split| examples.in_split(split).map(first));
         groups.filter(|group| !matches!(group, Ok(places) if places.is_empty())).collect()
     }
 }

@@ -12,7 +12,7 @@ use crate::table::long::{self, Named};
 /// Puts what several stages say of the same cell into one row of a table: `rows = "scored[*]"` beside `tables =
 /// "trained.verdict[*]"`.
 ///
-/// Cells are the same where their coordinates are. A column that several stages have is called `STAGE.column` for each.
+/// Cells are the same where their coordinates are; what a stage with fewer axes says holds for all cells that agree with it. A column that several stages have is called `STAGE.column` for each.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Join {
@@ -103,48 +103,52 @@ fn only_row(from: &Gathered<Table>) -> Result<Named> {
     }
 }
 
-/// The parts with names that tell their columns apart, those of one cell together.
+/// The parts with names that tell their columns apart, those of one cell together. A part with fewer axes says the same of
+/// all cells that agree with it on those it has.
 fn named(parts: Vec<Part<'_>>) -> Result<Vec<(&Coordinates, Named)>> {
+    let axes = |of: &Coordinates| of.iter().map(|(axis, _)| axis.to_owned()).collect::<Vec<_>>();
+    let all = parts.iter().map(|part| axes(part.coordinates)).max_by_key(Vec::len);
+    let all = all.unwrap_or_default();
+    if let Some(other) = parts.iter().find(|p| !axes(p.coordinates).iter().all(|a| all.contains(a)))
+    {
+        return Err(Error::message(format!(
+            "expected cells along {}, found `{}` along {}",
+            all.join(", "),
+            other.stage,
+            axes(other.coordinates).join(", ")
+        )));
+    }
+    let mut cells: Vec<(&Coordinates, Named)> = Vec::new();
+    for part in parts.iter().filter(|part| part.coordinates.iter().count() == all.len()) {
+        if !cells.iter().any(|(known, _)| *known == part.coordinates) {
+            cells.push((part.coordinates, Vec::new()));
+        }
+    }
     let shared = |name: &str, stage: &str| {
         let has = |part: &Part<'_>| part.values.iter().any(|(other, _)| other == name);
         parts.iter().any(|other| other.stage != stage && has(other))
     };
-    let mut cells: Vec<(&Coordinates, Named)> = Vec::new();
     for part in &parts {
-        let place = match cells.iter().position(|(known, _)| *known == part.coordinates) {
-            Some(place) => place,
-            None => {
-                cells.push((part.coordinates, Vec::new()));
-                cells.len() - 1
-            }
+        let agrees = |cell: &Coordinates| {
+            part.coordinates.iter().all(|(axis, value)| {
+                cell.iter().any(|(other, theirs)| axis == other && long::same(value, theirs))
+            })
         };
-        for (name, value) in &part.values {
-            let name = match shared(name, part.stage) {
-                true => format!("{}.{name}", part.stage),
-                false => name.clone(),
-            };
-            let row = &mut cells[place].1;
-            if row.iter().any(|(known, _)| *known == name) {
-                return Err(Error::message(format!(
-                    "`{}` says `{name}` twice of a cell: expected one output of it, or all its axes gathered",
-                    part.stage
-                )));
+        for (_, row) in cells.iter_mut().filter(|(of, _)| agrees(of)) {
+            for (name, value) in &part.values {
+                let name = match shared(name, part.stage) {
+                    true => format!("{}.{name}", part.stage),
+                    false => name.clone(),
+                };
+                if row.iter().any(|(known, _)| *known == name) {
+                    return Err(Error::message(format!(
+                        "`{}` says `{name}` twice of a cell: expected one output of it, or all its axes gathered",
+                        part.stage
+                    )));
+                }
+                row.push((name, value.clone()));
             }
-            row.push((name, value.clone()));
         }
-    }
-    // Stages that were gathered along other axes would leave half-filled rows behind.
-    let axes = |of: &Coordinates| of.iter().map(|(axis, _)| axis.to_owned()).collect::<Vec<_>>();
-    if let Some(other) = cells.iter().find(|(of, _)| axes(of) != axes(cells[0].0)) {
-        let words = |of: &Coordinates| match axes(of) {
-            axes if axes.is_empty() => "none".to_owned(),
-            axes => axes.join(", "),
-        };
-        return Err(Error::message(format!(
-            "expected cells along the same axes, found {} and {}",
-            words(cells[0].0),
-            words(other.0)
-        )));
     }
     Ok(cells)
 }
@@ -202,9 +206,13 @@ mod tests {
         let x = [("x", json!(1))];
         let twice = named(vec![part("s", &a, &x), part("s", &a, &x)]).unwrap_err().to_string();
         assert!(twice.contains("`s` says `x` twice"), "{twice}");
-        let axes =
-            named(vec![part("s", &a, &x), part("t", &none, &[("y", json!(1))])]).unwrap_err();
-        assert!(axes.to_string().contains("found setting and none"), "{axes}");
+        let other: Coordinates = [("seed".to_owned(), json!(0))].into_iter().collect();
+        let axes = named(vec![part("s", &a, &x), part("t", &other, &[("y", json!(1))])]);
+        let axes = axes.unwrap_err().to_string();
+        assert!(axes.contains("`s` along setting") || axes.contains("`t` along seed"), "{axes}");
+        // of a stage without axes
+        let cells = named(vec![part("s", &a, &x), part("t", &none, &[("y", json!(2))])]).unwrap();
+        assert_eq!(cells[0].1, [("x".to_owned(), json!(1)), ("y".to_owned(), json!(2))]);
         let mut table = Table::new(vec![Column::number("x")]);
         let from = |table: &Table| Gathered {
             stage: "s".to_owned(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use sconce_core::{Context, Error, Folder, Gathered, Input, Inputs, Result, Stage, outputs};
-use sconce_data::{self as data, Figure, ImageSet, Metrics};
+use sconce_data::{self as data, ColumnType, Figure, ImageSet, Metrics};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -110,7 +110,8 @@ outputs! { Table:
 
 impl Stage for Table {
     const KIND: &'static str = "table";
-    const VERSION: u32 = 2;
+    // 3: labels also stand for the values of texts where rows are shown as they are.
+    const VERSION: u32 = 3;
 
     fn check(&self) -> Result<()> {
         rows::check_inputs(&self.rows, &self.tables)?;
@@ -163,6 +164,18 @@ impl Table {
     fn plain(&self, table: &data::Table, sets: &[Gathered<ImageSet>]) -> Result<Figure> {
         let mut shown = table.clone();
         let style = Style { labels: self.labels.clone(), ..Style::default() };
+        let texts = shown.columns.iter().enumerate();
+        let texts: Vec<(usize, String)> = texts
+            .filter(|(_, column)| column.kind == ColumnType::Text)
+            .map(|(place, column)| (place, column.name.clone()))
+            .collect();
+        for row in &mut shown.rows {
+            for (place, name) in &texts {
+                if let Some(value) = row.get_mut(*place).filter(|value| value.is_string()) {
+                    *value = Value::String(style.label(Some(name), value));
+                }
+            }
+        }
         for column in &mut shown.columns {
             column.decimals = self.decimals.get(&column.name).copied().or(column.decimals);
             column.name = style.name(&column.name);

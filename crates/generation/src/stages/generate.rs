@@ -29,7 +29,7 @@ pub struct Generate {
     pub steps: usize,
     /// How `between-noise` goes: `spherical` or `straight`.
     #[serde(default)]
-    pub path: Path,
+    pub interpolation: Path,
     /// What batch norm takes for mean and variance: `eval` (the running ones) or `train` (the batch's).
     #[serde(default)]
     pub mode: Mode,
@@ -123,7 +123,7 @@ impl Generate {
             Arrangement::BetweenNoise => {
                 for (row, ends) in noise(2 * count).chunks_exact(2).enumerate() {
                     for step in 0..steps {
-                        let point = self.path.point(&ends[0], &ends[1], along(step));
+                        let point = self.interpolation.point(&ends[0], &ends[1], along(step));
                         wanted.push(format!("{row:03}/{step:03}"), point, classes, [row; 2], 0.0);
                     }
                 }

@@ -48,7 +48,7 @@ pub struct TrainGan {
     pub label_smoothing: f64,
     /// Zero-centred gradient penalties of the discriminator on real and on generated images, by differences of first order.
     #[serde(default)]
-    pub penalty: Penalty,
+    pub gradient_penalty: Penalty,
     /// Whose parameters change: of `both`, or of the `generator` or the `discriminator` alone.
     #[serde(default)]
     pub updates: Updates,
@@ -256,16 +256,19 @@ impl Stage for TrainGan {
             let message = "the loss has no target to smooth: expected `non-saturating`, `saturating` or `least-squares`";
             return wrong("label_smoothing", message.into());
         }
-        let Penalty { real, fake, sigma } = self.penalty;
-        for (key, value) in [("penalty.real", real), ("penalty.fake", fake)] {
+        let Penalty { real, fake, sigma } = self.gradient_penalty;
+        for (key, value) in [("gradient_penalty.real", real), ("gradient_penalty.fake", fake)] {
             if !(value.is_finite() && value >= 0.0) {
                 return wrong(key, format!("expected at least 0, got {value}"));
             }
         }
         if !(sigma.is_finite() && sigma > 0.0) {
-            return wrong("penalty.sigma", format!("expected a positive number, got {sigma}"));
+            return wrong(
+                "gradient_penalty.sigma",
+                format!("expected a positive number, got {sigma}"),
+            );
         }
-        if self.penalty.is_used() && self.discriminator.norm == Normalisation::Batch {
+        if self.gradient_penalty.is_used() && self.discriminator.norm == Normalisation::Batch {
             let message = "a penalty looks at each image alone, and batch norm mixes them: expected `none` or `spectral`";
             return wrong("discriminator.norm", message.into());
         }
@@ -315,7 +318,7 @@ impl Stage for TrainGan {
             objective: Objective {
                 loss: self.loss,
                 smoothing: self.label_smoothing,
-                penalty: self.penalty,
+                penalty: self.gradient_penalty,
                 updates: self.updates,
             },
             average: self.average,
@@ -378,8 +381,11 @@ mod tests {
                 "parameter `discriminator.width`: expected at least 2 with a class, got 1",
             ),
             (json!({ "loss": "hinge", "label_smoothing": 0.1 }), "parameter `label_smoothing`"),
-            (json!({ "penalty": { "real": 1.0 } }), "parameter `discriminator.norm`: a penalty"),
-            (json!({ "penalty": { "sigma": 0.0 } }), "parameter `penalty.sigma`"),
+            (
+                json!({ "gradient_penalty": { "real": 1.0 } }),
+                "parameter `discriminator.norm`: a penalty",
+            ),
+            (json!({ "gradient_penalty": { "sigma": 0.0 } }), "parameter `gradient_penalty.sigma`"),
             (json!({ "average": 1.0 }), "parameter `average`"),
             (json!({ "training": { "batch": 1 } }), "parameter `training.batch`"),
             (json!({ "training": { "epochs": 0 } }), "parameter `training.epochs`"),

@@ -175,6 +175,13 @@ fn splits_are_the_frames_of_an_animation() {
         animated(json!({ "frames": "frames", "across": 0 })).error("animation"),
         "parameter `across`: expected 1 or more, found 0"
     );
+    let some = animated(json!({ "frames": "frames", "across": 8, "max_images": 16 }));
+    let last = raster::decode(&some.figure("animation").files["last.png"]).unwrap();
+    assert_eq!(last.dimensions(), (side, 2 * 32 + 2));
+    assert_eq!(
+        animated(json!({ "frames": "frames", "max_images": 16 })).error("animation"),
+        "parameter `max_images`: each image is a frame: expected `across` beside it"
+    );
 }
 
 /// Each row a class, each column one z; and one row from a z to another.
