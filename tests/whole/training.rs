@@ -114,3 +114,53 @@ fn a_killed_sweep_goes_on_to_the_same_bits() {
     assert!(said.cells("Finished").iter().all(|cell| cell.starts_with("adapted")), "{}", said.err);
     assert_eq!(bench.shown(), whole.shown());
 }
+
+/// A generator against a discriminator, with all that such a training remembers.
+const GAN: &str = r#"
+[stage.files]
+kind = "fetch"
+digest = "blake3:e8e7beb5416fbb96349d2c7af27bd37493cdfae721733c7c39367b1a3dd3b32e"
+sources = ["embedded:digits"]
+[stage.digits]
+kind = "mnist"
+files = "files"
+[stage.gan]
+kind = "train-gan"
+images = "digits"
+split = "test"
+generator = { width = 8, conditional = true }
+discriminator = { width = 8, condition = "projected", norm = "spectral" }
+loss = "relativistic"
+gradient_penalty = { real = 1.0, fake = 1.0 }
+average = 0.9
+training = { epochs = 2, batch = 50 }
+sample_every = 7
+samples = 20
+checkpoint_seconds = 0
+[stage.generated]
+kind = "generate"
+weights = "gan.generator"
+"#;
+
+#[test]
+fn a_killed_game_goes_on_to_the_same_images() {
+    // How long an update took is no result.
+    let shown = |bench: &Bench| {
+        let mut shown = bench.shown();
+        shown.retain(|name, _| !name.contains("/timings/"));
+        shown
+    };
+    let whole = Bench::new(GAN);
+    whole.run(&[]);
+    let bench = Bench::new(GAN);
+    let mut child = bench.start(&["run", "p.toml"]);
+    eventually("a checkpoint is there", || has_checkpoint(&bench));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!shown(&bench).keys().any(|name| name.contains("gan")), "it had not finished");
+    let said = bench.run(&[]);
+    assert!(said.err.contains("going on after"), "{}", said.err);
+    let images = |name: &String| name.ends_with("/pixels.safetensors");
+    assert!(shown(&bench).keys().filter(|name| images(name)).count() >= 3);
+    assert!(shown(&bench) == shown(&whole));
+}
