@@ -3,7 +3,7 @@
 mod alter_images;
 mod generate;
 mod generation_metrics;
-mod nearest_neighbours;
+mod nearest_images;
 mod train_gan;
 
 use sconce_core::{Error, Kind, Result};
@@ -12,7 +12,7 @@ use sconce_data::Examples;
 pub use alter_images::{AlterImages, Alteration, Distribution};
 pub use generate::{Arrangement, Generate};
 pub use generation_metrics::{GenerationMetrics, Measure};
-pub use nearest_neighbours::NearestNeighbours;
+pub use nearest_images::NearestImages;
 pub use train_gan::{DiscriminatorParameters, GeneratorParameters, TrainGan};
 
 /// The kinds of this crate.
@@ -21,7 +21,7 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<Generate>(),
     Kind::of::<AlterImages>(),
     Kind::of::<GenerationMetrics>(),
-    Kind::of::<NearestNeighbours>(),
+    Kind::of::<NearestImages>(),
 ];
 
 /// The examples of the split called `split`, all where it is empty; at least one. The error names the parameter `key`.

@@ -130,7 +130,7 @@ fn neighbours(more: &Value) -> Result<Ran> {
     let ((_r, real), (_g, generated)) = (saved(&images("real")), saved(&images("sample")));
     let parameters =
         json!({ "images": "images", "real": "real", "neighbours": 2, "max_images": 3 });
-    run_seeded::<NearestNeighbours>(
+    run_seeded::<NearestImages>(
         0,
         with(parameters, more),
         &[("images", &generated), ("real", &real)],
@@ -183,13 +183,13 @@ fn results_are_those_of_the_versions() {
     let pins = [
         (Kind::of::<AlterImages>(), pin((pixels(&noise), pixels(&blur)))),
         (Kind::of::<GenerationMetrics>(), pin(measured)),
-        (Kind::of::<NearestNeighbours>(), pin(near)),
+        (Kind::of::<NearestImages>(), pin(near)),
     ];
     let pins: Vec<String> = pins.iter().map(|(kind, pin)| format!("{kind:?} {pin}")).collect();
     insta::assert_snapshot!(pins.join("\n"), @"
     alter-images@1 079095742f43aa9c
     generation-metrics@2 734cd50af80f7287
-    nearest-neighbours@1 1bc8ac11d88049a5
+    nearest-images@1 1bc8ac11d88049a5
     ");
 }
 
@@ -412,7 +412,7 @@ fn neighbours_stand_beside_each_image() {
     let parameters =
         json!({ "images": "images", "real": "real", "neighbours": 2, "max_images": 3 });
     let inputs = [("images", &generated), ("real", &real)];
-    let ran = run_seeded::<NearestNeighbours>(0, parameters, &inputs).unwrap();
+    let ran = run_seeded::<NearestImages>(0, parameters, &inputs).unwrap();
     let images: ImageSet = ran.load("images");
     assert_eq!(images.len(), 9);
     assert_eq!(images.examples().ids[3..6], ["001/sample", "001/1", "001/2"]);
@@ -449,13 +449,13 @@ fn features_decide_where_they_are_given() {
         ("features", &generated),
         ("real_features", &real),
     ];
-    let ran = run_seeded::<NearestNeighbours>(0, parameters.clone(), &inputs).unwrap();
+    let ran = run_seeded::<NearestImages>(0, parameters.clone(), &inputs).unwrap();
     let samples: Table = ran.load("samples");
     let nearest = samples.values("nearest_train").unwrap();
     assert_eq!(nearest, [&json!("real/03.png"), &json!("real/04.png")]);
     assert!(samples.values("nearest_test").unwrap().iter().all(|value| value.is_null()));
     let drawn = with(parameters.clone(), &json!({ "draw": true }));
-    let drawn = run_seeded::<NearestNeighbours>(1, drawn, &inputs).unwrap();
+    let drawn = run_seeded::<NearestImages>(1, drawn, &inputs).unwrap();
     assert_ne!(drawn.load::<Table>("samples"), samples);
 
     let inputs = [
@@ -465,12 +465,12 @@ fn features_decide_where_they_are_given() {
         ("real_features", &real),
     ];
     assert_eq!(
-        said(run_seeded::<NearestNeighbours>(0, parameters.clone(), &inputs)),
+        said(run_seeded::<NearestImages>(0, parameters.clone(), &inputs)),
         "input `features`: expected features of the images, in their order"
     );
     let half = with(parameters, &json!({ "real_features": null }));
     assert_eq!(
-        said(run_seeded::<NearestNeighbours>(0, half, &inputs)),
+        said(run_seeded::<NearestImages>(0, half, &inputs)),
         "parameter `real_features`: expected features of both sets, or of none"
     );
     assert_eq!(

@@ -16,7 +16,7 @@ use crate::metrics::{Samples, draw};
 /// writes distances below them.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct NearestNeighbours {
+pub struct NearestImages {
     /// The generated images.
     pub images: Input<ImageSet>,
     /// The real images, with splits.
@@ -55,7 +55,7 @@ const fn eight() -> usize {
     8
 }
 
-outputs! { NearestNeighbours:
+outputs! { NearestImages:
     /// Each generated image, `000/sample`, and its neighbours `000/1`, `000/2`, …, the nearest first.
     IMAGES: ImageSet = "images";
     /// A row for each of these images: `image`, `sample` (the generated image), `rank` (0 for itself), `neighbour` (the real
@@ -66,8 +66,8 @@ outputs! { NearestNeighbours:
     SAMPLES: Table = "samples";
 }
 
-impl Stage for NearestNeighbours {
-    const KIND: &'static str = "nearest-neighbours";
+impl Stage for NearestImages {
+    const KIND: &'static str = "nearest-images";
     const VERSION: u32 = 1;
     const SEEDED: bool = true;
 
