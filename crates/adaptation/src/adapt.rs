@@ -53,10 +53,7 @@ impl Adaptation<'_> {
 
     /// A copy that no optimiser changes.
     fn still(&self, variables: &Variables) -> Result<Still> {
-        let mut copies = Variables::new(0, variables.device());
-        for variable in variables.iter() {
-            copies.insert(&variable.name, variable.var.as_tensor(), false)?;
-        }
+        let copies = variables.still()?;
         Ok(Still { network: self.network(&copies)?, variables: copies })
     }
 }

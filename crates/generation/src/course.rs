@@ -9,15 +9,6 @@ use serde_json::{Value, json};
 
 use crate::verdict::{Signs, Verdict, last_tenth, nearest};
 
-/// Numbers of an update that are kept, in the order of the table's columns.
-const NUMBERS: [&str; 6] =
-    ["discriminator_loss", "generator_loss", "real", "fake", "ranking", "penalty"];
-const RANKING: usize = 4;
-
-fn row(of: &GanLosses) -> [f64; 6] {
-    [of.discriminator, of.generator, of.real, of.fake, of.ranking, of.penalty]
-}
-
 /// Images that diversity is measured of, at most.
 pub(crate) const COMPARED: usize = 256;
 
@@ -49,7 +40,7 @@ impl Course {
 
     /// Takes in update number `step`, counted from 1.
     pub(crate) fn push(&mut self, step: usize, losses: &GanLosses) {
-        for (sum, value) in self.sums.iter_mut().zip(row(losses)) {
+        for (sum, value) in self.sums.iter_mut().zip(losses.numbers()) {
             *sum += value;
         }
         self.count += 1;
@@ -78,7 +69,7 @@ impl Course {
     /// What a verdict after `records` records and `looks` looks at images sees.
     fn signs_at(&self, records: usize, looks: usize) -> Signs {
         let rankings: Vec<f64> =
-            self.records[..records].iter().map(|(_, row)| row[RANKING]).collect();
+            self.records[..records].iter().map(|(_, row)| GanLosses::of(*row).ranking).collect();
         let last = self.looks[..looks].last();
         Signs {
             diverged: self.diverged.is_some(),
@@ -95,7 +86,7 @@ impl Course {
     /// A row each `record_every` updates: means of their numbers.
     pub(crate) fn losses(&self) -> Result<Table> {
         let mut columns = vec![Column::integer("step")];
-        columns.extend(NUMBERS.map(Column::number));
+        columns.extend(GanLosses::NAMES.map(Column::number));
         let mut table = Table::new(columns);
         for (step, row) in &self.records {
             let numbers = row.iter().map(|&number| json!(number));

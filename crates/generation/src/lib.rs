@@ -10,6 +10,8 @@ pub mod metrics;
 mod sample;
 pub mod stages;
 mod task;
+#[cfg(test)]
+mod testing;
 mod train;
 mod verdict;
 

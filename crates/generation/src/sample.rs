@@ -55,7 +55,7 @@ pub(crate) fn images(
 }
 
 /// A sample 0 to 255 from −1 to 1.
-fn sample(value: f32) -> Result<u8> {
+pub(crate) fn sample(value: f32) -> Result<u8> {
     if !value.is_finite() {
         return Err(Error::message(format!(
             "the generator gives {value} for a pixel: its training diverged"

@@ -163,15 +163,7 @@ impl Task for Playing<'_> {
                 self.look(done)?;
             }
         }
-        let GanLosses { discriminator, generator, real, fake, ranking, penalty } = self.last;
-        Ok(vec![
-            ("discriminator_loss", discriminator),
-            ("generator_loss", generator),
-            ("real", real),
-            ("fake", fake),
-            ("ranking", ranking),
-            ("penalty", penalty),
-        ])
+        Ok(GanLosses::NAMES.into_iter().zip(self.last.numbers()).collect())
     }
 
     fn snapshot(&self) -> Result<Tensors> {
@@ -184,9 +176,8 @@ impl Task for Playing<'_> {
             averaged.average.save("average.", &mut all)?;
         }
         self.course.save(&mut all)?;
-        let GanLosses { discriminator, generator, real, fake, ranking, penalty } = self.last;
-        let last = [discriminator, generator, real, fake, ranking, penalty];
-        all.insert("last", Tensor::new(&last, &Device::Cpu).map_err(Error::other)?);
+        let last = Tensor::new(&self.last.numbers(), &Device::Cpu).map_err(Error::other)?;
+        all.insert("last", last);
         Ok(all)
     }
 
@@ -200,9 +191,9 @@ impl Task for Playing<'_> {
         }
         self.course.restore(snapshot)?;
         let last = snapshot.get("last")?.to_vec1::<f64>().map_err(Error::other)?;
-        if let [discriminator, generator, real, fake, ranking, penalty] = last[..] {
-            self.last = GanLosses { discriminator, generator, real, fake, ranking, penalty };
-        }
+        let last = <[f64; 6]>::try_from(last);
+        let last = last.map_err(|_| Error::message("the checkpoint holds no last losses"))?;
+        self.last = GanLosses::of(last);
         Ok(())
     }
 }

@@ -20,7 +20,8 @@ use sconce_models::variables::{Variables, write_weights};
 
 use crate::course::{COMPARED, Course};
 use crate::latent;
-use crate::sample::Mode;
+use crate::sample::{Mode, sample};
+use crate::stages::places;
 use crate::task::{Averaged, Looks, Playing, Trained};
 use crate::verdict::{Verdict, nearest};
 
@@ -74,10 +75,6 @@ pub(crate) fn preprocessing(color: Color, size: usize) -> Preprocessing {
         fit: Fit::Stretch,
         filter: Filter::default(),
     }
-}
-
-fn wrong(error: &Error) -> Error {
-    Error::Input { slot: "images".into(), message: error.to_string() }
 }
 
 /// Trains a generator against a discriminator on images of one split.
@@ -168,14 +165,7 @@ fn play_by<K: Defaults>(
         course: Course::new(how.record_every, pixels, real_distance),
         steps: training_loop.steps_per_epoch() * training.epochs,
         timed: (0, Duration::ZERO),
-        last: GanLosses {
-            discriminator: 0.0,
-            generator: 0.0,
-            real: 0.0,
-            fake: 0.0,
-            ranking: 0.0,
-            penalty: 0.0,
-        },
+        last: GanLosses::default(),
     };
     let history = run(&training_loop, &mut task)?;
     let write = |variables: &Variables, name: &str| {
@@ -225,25 +215,17 @@ fn seed(ctx: &Context, network: &str) -> u64 {
 /// The images to train on.
 fn chosen(images: &ImageSet, how: &Play<'_>) -> Result<Vec<usize>> {
     let examples = images.examples();
-    let chosen = match how.split {
-        "" => (0..images.len()).collect(),
-        name => examples.in_split(name).map_err(|error| wrong(&error))?,
-    };
-    if chosen.is_empty() {
-        let message = format!("expected images in the split `{}`", how.split);
-        return Err(Error::Input { slot: "images".into(), message });
-    }
+    let chosen = places(examples, "split", how.split)?;
     if how.generator.classes > 0 || how.discriminator.classes > 0 {
-        examples.check_told_apart(&chosen).map_err(|error| wrong(&error))?;
+        let wrong =
+            |error: Error| Error::Input { slot: "images".into(), message: error.to_string() };
+        examples.check_told_apart(&chosen).map_err(wrong)?;
     }
     Ok(chosen)
 }
 
 fn averaged(decay: f64, layout: GeneratorLayout, variables: &Variables) -> Result<Averaged> {
-    let mut copies = Variables::new(0, variables.device());
-    for variable in variables.iter() {
-        copies.insert(&variable.name, variable.var.as_tensor(), false)?;
-    }
+    let copies = variables.still()?;
     let generator = Generator::new(layout, &copies)?;
     Ok(Averaged { average: Average::new(decay, variables)?, variables: copies, generator })
 }
@@ -256,7 +238,7 @@ fn real_distance(ctx: &Context, images: &Images, count: usize) -> Result<f64> {
     let real = images.batch(&rows, &Device::Cpu, |_| sconce_models::train::View::default())?;
     let size = images.shape().iter().product();
     let values = real.flatten_all().and_then(|t| t.to_vec1::<f32>()).map_err(Error::other)?;
-    let samples: Vec<u8> = values.iter().map(|v| ((v + 1.0) * 127.5).round() as u8).collect();
+    let samples: Vec<u8> = values.into_iter().map(sample).collect::<Result<_>>()?;
     Ok(nearest(&samples, size))
 }
 

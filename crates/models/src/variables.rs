@@ -182,6 +182,18 @@ impl Variables {
         Ok(var)
     }
 
+    /// Copies of all that no optimiser changes.
+    ///
+    /// # Errors
+    /// When the device has no room.
+    pub fn still(&self) -> Result<Self> {
+        let mut copies = Self::new(self.seed, &self.device);
+        for variable in &self.list {
+            copies.insert(&variable.name, variable.var.as_tensor(), false)?;
+        }
+        Ok(copies)
+    }
+
     /// Puts copies of all into `into`, each under its name behind `prefix`.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ pub const KINDS: &[Kind] = &[
 ];
 
 /// The examples of the split called `split`, all where it is empty; at least one. The error names the parameter `key`.
-fn places(examples: &Examples, key: &str, split: &str) -> Result<Vec<usize>> {
+pub(crate) fn places(examples: &Examples, key: &str, split: &str) -> Result<Vec<usize>> {
     let places = match split {
         "" => (0..examples.len()).collect(),
         split => {

@@ -1,38 +1,10 @@
-use sconce_core::{Artifact, Context, Digest, Files, Result, Stage};
+use sconce_core::{Digest, Files, Result};
 use sconce_data::{Color, Features, ImageSet, Metrics, Table, Weights, WeightsInfo};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::metrics::testing::close;
-
-/// A stage's outputs after it ran, in a folder that goes with it.
-struct Ran(tempfile::TempDir);
-
-impl Ran {
-    fn load<T: Artifact>(&self, output: &str) -> T {
-        let folder = self.0.path().join("out").join(output);
-        T::load(&Files::from_folder(&folder).unwrap()).unwrap()
-    }
-}
-
-fn run_seeded<S: Stage>(seed: u64, parameters: Value, inputs: &[(&str, &Files)]) -> Result<Ran> {
-    let stage: S = serde_json::from_value(parameters).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let mut ctx = Context::in_folder(folder.path(), S::OUTPUTS)?.with_seed(seed);
-    for (slot, files) in inputs {
-        ctx = ctx.with_input(slot, (*files).clone());
-    }
-    stage.check()?;
-    stage.run(&ctx)?;
-    Ok(Ran(folder))
-}
-
-fn saved(artifact: &impl Artifact) -> (tempfile::TempDir, Files) {
-    let folder = tempfile::tempdir().unwrap();
-    artifact.save(folder.path()).unwrap();
-    let files = Files::from_folder(folder.path()).unwrap();
-    (folder, files)
-}
+use crate::testing::{Ran, run_seeded, saved};
 
 fn names<const N: usize>(names: [&str; N]) -> Vec<String> {
     names.map(str::to_owned).to_vec()

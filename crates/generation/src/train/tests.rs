@@ -1,5 +1,5 @@
 use sconce_core::random::generator;
-use sconce_core::{Artifact, Digest, Files, Stage};
+use sconce_core::{Digest, Files, Stage};
 use sconce_data::Examples;
 use sconce_models::Tensors;
 use sconce_models::networks::dcgan::{Condition, Loss, Normalisation, Penalty, Updates};
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::stages::{Generate, TrainGan};
+use crate::testing::{Ran, run_seeded, saved};
 
 /// Digits of two classes: bars of two directions, grey on black.
 fn bars(count: usize) -> ImageSet {
@@ -45,38 +46,9 @@ fn parameters(more: Value) -> Value {
     all
 }
 
-/// All outputs of a stage that ran, by name.
-struct Ran(tempfile::TempDir);
-
-impl Ran {
-    fn files(&self, output: &str) -> Files {
-        Files::from_folder(&self.0.path().join("out").join(output)).unwrap()
-    }
-
-    fn load<T: Artifact>(&self, output: &str) -> T {
-        T::load(&self.files(output)).unwrap()
-    }
-}
-
-fn run<S: Stage>(parameters: Value, slot: &str, input: &Files) -> Result<Ran> {
-    let stage: S = serde_json::from_value(parameters).unwrap();
-    stage.check()?;
-    let folder = tempfile::tempdir().unwrap();
-    let ctx = Context::in_folder(folder.path(), S::OUTPUTS)?.with_seed(7);
-    stage.run(&ctx.with_input(slot, input.clone()))?;
-    Ok(Ran(folder))
-}
-
-fn saved(artifact: &impl Artifact) -> (tempfile::TempDir, Files) {
-    let folder = tempfile::tempdir().unwrap();
-    artifact.save(folder.path()).unwrap();
-    let files = Files::from_folder(folder.path()).unwrap();
-    (folder, files)
-}
-
 fn trained(more: Value) -> Result<Ran> {
     let (_folder, files) = saved(&bars(24));
-    run::<TrainGan>(parameters(more), "images", &files)
+    run_seeded::<TrainGan>(7, parameters(more), &[("images", &files)])
 }
 
 /// Stops before an update.
@@ -240,7 +212,7 @@ fn a_loss_that_is_no_number_ends_the_updates_and_is_told() {
 fn generated(weights: &Files, more: Value) -> Result<ImageSet> {
     let mut all = json!({ "weights": "weights" });
     all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    Ok(run::<Generate>(all, "weights", weights)?.load("images"))
+    Ok(run_seeded::<Generate>(7, all, &[("weights", weights)])?.load("images"))
 }
 
 #[test]

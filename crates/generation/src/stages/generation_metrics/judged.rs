@@ -95,11 +95,7 @@ impl GenerationMetrics {
 
 impl Logits {
     pub(super) fn judged(&self, rows: &[usize], examples: &Examples) -> Judged {
-        let class = |&row: &usize| {
-            let values: Vec<f64> = self.features.row(row).iter().map(|&v| f64::from(v)).collect();
-            argmax(&values)
-        };
-        let judged: Vec<usize> = rows.iter().map(class).collect();
+        let judged: Vec<usize> = rows.iter().map(|&row| argmax(self.features.row(row))).collect();
         let wanted = self.wanted.as_ref().map(|numbers| {
             // `same_as` has a number for each class that occurs.
             let number =

@@ -29,7 +29,7 @@ pub struct Examples<'a> {
 }
 
 /// The numbers of one update.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct GanLosses {
     /// The discriminator's loss, its penalties among it.
     pub discriminator: f64,
@@ -47,6 +47,21 @@ pub struct GanLosses {
 }
 
 impl GanLosses {
+    /// Names of the numbers, in their order.
+    pub const NAMES: [&str; 6] =
+        ["discriminator_loss", "generator_loss", "real", "fake", "ranking", "penalty"];
+
+    /// The numbers, in the order of [`NAMES`](Self::NAMES).
+    pub fn numbers(&self) -> [f64; 6] {
+        let Self { discriminator, generator, real, fake, ranking, penalty } = *self;
+        [discriminator, generator, real, fake, ranking, penalty]
+    }
+
+    /// From [`numbers`](Self::numbers).
+    pub fn of([discriminator, generator, real, fake, ranking, penalty]: [f64; 6]) -> Self {
+        Self { discriminator, generator, real, fake, ranking, penalty }
+    }
+
     /// Whether both losses are numbers.
     pub fn is_finite(&self) -> bool {
         self.discriminator.is_finite() && self.generator.is_finite()
