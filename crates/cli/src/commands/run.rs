@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use sconce_core::executor::{Limits, Machine, Processes};
 use sconce_core::plan::Plan;
 use sconce_core::run::{Interrupt, Options, Summary, execute};
+use sconce_core::store::Invocation;
 
 use crate::arguments::{ResourceArguments, RunArguments, TalkArguments};
 use crate::failure::{FAILED, Failure, INTERRUPTED};
@@ -20,6 +21,13 @@ pub(crate) fn run(call: &Call<'_>, arguments: &RunArguments) -> Result<ExitCode,
         force: forced(&plan, &arguments.stages, &arguments.force),
         artifacts: Some(session.configuration.artifacts.clone()),
         mirror: session.configuration.mirror.clone(),
+        record: Some(Invocation {
+            file: std::path::absolute(&arguments.pipeline.file)?,
+            profiles: arguments.pipeline.profiles.clone(),
+            sets: arguments.pipeline.sets.clone(),
+            wanted: arguments.stages.clone(),
+            force: arguments.force.clone(),
+        }),
         ..Options::default()
     };
     // A name that means nothing is a mistake of usage, and not one of the run.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Interrupt;
+use crate::store::Invocation;
+
 /// How a plan is executed. Nothing here changes a result.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -22,6 +24,8 @@ pub struct Options {
     pub artifacts: Option<PathBuf>,
     /// How long running cells may take to end after the run was asked to stop.
     pub grace: Duration,
+    /// What was asked on the command line; with it the run is recorded. A run that verifies never is.
+    pub record: Option<Invocation>,
     /// Asks the run to stop.
     pub interrupt: Interrupt,
 }
@@ -35,6 +39,7 @@ impl Default for Options {
             mirror: None,
             artifacts: None,
             grace: Duration::from_secs(10),
+            record: None,
             interrupt: Interrupt::default(),
         }
     }

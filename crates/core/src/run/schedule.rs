@@ -1,9 +1,11 @@
 //! The walk over a plan: what is ready is looked up, what is not there is submitted to the executor,
 //! as much at once as it has room for.
 
+use std::cell::RefCell;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
+use super::record::Recorder;
 use super::walk::{Task, Walk};
 use super::{Event, Failure, Options, Settings, Summary, file};
 use crate::executor::{Executor, Share, Submission, Told, machine_threads};
@@ -19,11 +21,44 @@ type Message = (CellIndex, Told);
 
 /// Brings every wanted cell to its result. `events` is called from this thread alone.
 ///
+/// With [`Options::record`] the store holds what was run when ([`Store::runs`]).
+///
 /// A cell that fails leaves those that do not need it running; the summary tells.
 ///
 /// # Errors
 /// A wanted cell that the plan does not have, or a store that cannot be read or written.
 pub fn execute(
+    plan: &Plan,
+    store: &Store,
+    executor: &dyn Executor,
+    options: &Options,
+    events: &dyn Fn(Event),
+) -> Result<Summary> {
+    let Some(invocation) = options.record.as_ref().filter(|_| !options.verify) else {
+        return walk(plan, store, executor, options, events);
+    };
+    let clock = Instant::now();
+    let recorder: RefCell<Option<Recorder>> = RefCell::default();
+    let tell = |event: Event| {
+        let mut recorder = recorder.borrow_mut();
+        if let Event::RunStarted { cells, .. } = &event {
+            *recorder = Recorder::begin(plan, store, invocation, *cells);
+        }
+        if let Some(recorder) = recorder.as_mut() {
+            recorder.event(&event);
+        }
+        events(event);
+    };
+    let done = walk(plan, store, executor, options, &tell);
+    match (recorder.take(), &done) {
+        (Some(recorder), Ok(summary)) => recorder.end(summary),
+        (Some(recorder), Err(error)) => recorder.fail(error, clock.elapsed().as_secs_f64()),
+        (None, _) => {}
+    }
+    done
+}
+
+fn walk(
     plan: &Plan,
     store: &Store,
     executor: &dyn Executor,

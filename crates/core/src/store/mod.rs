@@ -8,11 +8,13 @@ mod conformance;
 mod local;
 mod receipt;
 mod results;
+mod run_record;
 
 pub(crate) use local::hash;
 pub use local::{
-    Changes, CheckReport, Count, Damage, GcLimits, GcReport, Imported, KeyLock, Scratch, Snapshot,
-    Store, Usage,
+    Changes, CheckReport, Count, Damage, GcLimits, GcReport, Imported, KeyLock, RunLog, Scratch,
+    Snapshot, Store, Usage,
 };
 pub use receipt::{OutputRecord, Receipt};
 pub use results::{Claim, Results};
+pub use run_record::{Commit, Invocation, RunCell, RunCounts, RunEnd, RunRecord, RunState};

@@ -455,3 +455,33 @@ fn texts_carry_results_and_run_again_when_these_change() {
         ]
     );
 }
+
+#[test]
+fn a_run_is_recorded_with_its_cells_and_their_keys() {
+    use crate::store::{Invocation, RunEnd, RunState};
+    let bench = Bench::new();
+    let invocation = Invocation { wanted: vec!["a".to_owned()], ..Invocation::default() };
+    let options = Options { record: Some(invocation.clone()), ..bench.options() };
+    let text = "[stage.a]\nkind = 'sum'\n[stage.bad]\nkind = 'odd'\nway = 'error'\n[stage.c]\n\
+                kind = 'sum'\nof = 'bad'\n";
+    bench.run_with("[stage.a]\nkind = 'sum'\n", &options);
+    bench.run_with(text, &options);
+    bench.run(text);
+    let verify = Options { verify: true, ..options };
+    bench.run_with("[stage.a]\nkind = 'sum'\n", &verify);
+    let store = bench.store();
+    let runs = store.runs().unwrap();
+    let ends: Vec<_> = runs.iter().map(|run| (run.id, run.end, run.cells)).collect();
+    assert_eq!(ends, [(1, RunEnd::Succeeded, 1), (2, RunEnd::Failed, 3)], "others are no runs");
+    assert_eq!((runs[0].counts.ran, runs[1].counts.fresh, runs[1].counts.skipped), (1, 1, 1));
+    assert_eq!(runs[1].invocation, invocation);
+    let cells = store.run_cells(2).unwrap();
+    let states: Vec<_> = cells.iter().map(|one| (one.cell.to_string(), one.state)).collect();
+    let expected = [("a", RunState::Fresh), ("bad", RunState::Failed), ("c", RunState::Skipped)];
+    assert_eq!(states, expected.map(|(name, state)| (name.to_owned(), state)));
+    assert_eq!(cells[1].error.as_deref(), Some("as asked for"));
+    assert!(cells[1].started.unwrap() <= cells[1].ended.unwrap());
+    let first = &store.run_cells(1).unwrap()[0];
+    assert_eq!((first.state, first.key), (RunState::Ran, cells[0].key));
+    assert_eq!(store.receipt(&first.key.unwrap()).unwrap().unwrap().cell.stage, "a");
+}

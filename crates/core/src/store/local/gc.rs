@@ -7,14 +7,14 @@ use std::time::{Duration, SystemTime};
 
 use super::receipts::parse_hex;
 use super::usage::{files_below, size_below};
-use super::{Count, Store, locks, manifest, scratch, walk};
+use super::{Count, Store, locks, manifest, runs, scratch, walk};
 use crate::error::IoResultExt;
 use crate::{Digest, Error, Result};
 
 /// What may go.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct GcLimits {
-    /// Results that were not used for so long go. Checkpoints, logs and quarantined files too.
+    /// Results that were not used for so long go. Checkpoints, logs, records of runs and quarantined files too.
     pub max_age: Option<Duration>,
     /// The least recently used results go until content and receipts have at most so many bytes.
     pub max_size: Option<u64>,
@@ -35,7 +35,7 @@ pub struct GcReport {
     pub checkpoints: Count,
     /// Scratch folders of dead processes.
     pub scratch: Count,
-    /// Old logs.
+    /// Old logs of cells, and old records of runs.
     pub logs: Count,
     /// Old files of the quarantine.
     pub quarantine: Count,
@@ -180,6 +180,13 @@ impl Store {
         }
         for path in files_below(&self.root().join("logs")) {
             if is_old(newest(&path)) {
+                report.logs.add(size_below(&path));
+                remove(&path, limits)?;
+            }
+        }
+        for path in files_below(&self.root().join("runs")) {
+            let over = runs::id_of(&path).is_some_and(|id| !self.run_is_alive(id));
+            if over && is_old(newest(&path)) {
                 report.logs.add(size_below(&path));
                 remove(&path, limits)?;
             }

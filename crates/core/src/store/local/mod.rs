@@ -9,6 +9,7 @@
 //! | `receipts/ab/<key>.json` | one receipt a key, with a checksum |
 //! | `checkpoints/<key>/` | what a long cell keeps for its next start |
 //! | `last/<pipeline>.json` | the last key of each cell, for reasons |
+//! | `runs/<number>.jsonl` | what was run when, line by line |
 //! | `stat-index/`, `views/` | caches: digests of local files by stat; what was exported where |
 //! | `locks/`, `scratch/` | OS locks, private folders of living processes |
 //! | `logs/`, `quarantine/` | logs of cells; damaged content that was moved out of the way |
@@ -40,6 +41,7 @@ mod manifest;
 mod materialise;
 mod parallel;
 mod receipts;
+mod runs;
 mod scratch;
 mod snapshot;
 mod stale;
@@ -60,6 +62,7 @@ pub use commit::Imported;
 pub use damage::Damage;
 pub use gc::{GcLimits, GcReport};
 pub use locks::KeyLock;
+pub use runs::RunLog;
 pub use scratch::Scratch;
 pub use snapshot::{Changes, Snapshot};
 pub use usage::{CheckReport, Count, Usage};

@@ -70,7 +70,7 @@ pub(super) fn create(
 }
 
 /// Whether `path` still names the open file.
-fn is_at(file: &File, path: &Path) -> bool {
+pub(super) fn is_at(file: &File, path: &Path) -> bool {
     let (Ok(open), Ok(named)) = (file.metadata(), std::fs::metadata(path)) else {
         return false;
     };

@@ -4,6 +4,7 @@ mod crash;
 mod damage;
 mod export;
 mod gc;
+mod runs;
 mod snapshot;
 
 use std::collections::BTreeMap;
