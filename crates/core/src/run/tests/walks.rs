@@ -463,7 +463,7 @@ fn a_run_is_recorded_with_its_cells_and_their_keys() {
     let invocation = Invocation { wanted: vec!["a".to_owned()], ..Invocation::default() };
     let options = Options { record: Some(invocation.clone()), ..bench.options() };
     let text = "[stage.a]\nkind = 'sum'\n[stage.bad]\nkind = 'odd'\nway = 'error'\n[stage.c]\n\
-                kind = 'sum'\nof = 'bad'\n";
+                kind = 'sum'\nof = 'bad.number'\n";
     bench.run_with("[stage.a]\nkind = 'sum'\n", &options);
     bench.run_with(text, &options);
     bench.run(text);
