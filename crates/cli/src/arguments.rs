@@ -82,6 +82,30 @@ Exit codes: 0 all cells have their results; 1 a cell failed; 2 the pipeline file
     Graph(GraphArguments),
     /// Show the results of a stage: outputs, metrics, receipts
     Show(ShowArguments),
+    /// Compare runs, profiles, settings or cells side by side; runs nothing
+    #[command(after_help = "\
+Examples:
+  sconce compare transfer.toml 'svm[*]'              cells of a stage
+  sconce compare transfer.toml --profile a --profile b
+  sconce compare transfer.toml --base --profile a+b  the file itself, and both profiles over it
+  sconce compare transfer.toml --variant stage.svm.c=1 --variant 'stage.svm.c=10; vars.size=64'
+  sconce compare transfer.toml@11 12                 runs, by the numbers of `sconce runs`
+  sconce compare transfer.toml test --where 'accuracy > 0.8 and c = 1' --sort=-accuracy
+  sconce compare transfer.toml --profile a --profile b --format html > a-and-b.html
+
+Columns are what differs between the rows: parameters, metrics, seconds, device. What is not in the
+store is shown as such. CSV and JSON have numbers with all their digits.")]
+    Compare(CompareArguments),
+    /// List what was run when, with which settings and by which commit, and how it ended
+    #[command(after_help = "\
+Examples:
+  sconce runs                                        the latest runs of all pipelines
+  sconce runs transfer.toml --limit 0                all runs of one
+  sconce runs 12                                     run 12 with its cells
+
+A star behind the commit: files were changed and not committed. A question mark: not known, as
+nothing ran.")]
+    Runs(RunsArguments),
     /// List the kinds of stages, or all about one
     Kinds(KindsArguments),
     /// Print the JSON Schema of pipeline files, for editors
@@ -226,6 +250,72 @@ pub(crate) struct ShowArguments {
     #[arg(long, conflicts_with = "json")]
     pub(crate) resolved: bool,
     /// Print the receipts as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How a table of results is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TableFormat {
+    /// For reading in a terminal
+    Text,
+    /// For spreadsheets and data frames
+    Csv,
+    /// For programs
+    Json,
+    /// For Markdown pages
+    Markdown,
+    /// One page that needs nothing else, with the figures that differ
+    Html,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareArguments {
+    /// The pipeline file, or a run of it
+    #[arg(value_name = "FILE[@RUN]")]
+    pub(crate) file: String,
+    /// Further runs by their numbers; stages or cells, such as `svm` or `svm[c=10]`; without any
+    /// those with metrics
+    #[arg(value_name = "RUN|CELLS")]
+    pub(crate) what: Vec<String>,
+    /// A set of rows with `[profile.NAME]` over the file; `A+B` lays both over it; may be repeated
+    #[arg(long = "profile", value_name = "NAME")]
+    pub(crate) profiles: Vec<String>,
+    /// A set of rows of the file as it stands, beside the profiles
+    #[arg(long)]
+    pub(crate) base: bool,
+    /// Set a value in all rows, such as `stage.svm.c=10`; may be repeated
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub(crate) sets: Vec<String>,
+    /// A set of rows with these settings, separated by `;`; may be repeated
+    #[arg(long = "variant", value_name = "PATH=VALUE;…")]
+    pub(crate) variants: Vec<String>,
+    /// Only rows that meet a condition, such as `accuracy > 0.8 and c = 1`
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub(crate) condition: Option<String>,
+    /// Sort by these columns; `-NAME` for the largest first
+    #[arg(long, value_name = "COLUMN,…", allow_hyphen_values = true)]
+    pub(crate) sort: Option<String>,
+    /// These columns in place of those that differ
+    #[arg(long, value_name = "COLUMN,…")]
+    pub(crate) columns: Option<String>,
+    /// At most so many rows
+    #[arg(long, short = 'n', value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// How to write it
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: TableFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsArguments {
+    /// Runs of this pipeline file alone; `FILE@RUN` or `RUN` for one run with its cells
+    #[arg(value_name = "FILE|RUN")]
+    pub(crate) which: Option<String>,
+    /// The latest so many; 0 for all
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
+    pub(crate) limit: usize,
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -20,6 +20,7 @@
 
 mod arguments;
 mod commands;
+mod compare;
 mod configuration;
 mod diagnostics;
 mod environment;
@@ -29,6 +30,7 @@ mod report;
 mod session;
 mod spans;
 mod style;
+mod table;
 
 use std::process::ExitCode;
 

@@ -184,6 +184,11 @@ pub struct Parameters {
 }
 
 impl Parameters {
+    /// All of them.
+    pub fn all(&self) -> Value {
+        joined(&self.differing, &self.defaults)
+    }
+
     /// Parts `all` parameters of a stage, inputs and cosmetic ones among them.
     pub(crate) fn of(all: &Value, shape: &Shape) -> Self {
         let Value::Object(all) = all else {

@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod compare;
 mod doctor;
 mod exec;
 mod gc;
@@ -7,6 +8,7 @@ mod graph;
 mod kinds;
 mod plan;
 mod run;
+mod runs;
 mod schema;
 mod show;
 mod verify;
@@ -35,6 +37,8 @@ pub(crate) fn dispatch(arguments: &Arguments, kinds: &Kinds) -> Result<ExitCode,
         Command::Why(arguments) => why::why(call, arguments),
         Command::Graph(arguments) => graph::graph(call, arguments),
         Command::Show(arguments) => show::show(call, arguments),
+        Command::Compare(arguments) => compare::compare(call, arguments),
+        Command::Runs(arguments) => runs::runs(call, arguments),
         Command::Kinds(arguments) => kinds::kinds(call, arguments),
         Command::Schema => schema::schema(call),
         Command::Verify(arguments) => verify::verify(call, arguments),

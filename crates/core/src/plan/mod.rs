@@ -35,6 +35,7 @@ mod assess;
 pub(crate) mod edge;
 pub(crate) mod expand;
 mod graph;
+mod known;
 mod load;
 pub(crate) mod parameters;
 mod reason;
@@ -54,8 +55,10 @@ use serde_json::Value;
 
 pub use assess::{State, assess, assess_cell, output_digest};
 pub use graph::{CellGraph, CellIndex, PerCell};
+pub use known::{Known, known};
 pub use load::{LoadOptions, load, load_resolved};
 pub use reason::{Reason, explain};
+pub use select::Selection;
 
 use crate::key::{self, InputPart, KeyParts};
 use crate::{AnyStage, CellId, Digest, Kind, Output, Resources, Result};

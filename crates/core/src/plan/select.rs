@@ -5,10 +5,49 @@ use std::collections::BTreeSet;
 use super::{CellIndex, Plan, graph};
 use crate::plan::edge::{Edge, Select};
 use crate::text::closest;
-use crate::{Error, Result};
+use crate::{CellId, Error, Result};
 
 /// How many cells an error names.
 const MOST: usize = 12;
+
+/// A name for cells, `svm`, `svm[*]` or `svm[layer=fire9]`, without a plan: for cells of runs.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    name: String,
+    edge: Option<Edge>,
+}
+
+impl Selection {
+    /// Reads a name as [`Plan::select`] does.
+    ///
+    /// # Errors
+    /// What is no name of cells.
+    pub fn parse(name: &str) -> Result<Self> {
+        let edge = Edge::parse(name).ok().filter(|edge| edge.output.is_none());
+        // The name of one cell, whose values may hold any sign.
+        if edge.is_none() && !name.ends_with(']') {
+            return Err(Error::message(format!(
+                "`{name}`: expected a stage or some of its cells, such as `svm` or `svm[c=10]`"
+            )));
+        }
+        Ok(Self { name: name.to_owned(), edge })
+    }
+
+    /// Whether the name means this cell.
+    pub fn takes(&self, cell: &CellId) -> bool {
+        let by_values = self.edge.as_ref().is_some_and(|edge| {
+            let wanted = match &edge.select {
+                Select::Aligned | Select::All => &[],
+                Select::Axes(axes) => axes.as_slice(),
+            };
+            let has = |(axis, _): &(String, _)| {
+                cell.coordinates.get(axis).is_some_and(|value| edge.takes(axis, value))
+            };
+            edge.stage == cell.stage && wanted.iter().all(has)
+        });
+        by_values || cell.to_string() == self.name
+    }
+}
 
 impl Plan {
     /// The cells that `name` means, in the plan's order: those of a stage, `svm` or `svm[*]`, or those of a stage

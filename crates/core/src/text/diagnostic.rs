@@ -122,7 +122,8 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    pub(crate) fn new(sources: Sources, mut items: Vec<Diagnostic>) -> Self {
+    /// Puts them in the order of the texts.
+    pub fn new(sources: Sources, mut items: Vec<Diagnostic>) -> Self {
         items.sort_by_key(|item| item.span.as_ref().map_or(0, |span| span.start));
         items.dedup();
         let more = items.len().saturating_sub(MOST);

@@ -8,7 +8,7 @@ use toml::de::{DeArray, DeTable, DeValue};
 
 use super::diagnostic::Diagnostic;
 use super::source::{Sources, Span};
-use super::syntax;
+use super::{settings, syntax};
 use crate::cell::is_name;
 
 pub(crate) type Table<'a> = DeTable<'a>;
@@ -19,18 +19,7 @@ pub(crate) fn sources(name: &str, text: String, sets: &[String]) -> Result<Sourc
     let mut sources = Sources::default();
     sources.add(name, text);
     for set in sets {
-        let Some((path, value)) = set.split_once('=') else {
-            return Err(Diagnostic::new(
-                format!("`--set {set}`: expected `path=value`, such as `stage.svm.c=10`"),
-                None,
-            ));
-        };
-        // A bare word is a string: `--set stage.features.layer=fire9`.
-        let text = match Table::parse(set) {
-            Ok(_) => set.clone(),
-            Err(_) => format!("{path} = {}", Value::from(value.trim())),
-        };
-        sources.add("--set", text);
+        sources.add("--set", settings::text(set)?);
     }
     Ok(sources)
 }
@@ -63,7 +52,7 @@ fn shift_table(table: Table<'_>, by: usize) -> Table<'_> {
     table.into_iter().map(|(key, value)| (shift_key(key), shift_node(value, by))).collect()
 }
 
-fn shift_node(node: Node<'_>, by: usize) -> Node<'_> {
+pub(super) fn shift_node(node: Node<'_>, by: usize) -> Node<'_> {
     let span = shift(node.span(), by);
     let value = match node.into_inner() {
         DeValue::Table(table) => DeValue::Table(shift_table(table, by)),

@@ -12,6 +12,7 @@ pub(crate) mod pipeline;
 mod profiles;
 pub(crate) mod reference;
 pub(crate) mod resolved;
+mod settings;
 pub(crate) mod source;
 mod syntax;
 mod variables;

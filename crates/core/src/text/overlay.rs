@@ -141,7 +141,7 @@ fn choices(schema: &Value) -> Vec<&str> {
 }
 
 /// The schema of a field.
-fn field<'s>(schema: &'s Value, name: &str) -> Option<&'s Value> {
+pub(super) fn field<'s>(schema: &'s Value, name: &str) -> Option<&'s Value> {
     let own = schema.get("properties").and_then(|fields| fields.get(name));
     own.or_else(|| options(schema).find_map(|option| field(option, name)))
 }

@@ -14,7 +14,7 @@ use super::document::{self, Node, Table};
 use super::entries::{max_cells, seed, take_string, take_table, unknown_keys};
 use super::labels::Labels;
 use super::source::{Sources, Span};
-use super::{profiles, variables, words};
+use super::{profiles, settings, variables, words};
 use crate::cell::is_name;
 use crate::plan::LoadOptions;
 use crate::plan::expand::limit::MAX_CELLS;
@@ -72,13 +72,11 @@ pub(crate) fn read<'a>(
     kinds: &Kinds,
     errors: &mut Vec<Diagnostic>,
 ) -> Option<Pipeline<'a>> {
-    let mut tables = sources
-        .texts()
-        .map(|text| document::parse(&text.text, text.start(), errors))
-        .collect::<Vec<_>>()
-        .into_iter();
-    let mut root = tables.next()??;
-    let sets: Vec<_> = tables.collect::<Option<_>>()?;
+    let mut texts = sources.texts();
+    let root = texts.next().and_then(|text| document::parse(&text.text, text.start(), errors));
+    let sets: Vec<_> =
+        texts.map(|text| settings::parse(&text.text, text.start(), errors)).collect();
+    let (mut root, sets) = (root?, sets.into_iter().collect::<Option<Vec<_>>>()?);
     unknown_keys(&root, &TOP, "key of a pipeline", errors);
     let shapes = Shapes::default();
     // Where profiles are, or the beginning of the file without any.

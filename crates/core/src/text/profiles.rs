@@ -8,6 +8,7 @@ use toml::de::DeValue;
 use super::diagnostic::{Diagnostic, MOST};
 use super::document::Table;
 use super::entries::unknown_keys;
+use super::settings::Setting;
 use super::source::Span;
 use super::{defaults, overlay, words};
 use crate::stage::kinds::{Kinds, Shapes};
@@ -31,7 +32,7 @@ pub(super) fn apply<'a>(
     root: &mut Table<'a>,
     profiles: &Table<'a>,
     wanted: &Wanted<'_>,
-    settings: Vec<Table<'a>>,
+    settings: Vec<Setting<'a>>,
     kinds: &Kinds,
     shapes: &Shapes,
     errors: &mut Vec<Diagnostic>,
@@ -41,7 +42,11 @@ pub(super) fn apply<'a>(
         let place = Some(wanted.place.clone());
         lay_over(root, profiles, name, place, &mut Vec::new(), (kinds, shapes), errors);
     }
-    for mut setting in settings {
+    for setting in settings {
+        if !setting.is_clear(root, kinds, shapes, errors) {
+            continue;
+        }
+        let mut setting = setting.table;
         check_override(root, &setting, &SETTING, kinds, shapes, errors);
         drop_unknown_stages(root, &mut setting);
         overlay::file(root, setting, kinds, shapes);

@@ -5,6 +5,7 @@ mod cells;
 mod kinds;
 mod large;
 mod layers;
+mod settings;
 mod texts;
 
 use super::{LoadOptions, load_resolved};

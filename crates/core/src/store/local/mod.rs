@@ -39,6 +39,7 @@ mod last;
 mod locks;
 mod manifest;
 mod materialise;
+mod numbers;
 mod parallel;
 mod receipts;
 mod runs;
