@@ -157,6 +157,12 @@ impl Training {
             ctx.note(format!("going on after {} updates", saved.state.step));
             task.restore(&saved.task)?;
             state = saved.state;
+            // Where it goes on with another training's end, the journal has none of its epochs.
+            for (epoch, row) in state.history.rows.iter().enumerate() {
+                let step = (epoch + 1) * self.steps_per_epoch();
+                let values = row.iter().map(|(name, value)| (name.as_str(), *value));
+                ctx.point(step, Some(epoch + 1), values);
+            }
         }
         let mut runner = Runner { training: self, ctx, place, saved: Instant::now(), fresh: true };
         runner.run(task, &mut state)?;
@@ -277,6 +283,7 @@ impl Runner<'_> {
                 state.step
             )));
         }
+        self.ctx.point(state.step, None, values.iter().copied());
         state.add(&values, rows.len())
     }
 
@@ -289,6 +296,8 @@ impl Runner<'_> {
         for (name, value) in &values {
             self.ctx.metric(name, *value);
         }
+        let point = values.iter().map(|(name, value)| (name.as_str(), *value));
+        self.ctx.point(state.step, Some(epoch + 1), point);
         state.history.push(values)?;
         if let Some(monitor) = &self.training.monitor {
             let value = state.history.last(&monitor.metric)?;

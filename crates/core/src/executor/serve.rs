@@ -139,6 +139,8 @@ impl Reporter for Lines {
             Update::Progress { done, total, .. } => done == total || self.is_due(""),
             Update::Metric { name, .. } => self.is_due(name),
             Update::Note { .. } => true,
+            // It is in the journal, which who wants to see it reads.
+            Update::Point { .. } => false,
         };
         if due {
             self.write(&Line::Update(update));

@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use tracing::debug_span;
 
-use super::{Mode, Request, ResolvedCell};
+use super::{Failure, Mode, Request, ResolvedCell};
 use crate::Kinds;
 use crate::error::{IoResultExt, ResultExt};
 use crate::stage::context::Job;
 use crate::stage::text;
-use crate::store::{Claim, OutputRecord, Receipt, Results, Store};
+use crate::store::{Claim, Ending, JournalWriter, OutputRecord, Receipt, Results, Store};
 use crate::{
     AnyStage, Context, Coordinates, Digest, Error, Files, Gathered, Output, Reporter, Result,
     Update,
@@ -61,6 +61,61 @@ pub fn run_cell(
     {
         return Ok(Outcome::Shared(Box::new(receipt)));
     }
+    let journal = match request.mode {
+        Mode::Verify => None,
+        Mode::Run | Mode::Force => {
+            Some(store.write_journal(&key, &cell.pipeline, &cell.cell.to_string()))
+        }
+    };
+    let recorded = Arc::new(Recorded { to: Arc::clone(reporter), journal: Mutex::new(journal) });
+    let reporter: Arc<dyn Reporter> = Arc::clone(&recorded) as _;
+    let outcome = compute(store, kinds, request, &reporter, cancelled);
+    recorded.end(&outcome);
+    outcome
+}
+
+/// Tells on what a cell tells, and notes it in the journal.
+struct Recorded {
+    to: Arc<dyn Reporter>,
+    journal: Mutex<Option<JournalWriter>>,
+}
+
+impl Reporter for Recorded {
+    fn report(&self, update: Update) {
+        if let Some(journal) = relock(&self.journal).as_mut() {
+            journal.tell(&update);
+        }
+        self.to.report(update);
+    }
+}
+
+impl Recorded {
+    fn end(&self, outcome: &Result<Outcome>) {
+        let Some(journal) = relock(&self.journal).take() else { return };
+        match outcome {
+            Ok(_) => journal.end(Ending::Done, String::new()),
+            Err(error) => match Failure::of(error) {
+                Failure::Cancelled => journal.end(Ending::Stopped, String::new()),
+                failure => journal.end(Ending::Failed, failure.to_string()),
+            },
+        }
+    }
+}
+
+fn relock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Computes a cell whose claim this process has.
+fn compute(
+    store: &Store,
+    kinds: &Kinds,
+    request: &Request,
+    reporter: &Arc<dyn Reporter>,
+    cancelled: &Arc<AtomicBool>,
+) -> Result<Outcome> {
+    let cell = &request.cell;
+    let (key, results) = (cell.parts.key(), store.results());
     let inputs = debug_span!("inputs").in_scope(|| inputs(results, cell))?;
     let stage = stage(kinds, cell, &inputs)?;
     let outputs = stage.outputs();

@@ -31,16 +31,20 @@ impl Failure {
     pub fn message(text: impl Into<String>) -> Self {
         Self::Failed { message: text.into() }
     }
-}
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
+    pub(super) fn of(error: &Error) -> Self {
         let message = without_backtrace(&error.to_string());
         match error.root() {
             Error::Cancelled => Self::Cancelled,
             Error::Damaged { digest, .. } => Self::Damaged { digest: *digest, message },
             _ => Self::Failed { message },
         }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::of(&error)
     }
 }
 

@@ -313,7 +313,7 @@ impl<'a> Walk<'a> {
             }
             Told::Update(Update::Note { text }) => Event::CellNote { cell, text },
             Told::Update(Update::Metric { name, value }) => Event::CellMetric { cell, name, value },
-            Told::Done(_) => return,
+            Told::Update(Update::Point { .. }) | Told::Done(_) => return,
         });
     }
 

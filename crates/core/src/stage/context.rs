@@ -321,6 +321,23 @@ impl<S> Context<S> {
         self.job.reporter.report(Update::Metric { name: name.to_owned(), value });
     }
 
+    /// Tells numbers of a training after `step` steps: a point of the cell's curves, which people watch.
+    /// With `epoch`, from 1, they are of that whole epoch. No result may depend on it.
+    ///
+    /// Call it each step: the engine keeps as many points as people can look at. A point takes the
+    /// place of those that were told of later steps, so a training that goes on from a checkpoint need
+    /// not care.
+    pub fn point<'v>(
+        &self,
+        step: usize,
+        epoch: Option<usize>,
+        values: impl IntoIterator<Item = (&'v str, f64)>,
+    ) {
+        let values = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let (step, epoch) = (step as u64, epoch.map(|epoch| epoch as u64));
+        self.job.reporter.report(Update::Point { step, epoch, values });
+    }
+
     /// An error when the run was asked to stop.
     pub fn check_cancelled(&self) -> Result<()> {
         if self.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }

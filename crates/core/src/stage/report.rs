@@ -27,6 +27,16 @@ pub enum Update {
         /// Its value.
         value: f64,
     },
+    /// Numbers of a training at a step: a point of the cell's curves.
+    Point {
+        /// Steps done, from 1.
+        step: u64,
+        /// The epoch, from 1, that ended with the step and of which the values are; none where they
+        /// are of the step.
+        epoch: Option<u64>,
+        /// The numbers by name.
+        values: Vec<(String, f64)>,
+    },
 }
 
 /// Takes what a running cell tells.

@@ -5,12 +5,14 @@
 
 #[cfg(test)]
 mod conformance;
+mod journal;
 mod local;
 mod receipt;
 mod results;
 mod run_record;
 
-pub(crate) use local::hash;
+pub use journal::{End, Ending, Journal, Point, Progress, Standing};
+pub(crate) use local::{JournalWriter, hash};
 pub use local::{
     Changes, CheckReport, Count, Damage, GcLimits, GcReport, Imported, KeyLock, RunLog, Scratch,
     Snapshot, Store, Usage,

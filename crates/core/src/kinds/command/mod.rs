@@ -1,5 +1,6 @@
 //! Any program as a stage.
 
+mod journal;
 mod parameters;
 mod process;
 mod shell;
@@ -27,6 +28,11 @@ use parameters::{Environment, Line, Outputs};
 /// `TZ` and `PYTHONHASHSEED` with fixed values, so that two machines give the same; `TMPDIR`, a
 /// private folder; `SCONCE_THREADS`, `OMP_NUM_THREADS` and the like with the threads that it may
 /// use; each axis of the stage's matrix under its own name; and what `env` adds. Nothing else.
+///
+/// A program's curves can be watched while it runs (`sconce show FILE STAGE --live`, `sconce ui`): it adds lines to the
+/// file that `SCONCE_JOURNAL` names. A line is a JSON object of numbers, or `name=value` with blanks between: `step=20
+/// of=500 loss=0.31`. `step`, `of` (all steps) and `epoch` say where the other numbers belong; they may be left out.
+/// Nothing of it is part of a result.
 ///
 /// A shell line stops at the first program that fails, and a pipe fails when any of its programs does, or is ended by a
 /// signal: it is run by `bash -e -o pipefail -c`, or by `sh` with the same options where there is no bash. Where `sh` has

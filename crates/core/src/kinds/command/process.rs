@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use super::journal::Told;
 use super::parameters::{Environment, Line};
 use super::shell;
 use super::workspace::Workspace;
@@ -101,6 +102,7 @@ pub(super) fn environment(
             .collect();
         variables.insert(format!("SCONCE_INPUT_{name}").into(), folder.clone().into());
     }
+    variables.insert("SCONCE_JOURNAL".into(), workspace.journal.clone().into());
     if let Some(seed) = seed {
         variables.insert("SCONCE_SEED".into(), seed.to_string().into());
     }
@@ -145,7 +147,9 @@ pub(super) fn run(
                 _ => format!("cannot start `{program}`: {error}"),
             })
         })?;
-    let status = wait(ctx, &mut child)?;
+    let mut told = Told::new(&workspace.journal);
+    let status = wait(ctx, &mut child, &mut told)?;
+    told.finish(ctx);
     if status.success() {
         return Ok(());
     }
@@ -158,7 +162,7 @@ pub(super) fn run(
 }
 
 /// Waits for the program; ends it when the run is cancelled.
-fn wait(ctx: &Context, child: &mut Child) -> Result<ExitStatus> {
+fn wait(ctx: &Context, child: &mut Child, told: &mut Told) -> Result<ExitStatus> {
     let failed = |error| Error::message(format!("cannot wait for the program: {error}"));
     let mut pause = Duration::from_micros(500);
     let mut asked: Option<Instant> = None;
@@ -179,6 +183,7 @@ fn wait(ctx: &Context, child: &mut Child) -> Result<ExitStatus> {
             }
             _ => {}
         }
+        told.look(ctx);
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(20));
     }

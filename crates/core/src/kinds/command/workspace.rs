@@ -16,6 +16,8 @@ pub(super) struct Workspace {
     pub(super) folder: PathBuf,
     /// Its folder for temporary files.
     pub(super) temporary: PathBuf,
+    /// The file to which it may add lines of what it tells.
+    pub(super) journal: PathBuf,
     /// The inputs' folders by name.
     pub(super) inputs: Vec<(String, PathBuf)>,
     /// Files of the inputs that share their bytes with the store.
@@ -29,6 +31,7 @@ pub(super) fn prepare(ctx: &Context, inputs: &NamedInputs<Anything>) -> Result<W
     let mut workspace = Workspace {
         folder: scratch.join("work"),
         temporary: scratch.join("tmp"),
+        journal: scratch.join("journal"),
         inputs: inputs
             .edges()
             .keys()

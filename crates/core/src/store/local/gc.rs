@@ -14,7 +14,8 @@ use crate::{Digest, Error, Result};
 /// What may go.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct GcLimits {
-    /// Results that were not used for so long go. Checkpoints, logs, records of runs and quarantined files too.
+    /// Results that were not used for so long go. Checkpoints, journals, logs, records of runs and
+    /// quarantined files too.
     pub max_age: Option<Duration>,
     /// The least recently used results go until content and receipts have at most so many bytes.
     pub max_size: Option<u64>,
@@ -33,6 +34,8 @@ pub struct GcReport {
     pub blobs: Count,
     /// Checkpoints of finished cells, and old ones.
     pub checkpoints: Count,
+    /// Journals of results that went, and old ones of cells without a result.
+    pub journals: Count,
     /// Scratch folders of dead processes.
     pub scratch: Count,
     /// Old logs of cells, and old records of runs.
@@ -48,8 +51,15 @@ pub struct GcReport {
 impl GcReport {
     /// Bytes that went.
     pub fn size(&self) -> u64 {
-        let counts =
-            [self.receipts, self.blobs, self.checkpoints, self.scratch, self.logs, self.quarantine];
+        let counts = [
+            self.receipts,
+            self.blobs,
+            self.checkpoints,
+            self.journals,
+            self.scratch,
+            self.logs,
+            self.quarantine,
+        ];
         counts.iter().map(|count| count.size).sum()
     }
 }
@@ -176,6 +186,15 @@ impl Store {
             if done || (!in_use && is_old(newest(&path))) {
                 report.checkpoints.add(size_below(&path));
                 remove(&path, limits)?;
+            }
+        }
+        // A curve stays as long as the result that it led to; without one it goes as a checkpoint does.
+        let gone: BTreeSet<_> = report.keys.iter().copied().collect();
+        for (key, (size, used)) in self.journals()? {
+            let unfinished = !finished.contains(&key) && !keep.contains(&key);
+            if gone.contains(&key) || (unfinished && is_old(used)) {
+                report.journals.add(size);
+                remove(&self.journal_path(&key), limits)?;
             }
         }
         for path in files_below(&self.root().join("logs")) {

@@ -8,6 +8,7 @@
 //! | `blobs/ab/<hex>` | bytes of files and of tree manifests, read-only |
 //! | `receipts/ab/<key>.json` | one receipt a key, with a checksum |
 //! | `checkpoints/<key>/` | what a long cell keeps for its next start |
+//! | `journals/<key>.jsonl` | what a cell told while it ran: the points of its curves, progress, its end |
 //! | `last/<pipeline>.json` | the last key of each cell, for reasons |
 //! | `runs/<number>.jsonl` | what was run when, line by line |
 //! | `stat-index/`, `views/` | caches: digests of local files by stat; what was exported where |
@@ -35,6 +36,7 @@ mod durable;
 mod export;
 mod gc;
 pub(crate) mod hash;
+mod journals;
 mod last;
 mod locks;
 mod manifest;
@@ -62,6 +64,7 @@ use crate::{CellId, Digest, Error, Files, Result};
 pub use commit::Imported;
 pub use damage::Damage;
 pub use gc::{GcLimits, GcReport};
+pub(crate) use journals::Writer as JournalWriter;
 pub use locks::KeyLock;
 pub use runs::RunLog;
 pub use scratch::Scratch;
@@ -266,6 +269,7 @@ fn create(root: &Path) -> Result<()> {
         "blobs",
         "receipts",
         "checkpoints",
+        "journals",
         "last",
         "stat-index",
         "views",

@@ -1,0 +1,212 @@
+//! Writing and reading the journals of cells: `journals/<key>.jsonl`.
+//!
+//! The process that computes a cell holds a lock on the cell's journal, so that others see whether it
+//! lives. A journal is rewritten by rename when it gets long; the new file is locked before it has the
+//! name. A journal says nothing that a result is made of, so it is not synced, and one that cannot be
+//! written is left out.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use super::receipts::parse_hex;
+use super::{Store, scratch, walk};
+use crate::error::IoResultExt;
+use crate::store::journal::{End, Ending, Entry, Journal, MOST_POINTS, Point, Progress, mean};
+use crate::{Digest, Result, Update};
+
+/// Lines after which a journal is rewritten with the fewest that it needs.
+const MOST_LINES: usize = 3 * MOST_POINTS;
+
+/// Progress and notes are written so often at most.
+const PACE: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// Writes the journal of a cell that is computed in this process.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    store: Store,
+    path: PathBuf,
+    /// None when the journal cannot be written.
+    file: Option<File>,
+    lines: usize,
+    journal: Journal,
+    /// Steps that are not a point yet.
+    pending: Vec<Point>,
+    /// What was told since it was last written.
+    unwritten: Option<Progress>,
+    note: Option<String>,
+    written: Option<Instant>,
+}
+
+impl Store {
+    /// The journal of a key; none where its cell never ran here, or told nothing and is done.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn journal(&self, key: &Digest) -> Result<Option<Journal>> {
+        let path = self.journal_path(key);
+        loop {
+            let file = match File::open(&path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+                other => other.at(&path)?,
+            };
+            let running = match file.try_lock_shared() {
+                Ok(()) => false,
+                Err(TryLockError::WouldBlock) => true,
+                Err(TryLockError::Error(error)) => return Err(error).at(&path),
+            };
+            let bytes = std::fs::read(&path).at(&path)?;
+            // Rewritten or removed since: another file has the name, or none.
+            if !running && !scratch::is_at(&file, &path) {
+                continue;
+            }
+            return Ok(Some(Journal { running, ..Journal::parse(&bytes) }));
+        }
+    }
+
+    /// The keys that have a journal, with a mark that changes whenever the journal does.
+    ///
+    /// # Errors
+    /// A folder that cannot be read.
+    pub fn journals(&self) -> Result<Vec<(Digest, (u64, SystemTime))>> {
+        let folder = self.root().join("journals");
+        if !folder.is_dir() {
+            return Ok(Vec::new());
+        }
+        let names = walk::names(&folder)?.into_iter();
+        let found = names.filter_map(|name| {
+            let key = name.strip_suffix(".jsonl").and_then(parse_hex)?;
+            let metadata = folder.join(&name).metadata().ok()?;
+            Some((key, (metadata.len(), metadata.modified().ok()?)))
+        });
+        Ok(found.collect())
+    }
+
+    pub(super) fn journal_path(&self, key: &Digest) -> PathBuf {
+        self.root().join("journals").join(format!("{}.jsonl", key.hex()))
+    }
+
+    /// Begins the journal of a cell that is computed now, or goes on with it. The caller has the claim
+    /// on the key.
+    pub(crate) fn write_journal(&self, key: &Digest, pipeline: &str, cell: &str) -> Writer {
+        let path = self.journal_path(key);
+        let mut journal = Journal::parse(&std::fs::read(&path).unwrap_or_default());
+        (journal.pipeline, journal.cell) = (pipeline.to_owned(), cell.to_owned());
+        journal.take(Entry::Start { at: now() });
+        let mut writer = Writer {
+            store: self.clone(),
+            path,
+            file: None,
+            lines: 0,
+            journal,
+            pending: Vec::new(),
+            unwritten: None,
+            note: None,
+            written: None,
+        };
+        writer.rewrite();
+        writer
+    }
+}
+
+impl Writer {
+    /// Notes what the cell tells.
+    pub(crate) fn tell(&mut self, update: &Update) {
+        match update {
+            Update::Progress { done, total, unit } => {
+                let (done, total, unit) = (*done, *total, unit.clone());
+                self.unwritten = Some(Progress { done, total, unit, at: now() });
+            }
+            Update::Note { text } => self.note = Some(text.clone()),
+            Update::Metric { .. } => {}
+            Update::Point { step, epoch, values } => {
+                let values = values.clone();
+                self.point(Point { step: *step, epoch: *epoch, at: now(), values });
+            }
+        }
+        if self.written.is_none_or(|written| written.elapsed() >= PACE) {
+            self.flush();
+        }
+    }
+
+    fn point(&mut self, point: Point) {
+        if point.epoch.is_some() {
+            return self.add(Entry::Point(point));
+        }
+        self.pending.retain(|other| other.step < point.step);
+        self.pending.push(point);
+        if self.pending.len() as u64 >= self.journal.stride {
+            let mean = mean(&self.pending);
+            self.pending.clear();
+            self.add_all(mean.map(Entry::Point));
+        }
+    }
+
+    fn flush(&mut self) {
+        self.written = Some(Instant::now());
+        let note = self.note.take().map(|text| Entry::Note { text });
+        let progress = self.unwritten.take().map(Entry::Progress);
+        self.add_all(progress.into_iter().chain(note));
+    }
+
+    /// The last line.
+    pub(crate) fn end(mut self, how: Ending, error: String) {
+        // A finished cell without a curve has said all in its receipt.
+        if how == Ending::Done && !self.journal.has_points() && self.pending.is_empty() {
+            let _ = std::fs::remove_file(&self.path);
+            return;
+        }
+        self.add_all(mean(&self.pending).map(Entry::Point));
+        self.flush();
+        self.add(Entry::End(End { how, error, at: now() }));
+    }
+
+    fn add_all(&mut self, entries: impl IntoIterator<Item = Entry>) {
+        for entry in entries {
+            self.add(entry);
+        }
+    }
+
+    fn add(&mut self, entry: Entry) {
+        let line = serde_json::to_vec(&entry);
+        self.journal.take(entry);
+        self.lines += 1;
+        if self.journal.thin() || self.lines > MOST_LINES {
+            return self.rewrite();
+        }
+        let (Some(file), Ok(mut line)) = (&mut self.file, line) else { return };
+        line.push(b'\n');
+        if file.write_all(&line).is_err() {
+            self.file = None;
+        }
+    }
+
+    /// Writes the whole journal anew.
+    fn rewrite(&mut self) {
+        self.file = self.replace().ok();
+    }
+
+    fn replace(&mut self) -> Result<File> {
+        let temporary = self.store.temporary()?;
+        let mut file =
+            OpenOptions::new().create_new(true).append(true).open(&temporary).at(&temporary)?;
+        file.lock().at(&temporary)?;
+        let entries = self.journal.entries();
+        let mut text = Vec::new();
+        for entry in &entries {
+            serde_json::to_writer(&mut text, entry)?;
+            text.push(b'\n');
+        }
+        file.write_all(&text).at(&temporary)?;
+        self.store.rename(&temporary, &self.path)?;
+        self.lines = entries.len();
+        Ok(file)
+    }
+}
+
+/// Seconds since 1970, to the millisecond.
+fn now() -> f64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    (since.as_secs_f64() * 1000.0).round() / 1000.0
+}
