@@ -13,8 +13,10 @@ mod language;
 mod layout;
 mod mutations;
 mod names;
+mod page;
 mod runs;
 mod spans;
 mod stops;
 #[cfg(feature = "chapters")]
 mod training;
+mod watch;

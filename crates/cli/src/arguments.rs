@@ -106,6 +106,19 @@ Examples:
 A star behind the commit: files were changed and not committed. A question mark: not known, as
 nothing ran.")]
     Runs(RunsArguments),
+    /// Show a pipeline on a local page: the graph, running cells with their curves, logs, results,
+    /// comparisons
+    #[command(
+        alias = "serve",
+        after_help = "\
+The address that it prints is the only one: it holds a random token. The page can change nothing.
+
+Examples:
+  sconce ui transfer.toml                            open the printed address in a browser
+  sconce ui transfer.toml --profile scenes --port 8123
+  ssh -L 8123:127.0.0.1:8123 HOST sconce ui transfer.toml --port 8123     of another machine"
+    )]
+    Ui(UiArguments),
     /// List the kinds of stages, or all about one
     Kinds(KindsArguments),
     /// Print the JSON Schema of pipeline files, for editors
@@ -249,6 +262,10 @@ pub(crate) struct ShowArguments {
     /// value is from, in place of its results
     #[arg(long, conflicts_with = "json")]
     pub(crate) resolved: bool,
+    /// Show curves, progress and time left while the cells run, and what was told by those that were
+    /// killed or failed; without a terminal once
+    #[arg(long, conflicts_with_all = ["json", "resolved"])]
+    pub(crate) live: bool,
     /// Print the receipts as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -318,6 +335,18 @@ pub(crate) struct RunsArguments {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UiArguments {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArguments,
+    /// The port; 0 for any free one
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub(crate) port: u16,
+    /// The address to listen on; another than the loopback one lets other machines read
+    #[arg(long, value_name = "ADDRESS", default_value_t = std::net::IpAddr::from([127, 0, 0, 1]))]
+    pub(crate) address: std::net::IpAddr,
 }
 
 #[derive(Debug, Args)]

@@ -56,6 +56,11 @@ const VARIABLES: &[Variable] = &[
         Reader::Programs,
         "the absolute path of the input; letters large, others `_`",
     ),
+    variable(
+        "SCONCE_JOURNAL",
+        Reader::Programs,
+        "a file to which lines may be added, such as `step=20 of=500 loss=0.31`, for who watches",
+    ),
     variable("SCONCE_SEED", Reader::Programs, "the seed, where the stage is `seeded`"),
     variable("SCONCE_THREADS", Reader::Programs, "threads that the program may use"),
     variable(

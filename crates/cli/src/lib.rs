@@ -31,6 +31,8 @@ mod session;
 mod spans;
 mod style;
 mod table;
+mod ui;
+mod watch;
 
 use std::process::ExitCode;
 

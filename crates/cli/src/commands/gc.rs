@@ -22,10 +22,11 @@ pub(crate) fn gc(call: &Call<'_>, arguments: &GcArguments) -> Result<ExitCode, F
     let report = session.store.gc(&keep, &limits)?;
     let mut out = anstream::stdout().lock();
     let word = if arguments.dry_run { "Would remove" } else { "Removed" };
-    let parts: [(&str, Count); 6] = [
+    let parts: [(&str, Count); 7] = [
         ("results", report.receipts),
         ("pieces of content", report.blobs),
         ("checkpoints", report.checkpoints),
+        ("journals", report.journals),
         ("scratch folders", report.scratch),
         ("logs", report.logs),
         ("quarantined files", report.quarantine),

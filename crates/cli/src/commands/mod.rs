@@ -16,12 +16,16 @@ mod why;
 
 use std::process::ExitCode;
 
+pub(crate) use plan::{Assessed, assess_plan};
+pub(crate) use why::{flat, story};
+
 use sconce_core::Kinds;
 
 use crate::arguments::{Arguments, Command};
 use crate::failure::Failure;
 use crate::session::Call;
 use crate::spans::Spans;
+use crate::ui::ui;
 
 /// Runs the command.
 pub(crate) fn dispatch(arguments: &Arguments, kinds: &Kinds) -> Result<ExitCode, Failure> {
@@ -39,6 +43,7 @@ pub(crate) fn dispatch(arguments: &Arguments, kinds: &Kinds) -> Result<ExitCode,
         Command::Show(arguments) => show::show(call, arguments),
         Command::Compare(arguments) => compare::compare(call, arguments),
         Command::Runs(arguments) => runs::runs(call, arguments),
+        Command::Ui(arguments) => ui(call, arguments),
         Command::Kinds(arguments) => kinds::kinds(call, arguments),
         Command::Schema => schema::schema(call),
         Command::Verify(arguments) => verify::verify(call, arguments),

@@ -16,14 +16,14 @@ use crate::session::{Call, Session, named, open_with_plan};
 use crate::style::{BAD, BUSY, DIM, GOOD, WARN, paint, status};
 
 /// The states of all cells.
-pub(super) struct Assessed {
-    pub(super) states: PerCell<State>,
+pub(crate) struct Assessed {
+    pub(crate) states: PerCell<State>,
     /// Local files that cannot be read, by cell.
-    pub(super) unreadable: BTreeMap<CellIndex, Error>,
+    pub(crate) unreadable: BTreeMap<CellIndex, Error>,
 }
 
 /// Finds the states of all cells; reads local files, runs nothing.
-pub(super) fn assess_plan(session: &Session, plan: &Plan) -> Result<Assessed, Failure> {
+pub(crate) fn assess_plan(session: &Session, plan: &Plan) -> Result<Assessed, Failure> {
     let mut contents: BTreeMap<CellIndex, Digest> = BTreeMap::new();
     let mut unreadable = BTreeMap::new();
     for (index, snapshot) in snapshots(plan, &session.store) {

@@ -8,11 +8,10 @@ use sconce_core::Store;
 use sconce_core::store::{Commit, Invocation, RunEnd, RunRecord, RunState};
 use serde_json::json;
 
-use super::show::age;
 use crate::arguments::RunsArguments;
 use crate::failure::Failure;
 use crate::session::{Call, Session};
-use crate::style::{BAD, BOLD, BUSY, DIM, GOOD, WARN, paint, seconds};
+use crate::style::{BAD, BOLD, BUSY, DIM, GOOD, WARN, age, paint, seconds};
 use crate::table::{Head, Table, terminal_width};
 
 pub(crate) fn runs(call: &Call<'_>, arguments: &RunsArguments) -> Result<ExitCode, Failure> {

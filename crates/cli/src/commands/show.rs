@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use sconce_core::ByteSize;
 use sconce_core::plan::State;
@@ -16,7 +15,8 @@ use super::why::flat;
 use crate::arguments::{PipelineArguments, ShowArguments};
 use crate::failure::Failure;
 use crate::session::{Call, cells, load_stages, open_with_plan};
-use crate::style::{BOLD, DIM, GOOD, WARN, count, number, paint, seconds};
+use crate::style::{BOLD, DIM, GOOD, WARN, age, count, number, paint, seconds};
+use crate::watch::live::live;
 
 pub(crate) fn show(call: &Call<'_>, arguments: &ShowArguments) -> Result<ExitCode, Failure> {
     if arguments.resolved {
@@ -24,6 +24,10 @@ pub(crate) fn show(call: &Call<'_>, arguments: &ShowArguments) -> Result<ExitCod
     }
     let (session, plan) = open_with_plan(call, &arguments.pipeline)?;
     let named = cells(&plan, &arguments.stage)?;
+    if arguments.live {
+        live(&session, &plan, &named)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let assessed = assess_plan(&session, &plan)?;
     let last = session.store.last(&plan.pipeline)?;
     let mut found = Vec::new();
@@ -125,15 +129,4 @@ fn write(out: &mut impl Write, receipt: &Receipt, shown: &Path) -> Result<(), Fa
         writeln!(out, "  artifacts  {}", shown.display())?;
     }
     Ok(())
-}
-
-/// How long ago something was: `just now`, `5 min ago`, `3 h ago`, `12 days ago`.
-pub(super) fn age(since_1970: u64) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    match now.saturating_sub(since_1970) {
-        0..60 => "just now".to_owned(),
-        ago @ 60..3600 => format!("{} min ago", ago / 60),
-        ago @ 3600..86_400 => format!("{} h ago", ago / 3600),
-        ago => format!("{} ago", count((ago / 86_400) as usize, "day")),
-    }
 }

@@ -9,35 +9,38 @@ use sconce_core::store::Receipt;
 use sconce_core::{Digest, Store};
 
 use super::plan::{Assessed, assess_plan};
-use super::show::age;
 use crate::arguments::WhyArguments;
 use crate::failure::Failure;
 use crate::session::{Call, cells, open_with_plan};
-use crate::style::{BOLD, BUSY, DIM, GOOD, WARN, paint, seconds};
+use crate::style::{BOLD, BUSY, DIM, GOOD, WARN, age, paint, seconds};
 
 pub(crate) fn why(call: &Call<'_>, arguments: &WhyArguments) -> Result<ExitCode, Failure> {
     let (session, plan) = open_with_plan(call, &arguments.pipeline)?;
     let named = cells(&plan, &arguments.stage)?;
     let assessed = assess_plan(&session, &plan)?;
-    let mut story = Story {
-        plan: &plan,
-        store: &session.store,
-        assessed: &assessed,
-        receipts: None,
-        told: BTreeSet::new(),
-        lines: Vec::new(),
-    };
-    for (position, &index) in named.iter().enumerate() {
+    let mut out = anstream::stdout().lock();
+    for line in story(&plan, &session.store, &assessed, &named)? {
+        writeln!(out, "{line}")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The lines of the story of cells.
+pub(crate) fn story(
+    plan: &Plan,
+    store: &Store,
+    assessed: &Assessed,
+    cells: &[CellIndex],
+) -> Result<Vec<String>, Failure> {
+    let (receipts, told, lines) = (None, BTreeSet::new(), Vec::new());
+    let mut story = Story { plan, store, assessed, receipts, told, lines };
+    for (position, &index) in cells.iter().enumerate() {
         if position > 0 {
             story.lines.push(String::new());
         }
         story.tell(index, 0)?;
     }
-    let mut out = anstream::stdout().lock();
-    for line in &story.lines {
-        writeln!(out, "{line}")?;
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(story.lines)
 }
 
 struct Story<'a> {
@@ -235,7 +238,7 @@ impl Story<'_> {
 }
 
 /// The leaves of a JSON value by path.
-pub(super) fn flat(path: &str, value: &serde_json::Value) -> Vec<(String, String)> {
+pub(crate) fn flat(path: &str, value: &serde_json::Value) -> Vec<(String, String)> {
     match value {
         serde_json::Value::Object(entries) if !entries.is_empty() => entries
             .iter()

@@ -284,6 +284,7 @@ fn wait_without_reaping(_: u32) {}
 /// Ends this process and, where it leads its group, all that it started.
 #[expect(clippy::exit, reason = "nobody is left to return to")]
 pub(super) fn end_own_group() {
+    crate::run::will_be_killed();
     strays::end_all();
     #[cfg(unix)]
     {

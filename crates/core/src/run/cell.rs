@@ -89,8 +89,19 @@ impl Reporter for Recorded {
     }
 }
 
+/// Whether this process is about to be killed, with what it started.
+static KILLED: AtomicBool = AtomicBool::new(false);
+
+/// From now on a cell's end is not noted: what fails now does so because it is killed.
+pub(crate) fn will_be_killed() {
+    KILLED.store(true, Ordering::SeqCst);
+}
+
 impl Recorded {
     fn end(&self, outcome: &Result<Outcome>) {
+        if outcome.is_err() && KILLED.load(Ordering::SeqCst) {
+            return;
+        }
         let Some(journal) = relock(&self.journal).take() else { return };
         match outcome {
             Ok(_) => journal.end(Ending::Done, String::new()),

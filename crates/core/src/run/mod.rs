@@ -42,6 +42,7 @@ mod schedule;
 mod settle;
 mod walk;
 
+pub(crate) use cell::will_be_killed;
 pub use cell::{Outcome, run_cell};
 pub use event::{Difference, Event, Summary};
 pub use export::shown_at;

@@ -5,16 +5,17 @@
 //! people. [`Store::journal`](super::Store::journal) reads one; the module of the local store writes it,
 //! one JSON object a line.
 //!
-//! **Size.** At most [`MOST_POINTS`] points of steps are kept. When there are more, each two neighbours
-//! become their mean, and from then on a point is the mean of twice as many steps: a curve of any length
+//! **Size.** Fewer than [`MOST_POINTS`] points of steps are kept. When there are so many, each two
+//! neighbours become their mean, and from then on a point is the mean of twice as many steps: a curve of any length
 //! keeps its form. Of the points of epochs every second one goes.
 //!
 //! **Going on.** A point takes the place of all points of its sort from its step on. A training that goes
-//! on from a checkpoint tells the steps behind it again, and so none stands twice.
+//! on from a checkpoint tells the steps behind it again, and so none stands twice. Numbers of other names
+//! join those that were told of the same step.
 
 use serde::{Deserialize, Serialize};
 
-/// Points of steps that are kept at most, and points of epochs.
+/// Points of steps are fewer than this, and points of epochs; even.
 pub(crate) const MOST_POINTS: usize = 2000;
 
 /// Numbers of a training at a step.
@@ -32,6 +33,20 @@ pub struct Point {
     /// has `null` for it.
     #[serde(deserialize_with = "with_missing")]
     pub values: Vec<(String, f64)>,
+}
+
+impl Point {
+    /// Whether this is a later step, or the same one with a number of the same name.
+    pub(crate) fn is_replaced_by(&self, other: &Self) -> bool {
+        let told = |(name, _): &(String, f64)| self.values.iter().any(|(own, _)| own == name);
+        self.step > other.step || (self.step == other.step && other.values.iter().any(told))
+    }
+
+    /// Takes further numbers of the same step.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.at = other.at;
+        self.values.extend(other.values);
+    }
 }
 
 /// JSON writes a number that is not finite as `null`.
@@ -201,10 +216,13 @@ impl Journal {
             }
             Entry::Point(point) => {
                 let points = if point.epoch.is_some() { &mut self.epochs } else { &mut self.steps };
-                while points.last().is_some_and(|last| last.step >= point.step) {
+                while points.last().is_some_and(|last| last.is_replaced_by(&point)) {
                     points.pop();
                 }
-                points.push(point);
+                match points.last_mut().filter(|last| last.step == point.step) {
+                    Some(last) => last.join(point),
+                    None => points.push(point),
+                }
             }
             Entry::Progress(progress) => {
                 let same = |first: &Progress| {
@@ -224,7 +242,8 @@ impl Journal {
 
     /// Makes room where there are too many points; whether there were.
     pub(crate) fn thin(&mut self) -> bool {
-        let many = (self.steps.len() > MOST_POINTS, self.epochs.len() > MOST_POINTS);
+        // An even number: no point stands alone.
+        let many = (self.steps.len() >= MOST_POINTS, self.epochs.len() >= MOST_POINTS);
         if many.0 {
             self.stride *= 2;
             let pairs = self.steps.chunks(2);
@@ -232,8 +251,7 @@ impl Journal {
         }
         if many.1 {
             // The last one stays.
-            let odd = self.epochs.len() % 2;
-            let mut place = odd;
+            let mut place = self.epochs.len() % 2;
             self.epochs.retain(|_| {
                 place += 1;
                 place % 2 == 0
@@ -262,12 +280,21 @@ pub(crate) fn mean(points: &[Point]) -> Option<Point> {
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Entry {
     /// Whose it is: the first line.
-    Cell { pipeline: String, cell: String, stride: u64, starts: u64 },
+    Cell {
+        pipeline: String,
+        cell: String,
+        stride: u64,
+        starts: u64,
+    },
     /// The cell was started.
-    Start { at: f64 },
+    Start {
+        at: f64,
+    },
     Point(Point),
     Progress(Progress),
-    Note { text: String },
+    Note {
+        text: String,
+    },
     End(End),
 }
 
@@ -276,7 +303,12 @@ mod tests {
     use super::*;
 
     fn point(step: u64, epoch: Option<u64>, loss: f64) -> Entry {
-        Entry::Point(Point { step, epoch, at: step as f64, values: vec![("loss".to_owned(), loss)] })
+        Entry::Point(Point {
+            step,
+            epoch,
+            at: step as f64,
+            values: vec![("loss".to_owned(), loss)],
+        })
     }
 
     fn steps(journal: &Journal) -> Vec<(u64, f64)> {
@@ -289,6 +321,9 @@ mod tests {
         for step in 1..=5 {
             journal.take(point(step, None, step as f64));
         }
+        let more = vec![("accuracy".to_owned(), 0.5)];
+        journal.take(Entry::Point(Point { step: 5, epoch: None, at: 6.0, values: more }));
+        assert_eq!(journal.steps.last().unwrap().values.len(), 2);
         journal.take(point(2, Some(1), 9.0));
         journal.take(point(4, Some(2), 8.0));
         // Gone on from a checkpoint after step 3.
@@ -334,20 +369,20 @@ mod tests {
     #[test]
     fn thinned_steps_are_means_and_the_last_epoch_stays() {
         let mut journal = Journal::parse(b"");
-        for step in 1..=MOST_POINTS as u64 {
+        let last = MOST_POINTS as u64;
+        for step in 1..last {
             journal.take(point(step, None, step as f64));
             journal.take(point(step, Some(step), step as f64));
         }
         assert!(!journal.thin());
-        let last = MOST_POINTS as u64 + 1;
         journal.take(point(last, None, 1.0));
         journal.take(point(last, Some(last), 1.0));
         assert!(journal.thin());
         assert_eq!(journal.stride, 2);
         assert_eq!(steps(&journal)[..2], [(2, 1.5), (4, 3.5)]);
-        assert_eq!(journal.steps.len(), MOST_POINTS / 2 + 1);
+        assert_eq!(journal.steps.len(), MOST_POINTS / 2);
         assert_eq!(journal.epochs.last().unwrap().step, last);
-        assert_eq!(journal.epochs.len(), MOST_POINTS / 2 + 1);
+        assert_eq!(journal.epochs.len(), MOST_POINTS / 2);
     }
 
     #[test]

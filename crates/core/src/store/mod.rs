@@ -12,11 +12,11 @@ mod results;
 mod run_record;
 
 pub use journal::{End, Ending, Journal, Point, Progress, Standing};
-pub(crate) use local::{JournalWriter, hash};
 pub use local::{
     Changes, CheckReport, Count, Damage, GcLimits, GcReport, Imported, KeyLock, RunLog, Scratch,
     Snapshot, Store, Usage,
 };
+pub(crate) use local::{JournalWriter, hash};
 pub use receipt::{OutputRecord, Receipt};
 pub use results::{Claim, Results};
 pub use run_record::{Commit, Invocation, RunCell, RunCounts, RunEnd, RunRecord, RunState};

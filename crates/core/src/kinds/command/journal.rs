@@ -73,9 +73,9 @@ impl Told {
     fn read(&mut self, ctx: &Context) {
         // It is not there before the program tells something. What cannot be read is not told.
         if self.file.is_none() {
-            self.file = File::open(&self.path).ok().filter(|file| {
-                file.metadata().is_ok_and(|metadata| metadata.is_file())
-            });
+            self.file = File::open(&self.path)
+                .ok()
+                .filter(|file| file.metadata().is_ok_and(|metadata| metadata.is_file()));
         }
         let mut bytes = Vec::new();
         while let Some(file) = &mut self.file {
@@ -170,7 +170,11 @@ impl Line {
         found: &dyn std::fmt::Display,
     ) -> Result<(), String> {
         let wrong = |expected: &str| {
-            Err(format!("expected {expected} for `{}`, found `{}`", short(name), short(&found.to_string())))
+            Err(format!(
+                "expected {expected} for `{}`, found `{}`",
+                short(name),
+                short(&found.to_string())
+            ))
         };
         let Some(number) = number else { return wrong("a number") };
         let place = match name {

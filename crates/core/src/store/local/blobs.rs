@@ -85,6 +85,19 @@ impl Store {
         Ok(Files::new(members.into_iter().collect()))
     }
 
+    /// The place of one file of a tree, whose bytes are hashed first; none where the tree has no such file.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when the manifest or the file is missing or bad.
+    pub fn file(&self, tree: &Digest, name: &str) -> Result<Option<(Member, PathBuf)>> {
+        let Some(member) = self.tree(tree)?.remove(name) else { return Ok(None) };
+        let path = self.blob(&member.digest);
+        match self.verify(&member.digest, Some(member.size), &path)? {
+            true => Ok(Some((member, path))),
+            false => Err(damaged(&member.digest, &path)),
+        }
+    }
+
     /// Reads a manifest whose bytes have the right digest.
     pub(super) fn read_manifest(&self, tree: &Digest, text: &mut Vec<u8>) -> Result<()> {
         let path = self.blob(tree);

@@ -19,8 +19,10 @@ use crate::{Digest, Result, Update};
 /// Lines after which a journal is rewritten with the fewest that it needs.
 const MOST_LINES: usize = 3 * MOST_POINTS;
 
-/// Progress and notes are written so often at most.
+/// Progress and notes are written after so long, or when so large a part of the work was done since:
+/// progress that is followed by a long step is seen, and a cell of millions of steps writes little.
 const PACE: std::time::Duration = std::time::Duration::from_millis(500);
+const PARTS: u64 = 500;
 
 /// Writes the journal of a cell that is computed in this process.
 #[derive(Debug)]
@@ -37,6 +39,8 @@ pub(crate) struct Writer {
     unwritten: Option<Progress>,
     note: Option<String>,
     written: Option<Instant>,
+    /// The part of the work that was written last.
+    part: Option<u64>,
 }
 
 impl Store {
@@ -104,6 +108,7 @@ impl Store {
             unwritten: None,
             note: None,
             written: None,
+            part: None,
         };
         writer.rewrite();
         writer
@@ -125,7 +130,11 @@ impl Writer {
                 self.point(Point { step: *step, epoch: *epoch, at: now(), values });
             }
         }
-        if self.written.is_none_or(|written| written.elapsed() >= PACE) {
+        let part = self.unwritten.as_ref().filter(|progress| progress.total > 0);
+        let part = part.map(|progress| progress.done.saturating_mul(PARTS) / progress.total);
+        let advanced = part.is_some() && part != self.part;
+        if advanced || self.written.is_none_or(|written| written.elapsed() >= PACE) {
+            self.part = part.or(self.part);
             self.flush();
         }
     }
@@ -134,8 +143,19 @@ impl Writer {
         if point.epoch.is_some() {
             return self.add(Entry::Point(point));
         }
-        self.pending.retain(|other| other.step < point.step);
-        self.pending.push(point);
+        if self.journal.stride > 1 {
+            // A mean of steps that are told again goes as a whole.
+            let all = self.journal.steps.len();
+            self.journal.steps.retain(|other| other.step < point.step);
+            if self.journal.steps.len() < all {
+                self.rewrite();
+            }
+        }
+        self.pending.retain(|other| !other.is_replaced_by(&point));
+        match self.pending.last_mut().filter(|last| last.step == point.step) {
+            Some(last) => last.join(point),
+            None => self.pending.push(point),
+        }
         if self.pending.len() as u64 >= self.journal.stride {
             let mean = mean(&self.pending);
             self.pending.clear();
@@ -209,4 +229,106 @@ impl Writer {
 fn now() -> f64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     (since.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Standing;
+
+    fn fresh() -> (tempfile::TempDir, Store, Digest) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join(".sconce")).unwrap();
+        (folder, store, Digest::of(b"key"))
+    }
+
+    fn loss(step: u64, value: f64) -> Update {
+        Update::Point { step, epoch: None, values: vec![("loss".to_owned(), value)] }
+    }
+
+    fn journal(store: &Store, key: &Digest) -> Journal {
+        store.journal(key).unwrap().unwrap()
+    }
+
+    #[test]
+    fn others_see_what_is_told_at_once_and_whether_the_writer_lives() {
+        let (_folder, store, key) = fresh();
+        assert_eq!(store.journal(&key).unwrap(), None);
+        let mut writer = store.write_journal(&key, "p", "a");
+        writer.tell(&loss(1, 0.5));
+        let seen = journal(&store, &key);
+        assert_eq!((seen.standing(), seen.steps.len()), (Standing::Running, 1));
+        assert_eq!((seen.pipeline.as_str(), seen.cell.as_str()), ("p", "a"));
+        // As when its process is killed.
+        drop(writer);
+        assert_eq!(journal(&store, &key).standing(), Standing::Killed);
+        let writer = store.write_journal(&key, "p", "a");
+        assert_eq!(journal(&store, &key).standing(), Standing::Running);
+        writer.end(Ending::Failed, "why".to_owned());
+        let seen = journal(&store, &key);
+        assert_eq!(seen.standing(), Standing::Ended(Ending::Failed));
+        assert_eq!((seen.starts, seen.steps.len()), (2, 1));
+    }
+
+    #[test]
+    fn a_journal_of_any_length_is_bounded_and_ends_with_the_last_step() {
+        let (_folder, store, key) = fresh();
+        let mut writer = store.write_journal(&key, "p", "a");
+        let mut largest = 0;
+        const STEPS: u64 = 50_001;
+        for step in 1..=STEPS {
+            writer.tell(&loss(step, step as f64));
+            writer.tell(&Update::Progress { done: step, total: STEPS, unit: "steps".to_owned() });
+            if step % 997 == 0 {
+                largest = largest.max(store.journal_path(&key).metadata().unwrap().len());
+            }
+        }
+        writer.end(Ending::Done, String::new());
+        assert!(largest < 1 << 20, "{largest} bytes");
+        let seen = journal(&store, &key);
+        assert!(seen.steps.len() < MOST_POINTS && seen.steps.len() > MOST_POINTS / 4);
+        // Each is the mean of the steps up to it since the one before.
+        let mut before = 0;
+        for point in &seen.steps {
+            let mean = (before + 1 + point.step) as f64 / 2.0;
+            assert_eq!(point.values[0].1, mean, "step {}", point.step);
+            before = point.step;
+        }
+        assert_eq!(before, STEPS);
+        assert_eq!(seen.progress.unwrap().done, STEPS);
+    }
+
+    #[test]
+    fn going_on_doubles_no_step_with_any_stride() {
+        let (_folder, store, key) = fresh();
+        let last = MOST_POINTS as u64 + 11;
+        let mut writer = store.write_journal(&key, "p", "a");
+        for step in 1..=last {
+            writer.tell(&loss(step, 1.0));
+        }
+        drop(writer);
+        let mut writer = store.write_journal(&key, "p", "a");
+        for step in 1000..=last {
+            writer.tell(&loss(step, 2.0));
+        }
+        writer.end(Ending::Done, String::new());
+        let seen = journal(&store, &key);
+        assert!(seen.steps.windows(2).all(|pair| pair[0].step < pair[1].step));
+        for point in &seen.steps {
+            let expected = if point.step < 1000 { 1.0 } else { 2.0 };
+            assert_eq!(point.values[0].1, expected, "step {}", point.step);
+        }
+        assert_eq!(seen.steps.last().unwrap().step, last);
+    }
+
+    #[test]
+    fn a_finished_cell_without_points_leaves_nothing() {
+        let (_folder, store, key) = fresh();
+        let mut writer = store.write_journal(&key, "p", "a");
+        writer.tell(&Update::Note { text: "working".to_owned() });
+        assert_eq!(journal(&store, &key).note, "working");
+        writer.end(Ending::Done, String::new());
+        assert_eq!(store.journal(&key).unwrap(), None);
+        assert_eq!(store.journals().unwrap(), []);
+    }
 }

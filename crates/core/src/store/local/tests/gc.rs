@@ -122,3 +122,30 @@ fn checkpoints_logs_quarantine_and_scratch_go_in_their_time() {
     assert!(!store.root().join("locks").join(unfinished.hex()).exists());
     assert_eq!(store.usage().unwrap().blobs.number, 0);
 }
+
+#[test]
+fn a_journal_goes_with_its_result_and_without_one_when_it_is_old() {
+    let (_folder, store) = fresh();
+    let receipts = three(&store);
+    let told = |key: &Digest, days: u32, how| {
+        let mut writer = store.write_journal(key, "p", "a");
+        let values = vec![("loss".to_owned(), 1.0)];
+        writer.tell(&crate::Update::Point { step: 1, epoch: None, values });
+        writer.end(how, String::new());
+        let file = File::options().write(true).open(store.journal_path(key)).unwrap();
+        file.set_modified(SystemTime::now() - DAY * days).unwrap();
+    };
+    use crate::store::Ending::{Done, Failed};
+    let [old_result, _, result] = receipts.map(|receipt| receipt.key);
+    let [old_failure, failure, in_use] = [b"a", b"b", b"c"].map(|text| Digest::of(text));
+    told(&old_result, 30, Done);
+    told(&result, 30, Done);
+    told(&old_failure, 30, Failed);
+    told(&failure, 2, Failed);
+    told(&in_use, 30, Failed);
+    let limits = GcLimits { max_age: Some(DAY * 25), ..GcLimits::default() };
+    let report = store.gc(&BTreeSet::from([in_use]), &limits).unwrap();
+    assert_eq!((report.receipts.number, report.journals.number), (1, 2));
+    let left: BTreeSet<_> = store.journals().unwrap().into_iter().map(|(key, _)| key).collect();
+    assert_eq!(left, BTreeSet::from([result, failure, in_use]));
+}

@@ -1,0 +1,69 @@
+//! Files of results, by the digest of their tree and their name.
+
+use std::fs::File;
+
+use sconce_core::Digest;
+
+use super::board::Board;
+use super::http::{Answer, Body};
+
+/// What a file of a result may do in a browser: show itself. A report has its styles and pictures within.
+const POLICY: &str =
+    "sandbox; default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; font-src data:";
+
+/// Files that a browser shows, by their ending.
+const TYPES: [(&str, &str); 13] = [
+    ("png", "image/png"),
+    ("jpg", "image/jpeg"),
+    ("jpeg", "image/jpeg"),
+    ("gif", "image/gif"),
+    ("svg", "image/svg+xml"),
+    ("html", "text/html; charset=utf-8"),
+    ("json", "application/json"),
+    ("csv", "text/csv; charset=utf-8"),
+    ("txt", "text/plain; charset=utf-8"),
+    ("md", "text/plain; charset=utf-8"),
+    ("toml", "text/plain; charset=utf-8"),
+    ("log", "text/plain; charset=utf-8"),
+    ("pdf", "application/pdf"),
+];
+
+/// The type of a file that a browser shows.
+pub(crate) fn content_type(name: &str) -> Option<&'static str> {
+    let (_, ending) = name.rsplit_once('.')?;
+    let ending = ending.to_ascii_lowercase();
+    TYPES.iter().find(|(known, _)| *known == ending).map(|(_, content)| *content)
+}
+
+/// The file `path`, which is a digest of 64 digits, `/` and a name.
+pub(super) fn file(board: &Board<'_>, path: &str) -> Answer {
+    let nothing = || Answer::text(404, "no such file of a result");
+    let Some((tree, name)) = path.split_once('/') else { return nothing() };
+    let Ok(tree) = format!("blake3:{tree}").parse::<Digest>() else { return nothing() };
+    // Only what this pipeline shows, whatever else the store holds.
+    if !board.shown().trees.contains(&tree) {
+        return nothing();
+    }
+    let (member, path) = match board.store().file(&tree, name) {
+        Ok(Some(found)) => found,
+        Ok(None) => return nothing(),
+        Err(error) => return Answer::text(500, &error.to_string()),
+    };
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) => return Answer::text(500, &format!("cannot read the file: {error}")),
+    };
+    let content = content_type(name);
+    let answer = Answer {
+        status: 200,
+        content: content.unwrap_or("application/octet-stream"),
+        headers: Vec::new(),
+        body: Body::File(file, member.size),
+    };
+    let how = if content.is_some() { "inline" } else { "attachment" };
+    answer
+        .with("Content-Security-Policy", POLICY)
+        .with("Content-Disposition", how)
+        // A digest names its content for ever.
+        .with("Cache-Control", "private, max-age=31536000, immutable")
+}
