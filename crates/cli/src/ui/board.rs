@@ -81,7 +81,7 @@ impl<'a> Board<'a> {
     }
 
     /// Looks again and again, until the process ends.
-    pub(super) fn keep_up(&self, kinds: &Kinds) {
+    pub(super) fn keep_up(&self, kinds: &Kinds) -> ! {
         let mut journals = BTreeMap::new();
         let mut file = self.file_time();
         let mut results = self.store_times();

@@ -62,7 +62,7 @@ pub(crate) fn ui(call: &Call<'_>, arguments: &UiArguments) -> Result<ExitCode, F
     out.flush()?;
     drop(out);
     std::thread::scope(|scope| {
-        scope.spawn(|| board.keep_up(call.kinds));
+        scope.spawn(|| -> () { board.keep_up(call.kinds) });
         http::serve(&listener, &|request| {
             guarded(request, address, &token, |path| answers::answer(&board, path, request))
         });

@@ -113,11 +113,9 @@ fn whole(store: &Store, name: &str, look: &Look, width: usize, lines: &mut Vec<S
     for curve in &curves {
         lines.push(drawn(curve, longest, width));
     }
-    if curves.is_empty() {
-        if let Some(receipt) = &look.receipt {
-            for (name, value) in &receipt.metrics {
-                lines.push(format!("  {name:<10} {}", number(*value)));
-            }
+    if let Some(receipt) = look.receipt.as_ref().filter(|_| curves.is_empty()) {
+        for (name, value) in &receipt.metrics {
+            lines.push(format!("  {name:<10} {}", number(*value)));
         }
     }
 }

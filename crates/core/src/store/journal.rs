@@ -254,7 +254,7 @@ impl Journal {
             let mut place = self.epochs.len() % 2;
             self.epochs.retain(|_| {
                 place += 1;
-                place % 2 == 0
+                place.is_multiple_of(2)
             });
         }
         many.0 || many.1

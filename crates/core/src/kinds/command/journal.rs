@@ -189,7 +189,7 @@ impl Line {
         };
         // Whole numbers up to here are exact.
         const LARGEST: f64 = 9_007_199_254_740_992.0;
-        if number < 0.0 || number > LARGEST || number.fract() != 0.0 || number.is_nan() {
+        if !(0.0..=LARGEST).contains(&number) || number.fract() != 0.0 {
             return wrong("a whole number");
         }
         *place = Some(number as u64);
