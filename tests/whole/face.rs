@@ -178,7 +178,7 @@ fn doctor_looks_at_the_machine() {
     bench.run(&[]);
     let text = out(&bench, &["doctor"]);
     for what in
-        ["threads", "memory", "SIMD", "devices", "store", "format 1", "mirror", "npm", "pip"]
+        ["threads", "memory", "processor", "devices", "store", "format 1", "mirror", "npm", "pip"]
     {
         assert!(text.contains(what), "{what}: {text}");
     }

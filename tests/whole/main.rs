@@ -11,6 +11,7 @@ mod face;
 mod kills;
 mod language;
 mod layout;
+mod lock;
 mod mutations;
 mod names;
 mod page;

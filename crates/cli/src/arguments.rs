@@ -130,6 +130,13 @@ and as the first line of a pipeline file:
     Schema,
     /// Compute results again, in private, and compare the bits with the store
     Verify(VerifyArguments),
+    /// Write the expected digests of all results to FILE's lock, beside it
+    #[command(after_help = "\
+Examples:
+  sconce lock transfer.toml                          from the store, after a run
+  sconce lock transfer.toml --profile quick          a profile beside it, in the same file
+  sconce run transfer.toml --profile quick --locked  holds a run to it")]
+    Lock(LockArguments),
     /// Remove what no pipeline uses from the store
     #[command(after_help = "\
 Results of the last run of each pipeline always stay.
@@ -200,6 +207,10 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "STAGE", num_args = 0..=1, default_missing_value = "*",
           require_equals = true)]
     pub(crate) force: Vec<String>,
+    /// Fail where a result is not the one in FILE's lock, and tell whether its inputs, its code or
+    /// its bits changed
+    #[arg(long)]
+    pub(crate) locked: bool,
     #[command(flatten)]
     pub(crate) resources: ResourceArguments,
     #[command(flatten)]
@@ -367,6 +378,12 @@ pub(crate) struct VerifyArguments {
     pub(crate) resources: ResourceArguments,
     #[command(flatten)]
     pub(crate) talk: TalkArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LockArguments {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArguments,
 }
 
 #[derive(Debug, Args)]

@@ -17,6 +17,7 @@ use sconce_models::variables::Variables;
 use crate::course::Course;
 use crate::latent;
 use crate::sample::{self, Mode};
+use crate::verdict::Verdict;
 
 /// A network with its variables.
 pub(crate) struct Trained<'a, N> {
@@ -69,6 +70,10 @@ pub(crate) struct Playing<'a> {
     pub(crate) steps: usize,
     /// The last losses that were numbers.
     pub(crate) last: GanLosses,
+    /// The verdict that was told last.
+    pub(crate) told: Verdict,
+    /// Tells people how it goes.
+    pub(crate) tell: &'a dyn Fn(String),
     /// Updates of this process, and what they took. No result but a time.
     pub(crate) timed: (usize, Duration),
 }
@@ -107,7 +112,18 @@ impl Playing<'_> {
             Err(_) if self.course.diverged.is_some() => {}
             Err(error) => return Err(error),
         }
+        self.judge(step);
         Ok(())
+    }
+
+    /// Tells a verdict that is another one than before, so that a game that is lost can be ended early. Before the first update
+    /// nothing is lost.
+    fn judge(&mut self, step: usize) {
+        let verdict = Verdict::of(self.course.signs());
+        if step > 0 && verdict != self.told {
+            self.told = verdict;
+            (self.tell)(format!("after {step} updates: {verdict}"));
+        }
     }
 
     fn update(&mut self, batch: &Batch<'_>) -> Result<GanLosses> {
@@ -154,7 +170,10 @@ impl Task for Playing<'_> {
                     }
                 }
                 // From here on nothing is updated: the verdict tells it.
-                false => self.course.diverged = Some(done),
+                false => {
+                    self.course.diverged = Some(done);
+                    self.judge(done);
+                }
             }
         }
         if self.course.diverged.is_none() {

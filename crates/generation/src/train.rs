@@ -164,6 +164,8 @@ fn play_by<K: Defaults>(
         looks,
         course: Course::new(how.record_every, pixels, real_distance),
         steps: training_loop.steps_per_epoch() * training.epochs,
+        told: Verdict::Stable,
+        tell: &|text| ctx.note(text),
         timed: (0, Duration::ZERO),
         last: GanLosses::default(),
     };

@@ -4,8 +4,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use sconce_core::ByteSize;
 use sconce_core::executor::{machine_memory, machine_threads};
+use sconce_core::{ByteSize, processor};
 
 use crate::arguments::DoctorArguments;
 use crate::configuration::candidates;
@@ -31,7 +31,7 @@ pub(crate) fn doctor(call: &Call<'_>, arguments: &DoctorArguments) -> Result<Exi
         "memory",
         machine_memory().map_or("unknown".to_owned(), |bytes| ByteSize(bytes).to_string()),
     )?;
-    line("SIMD", simd())?;
+    line("processor", processor::describe())?;
     line("devices", devices())?;
     let root = session.store.root();
     let format = std::fs::read_to_string(root.join("format")).unwrap_or_default();
@@ -82,21 +82,6 @@ pub(crate) fn doctor(call: &Call<'_>, arguments: &DoctorArguments) -> Result<Exi
 
 fn kinds(call: &Call<'_>) -> String {
     format!("{} kinds", call.kinds.names().count())
-}
-
-fn simd() -> String {
-    #[cfg(target_arch = "x86_64")]
-    let found = [
-        ("AVX2", std::is_x86_feature_detected!("avx2")),
-        ("FMA", std::is_x86_feature_detected!("fma")),
-        ("AVX-512", std::is_x86_feature_detected!("avx512f")),
-    ];
-    #[cfg(target_arch = "aarch64")]
-    let found = [("NEON", std::arch::is_aarch64_feature_detected!("neon"))];
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    let found: [(&str, bool); 0] = [];
-    let names: Vec<_> = found.iter().filter(|(_, there)| *there).map(|(name, _)| *name).collect();
-    if names.is_empty() { "none that is made use of".to_owned() } else { names.join(", ") }
 }
 
 /// What this build can compute on, and what the machine seems to have besides.

@@ -6,6 +6,7 @@ mod exec;
 mod gc;
 mod graph;
 mod kinds;
+mod lock;
 mod plan;
 mod run;
 mod runs;
@@ -47,6 +48,7 @@ pub(crate) fn dispatch(arguments: &Arguments, kinds: &Kinds) -> Result<ExitCode,
         Command::Kinds(arguments) => kinds::kinds(call, arguments),
         Command::Schema => schema::schema(call),
         Command::Verify(arguments) => verify::verify(call, arguments),
+        Command::Lock(arguments) => lock::lock(call, arguments),
         Command::Gc(arguments) => gc::gc(call, arguments),
         Command::Doctor(arguments) => doctor::doctor(call, arguments),
         Command::Exec(arguments) => exec::exec(call, arguments),

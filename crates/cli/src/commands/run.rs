@@ -8,6 +8,7 @@ use sconce_core::plan::Plan;
 use sconce_core::run::{Interrupt, Options, Summary, execute};
 use sconce_core::store::Invocation;
 
+use super::lock;
 use crate::arguments::{ResourceArguments, RunArguments, TalkArguments};
 use crate::failure::{FAILED, Failure, INTERRUPTED};
 use crate::report::Report;
@@ -16,8 +17,16 @@ use crate::session::{Call, Session, devices, named, open_with_plan};
 pub(crate) fn run(call: &Call<'_>, arguments: &RunArguments) -> Result<ExitCode, Failure> {
     let (session, plan) = open_with_plan(call, &arguments.pipeline)?;
     let limits = limits(&session, &arguments.resources)?;
+    let lock = match arguments.locked {
+        true => match lock::held(&arguments.pipeline, &plan, &arguments.stages)? {
+            Ok(held) => Some(held),
+            Err(code) => return Ok(code),
+        },
+        false => None,
+    };
     let options = Options {
         wanted: arguments.stages.clone(),
+        lock,
         force: forced(&plan, &arguments.stages, &arguments.force),
         artifacts: Some(session.configuration.artifacts.clone()),
         mirror: session.configuration.mirror.clone(),
@@ -93,6 +102,9 @@ pub(super) fn execute_plan(
     let executor = Machine::new(workers, limits);
     let summary = execute(plan, &session.store, &executor, options, &|event| report.event(&event))?;
     report.finish()?;
+    if let Some(held) = &options.lock {
+        lock::tell(held, &summary, talk)?;
+    }
     Ok(exit_code(&summary))
 }
 

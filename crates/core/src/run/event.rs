@@ -213,6 +213,9 @@ pub struct Summary {
     /// Cells that could not be verified because they have no result.
     #[serde(skip_serializing_if = "is_zero")]
     pub absent: usize,
+    /// Cells whose bits differ from a lock of another kind of processor, which is no failure.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub other_bits: usize,
     /// Cells whose results could not be shown, by name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unshown: Vec<String>,

@@ -1,9 +1,11 @@
 //! How a plan is executed. Nothing here changes a result.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Interrupt;
+use crate::lock::Held;
 use crate::store::Invocation;
 
 /// How a plan is executed. Nothing here changes a result.
@@ -18,6 +20,8 @@ pub struct Options {
     /// Whether cells whose results the store holds are computed again, in private, and compared.
     /// Then nothing else runs, and nothing is written.
     pub verify: bool,
+    /// What the results are held to; none for nothing.
+    pub lock: Option<Arc<Held>>,
     /// The user's mirror folder.
     pub mirror: Option<PathBuf>,
     /// Where the human view of the results goes; none for no view.
@@ -36,6 +40,7 @@ impl Default for Options {
             wanted: Vec::new(),
             force: Vec::new(),
             verify: false,
+            lock: None,
             mirror: None,
             artifacts: None,
             grace: Duration::from_secs(10),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::export::{export, remove_stale};
 use super::walk::{Cell, How, Task, Walk};
 use super::{Difference, Event, Failure, Outcome, Summary};
+use crate::lock::Change;
 use crate::plan::CellIndex;
 use crate::store::Receipt;
 use crate::{Digest, Error, Result};
@@ -95,7 +96,13 @@ impl Walk<'_> {
         } else {
             export(self.plan, self.store, self.options, index, &receipt)
         };
+        let held = self.hold(index, &receipt);
         self.cells[index] = Cell::Done(receipt);
+        if let Err(failure) = held {
+            // It is shown all the same: people want to see what became of it.
+            self.fail(index, &failure, None);
+            return;
+        }
         if let Err(error) = shown {
             self.tell_damage(index);
             if matches!(error.root(), Error::Damaged { .. }) && self.again(index) {
@@ -106,6 +113,20 @@ impl Walk<'_> {
             (self.events)(Event::ExportFailed { cell, error });
         }
         self.pending.extend(self.plan.readers(index));
+    }
+
+    /// Whether the result is what is locked. Other bits on another kind of processor are counted.
+    fn hold(&mut self, index: CellIndex, receipt: &Receipt) -> Result<(), Failure> {
+        let (Some(held), Some(varies)) = (&self.options.lock, &self.varies) else { return Ok(()) };
+        let name = self.plan[index].id.to_string();
+        match held.change(&name, receipt, varies[index]) {
+            None => Ok(()),
+            Some(Change::Inputs | Change::Bits { .. }) if !held.same_processor => {
+                self.other_bits += 1;
+                Ok(())
+            }
+            Some(change) => Err(Failure::message(format!("differs from the lock: {change}"))),
+        }
     }
 
     /// Looks at a cell anew whose own result turned out to be damaged.
@@ -232,6 +253,7 @@ impl Walk<'_> {
             verified: count(How::Verified),
             differing: names(How::Differs),
             absent: count(How::Absent),
+            other_bits: self.other_bits,
             unshown: self.unshown.clone(),
             cancelled,
             seconds: 0.0,

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use super::{Event, Mode, Options, Request, ResolvedCell, Settings, file};
 use crate::executor::Told;
 use crate::key::KeyParts;
+use crate::lock::varying;
 use crate::plan::{CellIndex, PerCell, Plan, Reason, Source, State, assess_cell, output_digest};
 use crate::store::Receipt;
 use crate::store::{Snapshot, Store};
@@ -68,6 +69,10 @@ pub(super) struct Walk<'a> {
     named: BTreeSet<CellIndex>,
     /// Cells that are still to run although the store holds their results.
     pub(super) forced: BTreeSet<CellIndex>,
+    /// Which cells read what may differ between two runs, where results are held to a lock.
+    pub(super) varies: Option<PerCell<bool>>,
+    /// Cells whose bits differ from a lock of another kind of processor.
+    pub(super) other_bits: usize,
     /// Cells whose results could not be shown.
     pub(super) unshown: Vec<String>,
     /// How often a cell ran again because of damage.
@@ -109,6 +114,8 @@ impl<'a> Walk<'a> {
             height: plan.heights(),
             named,
             forced,
+            varies: options.lock.as_ref().map(|_| varying(plan)),
+            other_bits: 0,
             unshown: Vec::new(),
             attempts: PerCell::filled(plan, 0),
             queue: BTreeMap::new(),

@@ -1,3 +1,5 @@
+use std::sync::Mutex;
+
 use sconce_core::random::generator;
 use sconce_core::{Digest, Files, Stage};
 use sconce_data::Examples;
@@ -207,6 +209,35 @@ fn a_loss_that_is_no_number_ends_the_updates_and_is_told() {
         }
         Err(error) => panic!("{error}"),
     }
+}
+
+/// Verdicts are told when they change, while there is still something to end.
+#[test]
+fn a_game_that_is_lost_is_told_while_it_is_played() {
+    static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let folder = tempfile::tempdir().unwrap();
+    let ctx = Context::in_folder(folder.path(), &[]).unwrap().with_seed(7);
+    let mut how = everything();
+    how.objective.updates = Updates::Discriminator;
+    let mut training = TrainingParameters::<TrainGan>::default();
+    (training.epochs, training.batch) = (20, 8);
+    let played = play_by(&ctx, &how, &training, &bars(24), |training, task| {
+        task.tell = &|text| TOLD.lock().unwrap().push(text);
+        training.run(&ctx, task)
+    });
+    let verdicts = played.unwrap().verdicts;
+    let (steps, said) = (verdicts.values("step").unwrap(), verdicts.values("verdict").unwrap());
+    let mut wanted = Vec::new();
+    let mut before = "stable";
+    for (step, verdict) in steps.iter().zip(said).filter(|(step, _)| ***step != json!(0)) {
+        let verdict = verdict.as_str().unwrap();
+        if verdict != before {
+            wanted.push(format!("after {step} updates: {verdict}"));
+        }
+        before = verdict;
+    }
+    assert!(wanted[0].ends_with("discriminator wins"), "{wanted:?}");
+    assert_eq!(*TOLD.lock().unwrap(), wanted);
 }
 
 fn generated(weights: &Files, more: Value) -> Result<ImageSet> {
