@@ -56,3 +56,8 @@ check-unsafe:
 check-unsafe-miri:
     MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-ignore-leaks" RAYON_NUM_THREADS=2 \
         cargo +nightly miri test -p sconce-ops --lib -- kernel:: conv::
+
+# Do the real tools open what `sconce export` writes? Installs TensorBoard, MLflow and rocrate-validator outside the repository: [--only mlflow]
+check-exports *ARGS:
+    cargo build --package sconce --no-default-features
+    python3 tests/exports.py {{ ARGS }}

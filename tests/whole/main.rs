@@ -7,6 +7,7 @@ mod compare;
 mod damage;
 mod dependencies;
 mod documents;
+mod exports;
 mod face;
 mod kills;
 mod language;

@@ -119,6 +119,14 @@ Examples:
   ssh -L 8123:127.0.0.1:8123 HOST sconce ui transfer.toml --port 8123     of another machine"
     )]
     Ui(UiArguments),
+    /// Write results and curves in the form of another tool
+    #[command(after_help = "\
+Examples:
+  sconce export transfer.toml --format tensorboard --out events      tensorboard --logdir events
+  sconce export transfer.toml 'lenet[*]' --format csv --out tables
+  sconce export transfer.toml --format mlflow --out for-mlflow       mlflow ui, in that folder
+  sconce export transfer.toml --format ro-crate --out crate          rocrate-validator validate crate")]
+    Export(ExportArguments),
     /// List the kinds of stages, or all about one
     Kinds(KindsArguments),
     /// Print the JSON Schema of pipeline files, for editors
@@ -346,6 +354,43 @@ pub(crate) struct RunsArguments {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// The tool for which is exported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// Event files: curves, metrics, pictures and parameters, a folder for each cell
+    Tensorboard,
+    /// A table of the cells and one for the curves of each
+    Csv,
+    /// A folder `mlruns`, MLflow's file store: an experiment with a run for each cell
+    Mlflow,
+    /// A Provenance Run Crate: the pipeline, what ran, what of, with what, and what came out
+    RoCrate,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArguments {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArguments,
+    /// The stage, or some of its cells, such as `svm[c=10]`; all without one
+    #[arg(value_name = "STAGE")]
+    pub(crate) stage: Option<String>,
+    /// The tool
+    #[arg(long, value_enum)]
+    pub(crate) format: ExportFormat,
+    /// The folder to write to; it has to be empty, or not there yet
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Of the run of this number; without one of the last run that gave these results [ro-crate]
+    #[arg(long, value_name = "RUN")]
+    pub(crate) run: Option<u64>,
+    /// Outputs that are larger do not come along: their digests say what they were [ro-crate]
+    #[arg(long, value_name = "SIZE", default_value = "100MiB")]
+    pub(crate) max_size: ByteSize,
+    /// The license of the exported results, best its address [ro-crate]
+    #[arg(long, value_name = "LICENSE", default_value = "not stated")]
+    pub(crate) license: String,
 }
 
 #[derive(Debug, Args)]

@@ -23,6 +23,7 @@ pub(crate) use why::{flat, story};
 use sconce_core::Kinds;
 
 use crate::arguments::{Arguments, Command};
+use crate::export::export;
 use crate::failure::Failure;
 use crate::session::Call;
 use crate::spans::Spans;
@@ -44,6 +45,7 @@ pub(crate) fn dispatch(arguments: &Arguments, kinds: &Kinds) -> Result<ExitCode,
         Command::Show(arguments) => show::show(call, arguments),
         Command::Compare(arguments) => compare::compare(call, arguments),
         Command::Runs(arguments) => runs::runs(call, arguments),
+        Command::Export(arguments) => export(call, arguments),
         Command::Ui(arguments) => ui(call, arguments),
         Command::Kinds(arguments) => kinds::kinds(call, arguments),
         Command::Schema => schema::schema(call),

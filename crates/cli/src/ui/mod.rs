@@ -24,6 +24,7 @@ use crate::failure::Failure;
 use crate::session::{Call, open_with_plan};
 use crate::style::{WARN, status};
 use board::Board;
+pub(crate) use files::content_type;
 use http::{Answer, Request};
 
 /// What the page may do: load what this server has, and nothing else.
