@@ -61,3 +61,9 @@ check-unsafe-miri:
 check-exports *ARGS:
     cargo build --package sconce --no-default-features
     python3 tests/exports.py {{ ARGS }}
+
+# Is `sconce ui` used as people use it? A real browser (Debian's chromium; skipped without it): [--pictures DIR]
+check-page *ARGS:
+    cargo build --package sconce --no-default-features
+    mkdir -p target/page && npm install --silent --prefix target/page playwright-core@1.65.1
+    node tests/page.mjs --modules target/page {{ ARGS }}

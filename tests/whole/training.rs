@@ -33,11 +33,39 @@ fn a_killed_training_goes_on_to_the_same_bits() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(!bench.shown().keys().any(|name| name.contains("lenet")), "it had not finished");
+    eventually("its worker ends with it", || live(&bench).starts_with("lenet (killed"));
+    let killed = curve(&bench, "steps");
     let said = bench.run(&[]);
     assert!(said.err.contains("going on after"), "{}", said.err);
     let shown = bench.shown();
     assert!(shown.keys().any(|name| name.ends_with("model.safetensors")));
     assert_eq!(shown, whole.shown());
+    // The curve begins with what was told before the kill, has each step once, and is the other one's.
+    let steps = curve(&bench, "steps");
+    assert!(!killed.is_empty() && killed.len() < steps.len(), "{killed:?}");
+    assert!(steps.windows(2).all(|pair| pair[0].0 + 1 == pair[1].0), "{steps:?}");
+    assert_eq!(steps, curve(&whole, "steps"));
+    assert_eq!(steps[..killed.len()], killed);
+    assert_eq!(curve(&bench, "epochs"), curve(&whole, "epochs"));
+    assert!(live(&bench).contains("started 2 times"), "{}", live(&bench));
+}
+
+fn live(bench: &Bench) -> String {
+    bench.sconce(&["show", "p.toml", "lenet", "--live"]).out
+}
+
+/// Places and losses of the training's curve.
+fn curve(bench: &Bench, per: &str) -> Vec<(u64, String)> {
+    let _ = std::fs::remove_dir_all(bench.path("exported"));
+    let arguments = ["export", "p.toml", "lenet", "--format", "csv", "--out", "exported"];
+    let said = bench.sconce(&arguments);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let text = bench.read(&format!("exported/histories/lenet.{per}.csv"));
+    let row = |line: &str| {
+        let (place, loss) = line.split_once(',').unwrap();
+        (place.parse().unwrap(), loss.to_owned())
+    };
+    text.lines().skip(1).map(row).collect()
 }
 
 #[test]
@@ -54,6 +82,17 @@ fn more_epochs_begin_with_what_is_there() {
     bench.run(&cosine);
     let said = bench.run(&[&cosine[..], &["--set", "stage.lenet.training.epochs=3"]].concat());
     assert!(!said.err.contains("going on after"), "{}", said.err);
+}
+
+#[test]
+fn a_curve_of_epochs_has_those_with_which_it_began() {
+    let bench = Bench::new(LENET);
+    bench.run(&[]);
+    let two = curve(&bench, "epochs");
+    bench.write("p.toml", &LENET.replace("epochs = 2", "epochs = 3"));
+    bench.run(&[]);
+    let three = curve(&bench, "epochs");
+    assert_eq!((three.len(), &three[..2]), (3, &two[..]));
 }
 
 /// Trainings on two domains, two at a time.

@@ -7,6 +7,7 @@ export class Rows {
   constructor({ label, height = 30, make, choose, width = null, name = "row" }) {
     Object.assign(this, { height, make, choose, width, name });
     this.items = [];
+    this.drawn = new Map();
     this.active = -1;
     this.chosen = null;
     this.space = h("div", { class: "space" });
@@ -14,6 +15,12 @@ export class Rows {
     this.id = "rows" + Math.random().toString(36).slice(2);
     this.element.addEventListener("scroll", () => this.draw(), { passive: true });
     this.element.addEventListener("keydown", (event) => this.key(event));
+    this.element.addEventListener("click", (event) => {
+      const place = Math.floor((event.clientY - this.space.getBoundingClientRect().top) / this.height);
+      if (place < 0 || this.items[place] === undefined) return;
+      this.active = place;
+      this.choose(this.items[place]);
+    });
     this.element.addEventListener("focus", () => { if (this.active < 0 && this.items.length) this.move(0); });
     new ResizeObserver(() => this.draw()).observe(this.element);
   }
@@ -31,19 +38,25 @@ export class Rows {
   draw() {
     const above = Math.max(0, Math.floor(this.element.scrollTop / this.height) - 8);
     const below = Math.min(this.items.length, above + Math.ceil(this.element.clientHeight / this.height) + 16);
-    const rows = [];
+    // Rows that stay are kept: a click ends on the element on which it began.
+    for (const [place, row] of this.drawn) {
+      if (place < above || place >= below) { row.remove(); this.drawn.delete(place); }
+    }
     for (let place = above; place < below; place += 1) {
       const item = this.items[place];
-      const row = h("div", {
-        class: this.name, role: "option", id: `${this.id}-${place}`,
-        "aria-selected": String(item === this.chosen), "aria-posinset": place + 1, "aria-setsize": this.items.length,
-      }, this.make(item));
-      row.style.top = place * this.height + "px";
-      if (place === this.active) row.style.outline = "1px dashed var(--link)", row.style.outlineOffset = "-2px";
-      row.addEventListener("click", () => { this.active = place; this.choose(item); });
-      rows.push(row);
+      let row = this.drawn.get(place);
+      if (!row) {
+        row = h("div", { class: this.name, role: "option", id: `${this.id}-${place}`, "aria-posinset": place + 1 });
+        row.style.top = place * this.height + "px";
+        this.drawn.set(place, row);
+        this.space.append(row);
+      }
+      const content = h("div", {}, this.make(item));
+      if (row.innerHTML !== content.innerHTML) row.replaceChildren(...content.childNodes);
+      row.setAttribute("aria-setsize", this.items.length);
+      row.setAttribute("aria-selected", String(item === this.chosen));
+      row.classList.toggle("active", place === this.active);
     }
-    this.space.replaceChildren(...rows);
     const active = this.active >= above && this.active < below ? `${this.id}-${this.active}` : "";
     this.element.setAttribute("aria-activedescendant", active);
   }
