@@ -19,6 +19,7 @@ mod page;
 mod runs;
 mod spans;
 mod stops;
+mod sweep;
 #[cfg(feature = "chapters")]
 mod training;
 mod watch;

@@ -82,6 +82,21 @@ Exit codes: 0 all cells have their results; 1 a cell failed; 2 the pipeline file
     Graph(GraphArguments),
     /// Show the results of a stage: outputs, metrics, receipts
     Show(ShowArguments),
+    /// Search ranges of parameters for the best value of a metric
+    #[command(after_help = "\
+Ranges: uniform(0, 1), log-uniform(1e-3, 10), integer(1, 8), choice(a, b).
+
+Examples:
+  sconce sweep transfer.toml --over 'stage.svm.c=log-uniform(1e-3, 100)' --maximise check.accuracy
+  sconce sweep digits.toml --over 'stage.cnn.training.learning_rate=log-uniform(1e-4, 1e-1)' \\
+    --budget stage.cnn.training.epochs=1..9 --trials 27 --minimise cnn.validation_loss
+
+Trials are ordinary cells: what is in the store is not computed again, and the same call after an
+interruption goes on where it was. Nothing is shown under artifacts; the last line runs the best.
+
+Exit codes: 0 at least one trial has a result; 1 none has; 2 something is wrong with the call;
+130 interrupted.")]
+    Sweep(SweepArguments),
     /// Compare runs, profiles, settings or cells side by side; runs nothing
     #[command(after_help = "\
 Examples:
@@ -288,6 +303,50 @@ pub(crate) struct ShowArguments {
     /// Print the receipts as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SweepArguments {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArguments,
+    /// A parameter and its range, such as `stage.svm.c=log-uniform(1e-3, 10)`; may be repeated
+    #[arg(long, value_name = "PATH=RANGE", required = true)]
+    pub(crate) over: Vec<String>,
+    /// Make this metric large: STAGE.METRIC, STAGE.OUTPUT.METRIC or 'STAGE[AXIS=VALUE].METRIC'
+    #[arg(
+        long,
+        alias = "maximize",
+        value_name = "METRIC",
+        conflicts_with = "minimise",
+        required_unless_present = "minimise"
+    )]
+    pub(crate) maximise: Option<String>,
+    /// Make this metric small
+    #[arg(long, alias = "minimize", value_name = "METRIC")]
+    pub(crate) minimise: Option<String>,
+    /// How many trials are drawn
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) trials: usize,
+    /// The seed of the draws: the same gives the same trials
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Successive halving: all trials with the smallest budget, the best with larger ones
+    #[arg(long, value_name = "PATH=LEAST..MOST")]
+    pub(crate) budget: Option<String>,
+    /// With a budget: one trial in so many goes on, with so many times the budget
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) eta: u64,
+    /// Draw the trials into this file, `.svg` or `.png`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plot: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) resources: ResourceArguments,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Say only what went wrong, and the result
+    #[arg(long, short, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
 }
 
 /// How a table of results is written.

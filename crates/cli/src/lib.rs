@@ -31,6 +31,7 @@ mod report;
 mod session;
 mod spans;
 mod style;
+mod sweep;
 mod table;
 mod ui;
 mod watch;

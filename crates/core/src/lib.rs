@@ -29,6 +29,7 @@ pub mod run;
 pub mod span;
 pub mod stage;
 pub mod store;
+pub mod sweep;
 pub mod text;
 
 pub use cell::{CellId, Coordinates};

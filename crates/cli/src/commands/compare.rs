@@ -62,7 +62,7 @@ pub(crate) fn compare(call: &Call<'_>, arguments: &CompareArguments) -> Result<E
     };
     let cells: usize = sides.iter().map(|side| side.cells.len()).sum();
     let mut notes = Vec::new();
-    if by_metrics && cells > all {
+    if selections.is_empty() && by_metrics && cells > all {
         notes.push(format!(
             "{} with metrics, of {cells} in all: name stages to see others",
             count(all, "cell")

@@ -12,6 +12,7 @@ mod run;
 mod runs;
 mod schema;
 mod show;
+mod sweep;
 mod verify;
 mod why;
 
@@ -44,6 +45,7 @@ pub(crate) fn dispatch(arguments: &Arguments, kinds: &Kinds) -> Result<ExitCode,
         Command::Graph(arguments) => graph::graph(call, arguments),
         Command::Show(arguments) => show::show(call, arguments),
         Command::Compare(arguments) => compare::compare(call, arguments),
+        Command::Sweep(arguments) => sweep::sweep(call, arguments),
         Command::Runs(arguments) => runs::runs(call, arguments),
         Command::Export(arguments) => export(call, arguments),
         Command::Ui(arguments) => ui(call, arguments),

@@ -81,6 +81,20 @@ pub(super) fn execute_plan(
     limits: Limits,
     talk: &TalkArguments,
 ) -> Result<ExitCode, Failure> {
+    let workers = workers(call, session)?;
+    stop_on_signals(&options.interrupt);
+    let report = Report::new(plan, options, talk, call);
+    let executor = Machine::new(workers, limits);
+    let summary = execute(plan, &session.store, &executor, options, &|event| report.event(&event))?;
+    report.finish()?;
+    if let Some(held) = &options.lock {
+        lock::tell(held, &summary, talk)?;
+    }
+    Ok(exit_code(&summary))
+}
+
+/// Worker processes: this very program.
+pub(super) fn workers(call: &Call<'_>, session: &Session) -> Result<Processes, Failure> {
     let mut worker = vec![
         OsString::from("--store"),
         session.store.root().as_os_str().to_owned(),
@@ -97,18 +111,10 @@ pub(super) fn execute_plan(
             spans.take_of_worker(worker, cell, &span);
         });
     }
-    stop_on_signals(&options.interrupt);
-    let report = Report::new(plan, options, talk, call);
-    let executor = Machine::new(workers, limits);
-    let summary = execute(plan, &session.store, &executor, options, &|event| report.event(&event))?;
-    report.finish()?;
-    if let Some(held) = &options.lock {
-        lock::tell(held, &summary, talk)?;
-    }
-    Ok(exit_code(&summary))
+    Ok(workers)
 }
 
-fn stop_on_signals(interrupt: &Interrupt) {
+pub(super) fn stop_on_signals(interrupt: &Interrupt) {
     let interrupt = interrupt.clone();
     // Without a handler Ctrl-C still stops everything, though less politely.
     let _ = ctrlc::set_handler(move || interrupt.ask());

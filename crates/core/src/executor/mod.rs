@@ -50,7 +50,8 @@ pub struct Submission {
     pub tell: Box<dyn Fn(Told) + Send + Sync>,
 }
 
-/// Computes cells, several at once, somewhere. One run uses it.
+/// Computes cells, several at once, somewhere. One run uses it, or several at once, which then share
+/// its room.
 pub trait Executor {
     /// What it has in all.
     fn limits(&self) -> &Limits;

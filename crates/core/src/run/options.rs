@@ -30,6 +30,9 @@ pub struct Options {
     pub grace: Duration,
     /// What was asked on the command line; with it the run is recorded. A run that verifies never is.
     pub record: Option<Invocation>,
+    /// A name for one of several runs at once over cells of the same names, such as the trials of a
+    /// sweep: its logs lie apart, and its keys are not noted for the reasons of later runs.
+    pub apart: Option<String>,
     /// Asks the run to stop.
     pub interrupt: Interrupt,
 }
@@ -45,6 +48,7 @@ impl Default for Options {
             artifacts: None,
             grace: Duration::from_secs(10),
             record: None,
+            apart: None,
             interrupt: Interrupt::default(),
         }
     }

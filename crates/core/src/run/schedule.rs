@@ -106,7 +106,8 @@ fn run_queued(walk: &mut Walk<'_>, executor: &dyn Executor) -> bool {
                 submit(walk, executor, &sender, index, share);
             }
         }
-        if submitted + taken_in == 0 {
+        // Cells are left over where another run on the same executor takes all room.
+        if submitted + taken_in == 0 && (stop.is_asked() || !walk.has_queued()) {
             return stop.is_asked();
         }
         match receiver.recv_timeout(TICK) {

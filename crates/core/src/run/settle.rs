@@ -59,7 +59,7 @@ impl Walk<'_> {
             }
             Err(Failure::Damaged { .. }) if task.known.is_none() && self.rebuild(index) => {}
             Err(failure) => {
-                let log = self.store.log_path(&self.plan.pipeline, &self.plan[index].id);
+                let log = self.log(index);
                 match task.known {
                     // What reads it can still be verified.
                     Some(receipt) => {
@@ -239,7 +239,7 @@ impl Walk<'_> {
 
     /// Notes the keys for the reasons of later runs, and sums up.
     pub(super) fn finish(self, cancelled: bool) -> Result<Summary> {
-        if !self.options.verify {
+        if !self.options.verify && self.options.apart.is_none() {
             self.store.set_last(&self.plan.pipeline, &self.keys)?;
         }
         let settled = |how| self.how.iter().filter(move |&(_, &one)| one == Some(how));

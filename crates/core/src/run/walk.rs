@@ -297,7 +297,7 @@ impl<'a> Walk<'a> {
         }
         task.request.cell.settings = settings.clone();
         let id = &self.plan[index].id;
-        let log = self.store.log_path(&self.plan.pipeline, id);
+        let log = self.log(index);
         (self.events)(Event::CellStarted {
             cell: id.clone(),
             key: task.key,
@@ -322,6 +322,16 @@ impl<'a> Walk<'a> {
             Told::Update(Update::Metric { name, value }) => Event::CellMetric { cell, name, value },
             Told::Update(Update::Point { .. }) | Told::Done(_) => return,
         });
+    }
+
+    /// The log of a cell in this run.
+    pub(super) fn log(&self, index: CellIndex) -> PathBuf {
+        let pipeline = &self.plan.pipeline;
+        let folder = match &self.options.apart {
+            Some(apart) => &format!("{pipeline}.{apart}"),
+            None => pipeline,
+        };
+        self.store.log_path(folder, &self.plan[index].id)
     }
 
     pub(super) fn id(&self, index: CellIndex) -> CellId {

@@ -22,4 +22,5 @@ pub(crate) use diagnostic::closest;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use pipeline::RESERVED;
 pub use resolved::{Entry, Origin, Resolved};
+pub(crate) use settings::values;
 pub use source::{Place, SourceText, Sources, Span};

@@ -219,6 +219,11 @@ fn nodes<'a>(values: &'a str, at: usize, errors: &mut Vec<Diagnostic>) -> Option
     (errors.len() == before).then_some(nodes)
 }
 
+/// The values that stand between commas.
+pub(crate) fn values(text: &str) -> Vec<&str> {
+    pieces(text).into_iter().map(|piece| &text[piece]).collect()
+}
+
 /// Where the values between the commas are; a comma in quotes or brackets parts nothing.
 fn pieces(values: &str) -> Vec<Range<usize>> {
     let mut pieces = Vec::new();

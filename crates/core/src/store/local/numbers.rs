@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{Store, parallel};
 use crate::stage::METRICS;
 use crate::store::{OutputRecord, Receipt};
-use crate::{Digest, Result};
+use crate::{Digest, Error, Result};
 
 /// Of metrics, what is a single number.
 #[derive(Deserialize)]
@@ -27,6 +27,27 @@ impl Store {
     /// `output.name` there. Content that is gone or bad gives no numbers.
     pub fn numbers_all(&self, receipts: &[&Receipt]) -> Vec<BTreeMap<String, f64>> {
         parallel::map(parallel::FILES, receipts, |receipt| self.numbers(receipt))
+    }
+
+    /// The number called `name` in the output `output` of a result, or in any of them and in what
+    /// the cell told where none is named. An error says what there is.
+    pub fn number(&self, receipt: &Receipt, output: Option<&str>, name: &str) -> Result<f64> {
+        let (found, what) = match output {
+            Some(output) => {
+                let record = receipt.outputs.get(output);
+                let numbers = record.and_then(|record| self.numbers_of(&record.digest));
+                (numbers.unwrap_or_default(), format!("output `{output}` of {}", receipt.cell))
+            }
+            None => (self.numbers(receipt), receipt.cell.to_string()),
+        };
+        found.get(name).copied().ok_or_else(|| {
+            let names: Vec<_> = found.keys().map(|name| format!("`{name}`")).collect();
+            let there = match names.is_empty() {
+                true => "there are none".to_owned(),
+                false => format!("there are: {}", names.join(", ")),
+            };
+            Error::message(format!("{what} has no metric `{name}`; {there}"))
+        })
     }
 
     fn numbers(&self, receipt: &Receipt) -> BTreeMap<String, f64> {

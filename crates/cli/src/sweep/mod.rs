@@ -1,0 +1,6 @@
+//! Trials of a sweep: run, listed, drawn.
+
+pub(crate) mod listing;
+#[cfg(feature = "chapters")]
+pub(crate) mod plot;
+pub(crate) mod trial;
