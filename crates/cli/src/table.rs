@@ -42,6 +42,19 @@ impl Table {
         Self { heads, rows: Vec::new() }
     }
 
+    /// Takes out columns in which nothing stands.
+    pub(crate) fn without_empty(mut self) -> Self {
+        let empty = |column: usize| self.rows.iter().all(|row| row[column].is_empty());
+        let kept: Vec<bool> = (0..self.heads.len()).map(|column| !empty(column)).collect();
+        let mut keep = kept.iter();
+        self.heads.retain(|_| keep.next() == Some(&true));
+        for row in &mut self.rows {
+            let mut keep = kept.iter();
+            row.retain(|_| keep.next() == Some(&true));
+        }
+        self
+    }
+
     /// Writes the table so that it is at most `width` wide. Returns the names of the columns that
     /// were left out for it.
     pub(crate) fn write(

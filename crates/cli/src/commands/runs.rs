@@ -55,7 +55,7 @@ pub(crate) fn runs(call: &Call<'_>, arguments: &RunsArguments) -> Result<ExitCod
         Head { weight: 4, ..Head::text("commit") },
     ]);
     table.rows = runs.iter().map(line).collect();
-    let gone = table.write(&mut out, terminal_width())?;
+    let gone = table.without_empty().write(&mut out, terminal_width())?;
     let mut notes = Vec::new();
     if left > 0 {
         notes.push(format!("{left} older: --limit 0 shows all"));
@@ -270,11 +270,7 @@ fn one(store: &Store, run: &RunRecord, json: bool) -> Result<ExitCode, Failure> 
             vec![one.cell.to_string(), state(one.state).to_owned(), took, key, error]
         })
         .collect();
-    if table.rows.iter().all(|row| row[4].is_empty()) {
-        table.heads.pop();
-        table.rows.iter_mut().for_each(|row| _ = row.pop());
-    }
-    table.write(&mut out, terminal_width())?;
+    table.without_empty().write(&mut out, terminal_width())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -185,8 +185,7 @@ impl Group {
         match self {
             Self::Side => "set",
             Self::Cell => "cell",
-            Self::Axis => "axis",
-            Self::Parameter => "parameters",
+            Self::Axis | Self::Parameter => "parameters",
             Self::Stage => "stages",
             Self::Metric => "metrics",
             Self::State | Self::Run => "result",

@@ -10,3 +10,6 @@ pub(crate) mod number;
 pub(crate) mod page;
 pub(crate) mod side;
 pub(crate) mod write;
+
+#[cfg(test)]
+mod tests;

@@ -20,8 +20,8 @@ body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 90rem; color: var(-
 h1 { font-size: 1.35rem; margin: 0 0 .25rem; }
 h2 { font-size: 1.1rem; margin: 2.5rem 0 .75rem; overflow-wrap: anywhere; }
 p { color: var(--dim); margin: .25rem 0 1rem; overflow-wrap: anywhere; }
-.table { overflow-x: auto; border: 1px solid var(--line); border-radius: 6px; }
-table { border-collapse: collapse; width: 100%; font-size: .93rem; }
+.table { overflow-x: auto; width: fit-content; max-width: 100%; border: 1px solid var(--line); border-radius: 6px; }
+table { border-collapse: collapse; font-size: .93rem; }
 th, td { padding: .35rem .75rem; text-align: left; white-space: nowrap; }
 th { background: var(--head); border-bottom: 1px solid var(--line); font-weight: 600; }
 tbody tr:nth-child(even) { background: var(--row); }

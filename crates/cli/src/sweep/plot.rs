@@ -43,7 +43,10 @@ pub(crate) fn write(
                 false => choices.iter().position(|one| one == value).map(|place| place as f64),
             }
         };
-        let points = drawn.iter().filter_map(|(trial, value)| Some(Point::new(at(trial)?, *value)));
+        let points = drawn
+            .iter()
+            .filter_map(|(trial, value)| Some(Point::new(at(trial)?, *value)))
+            .collect();
         let scale = match dimension.range {
             Range::LogUniform(..) => Scale::Log,
             _ => Scale::Linear,
@@ -51,7 +54,7 @@ pub(crate) fn write(
         panels.push(Panel {
             x: Axis { label: name, scale, categories: choices, ..Axis::default() },
             y: y(),
-            series: vec![Series { name: "trials".to_owned(), points: points.collect() }],
+            series: vec![Series { name: "trials".to_owned(), points }],
             marks: Marks::Points,
             ..Panel::default()
         });
