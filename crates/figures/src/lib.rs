@@ -25,6 +25,7 @@ pub mod raster;
 pub mod report;
 pub mod scene;
 pub mod stages;
+pub mod study;
 mod svg;
 pub mod table;
 pub mod template;

@@ -35,7 +35,7 @@ outputs! { ChooseCheckpoint:
     /// The scores with the column `accuracy`: a panel for each in kind `plot`.
     SCORES: Table = "scores";
     /// `last_accuracy`, `best_accuracy`, and of each score `NAME_accuracy` and `NAME_rank_correlation`.
-    METRICS: Metrics = "metrics";
+    METRICS: Metrics = "metrics" ["*_accuracy", "*_rank_correlation"];
 }
 
 /// Columns of scores that are none.

@@ -93,7 +93,7 @@ outputs! { Embed:
     /// A row for each image: `id`, `domain`, `class`, `split`, `x`, `y`.
     EMBEDDING: Table = "embedding";
     /// `trustworthiness` of five neighbours (1 is best), and `kl_divergence` (t-SNE) or `explained` (the part of the variance).
-    METRICS: Metrics = "metrics";
+    METRICS: Metrics = "metrics" ["images", "explained", "kl_divergence", "trustworthiness"];
 }
 
 impl Stage for Embed {

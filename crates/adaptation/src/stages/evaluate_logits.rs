@@ -41,7 +41,7 @@ const fn twenty_four() -> usize {
 
 outputs! { EvaluateLogits:
     /// Accuracy, per class too, confusion matrix and loss at the last checkpoint.
-    METRICS: Metrics = "metrics";
+    METRICS: Metrics = "metrics" ["examples", "accuracy", "mean_class_accuracy", "loss"];
     /// Accuracy and loss (mean cross-entropy) at each checkpoint.
     CURVE: Table = "curve";
     /// One row an image: class, prediction at the last checkpoint, margin.

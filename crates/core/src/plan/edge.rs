@@ -1,5 +1,7 @@
 //! The text of an edge: `stage`, `stage.output`, `stage[*]`, `stage.output[layer=*,c=1|10]`.
 
+use std::fmt;
+
 use serde_json::Value;
 
 use crate::Coordinates;
@@ -148,6 +150,28 @@ impl Edge {
                 .map(|(axis, wanted)| place.get(axis).and_then(|value| wanted.place(value)))
                 .map(Option::unwrap_or_default)
                 .collect(),
+        }
+    }
+}
+
+/// As it is written.
+impl fmt::Display for Edge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.stage)?;
+        if let Some(output) = &self.output {
+            write!(f, ".{output}")?;
+        }
+        match &self.select {
+            Select::Aligned => Ok(()),
+            Select::All => f.write_str("[*]"),
+            Select::Axes(axes) => {
+                let axis = |(axis, wanted): &(String, Wanted)| match wanted {
+                    Wanted::All => format!("{axis}=*"),
+                    wanted => format!("{axis}={}", wanted.values().join("|")),
+                };
+                let axes: Vec<String> = axes.iter().map(axis).collect();
+                write!(f, "[{}]", axes.join(","))
+            }
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Plan, expand};
+use super::Plan;
+use super::expand::{self, From};
 use crate::Kinds;
 use crate::text::pipeline::Pipeline;
 use crate::text::{Diagnostic, Diagnostics, Resolved, Sources, document, pipeline, resolved};
@@ -77,17 +78,19 @@ fn read<T>(
     let stem = options.path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let sources = document::sources(&name, text, &options.sets)
         .map_err(|error| Diagnostics::new(Sources::default(), vec![error]))?;
+    // With the texts that stages read beside the file.
+    let mut all = sources.clone();
     let mut errors = Vec::new();
     let pipeline = pipeline::read(&sources, options, kinds, &mut errors);
     parse.exit();
     let found = pipeline.and_then(|pipeline| {
         let _span = tracing::info_span!("plan").entered();
         let seen = look(&pipeline, &sources);
-        let stem = stem.unwrap_or_default();
-        expand::expand(pipeline, folder, stem, &mut errors).map(|plan| (plan, seen))
+        let from = From { folder, stem: stem.unwrap_or_default(), options };
+        expand::expand(pipeline, from, &mut all, &mut errors).map(|plan| (plan, seen))
     });
     match found {
         Some(found) if errors.is_empty() => Ok(found),
-        _ => Err(Diagnostics::new(sources.clone(), errors)),
+        _ => Err(Diagnostics::new(all, errors)),
     }
 }

@@ -144,6 +144,12 @@ fn behind(
         }
     };
     let metric = |output: &str, name: &str| {
+        let declared = shape.kind.outputs.iter().find(|declared| declared.name == *output);
+        if let Some(declared) = declared.filter(|declared| !declared.may_hold(name)) {
+            let known = declared.numbers.iter().copied();
+            return Err(wrong(format!("`{stage}.{output}` has no number `{name}`"))
+                .did_you_mean(name, known, "numbers"));
+        }
         let select = select.map(|select| format!("[{select}]")).unwrap_or_default();
         Ok(Meaning::Metric {
             edge: edge(Some(output))?,
@@ -186,6 +192,7 @@ fn behind(
         _ => {}
     }
     match (metrics.as_slice(), rest) {
+        ([output], [name]) if is_declared(shape, output, name) => metric(output, name),
         // A slip of the pen in a parameter's name shall not wait for the run to be found.
         ([output], [name])
             if is_slot(shape, name) || crate::text::closest(name, &parameters(shape)).is_some() =>
@@ -202,6 +209,12 @@ fn behind(
         }
         _ => Err(no_parameter(shape, second)),
     }
+}
+
+/// Whether an output says that it holds a number of this name.
+fn is_declared(shape: &Shape, output: &str, number: &str) -> bool {
+    let declared = shape.kind.outputs.iter().find(|declared| declared.name == *output);
+    declared.is_some_and(|declared| !declared.numbers.is_empty() && declared.may_hold(number))
 }
 
 /// The value at `path` of a cell's parameters.

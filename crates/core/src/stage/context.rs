@@ -12,6 +12,7 @@ use ref_cast::{RefCastCustom, ref_cast_custom};
 use crate::error::{IoResultExt, ResultExt};
 use crate::random::{self, Generator};
 use crate::stage::report::{Reporter, Silent, Update};
+use crate::stage::text::{self, METRICS};
 use crate::{
     Artifact, Coordinates, Device, Error, Files, Input, Inputs, NamedInputs, Out, Output, Result,
     Stage, Yields, key,
@@ -98,7 +99,24 @@ impl Context {
 impl<S: Yields> Context<S> {
     /// Writes an output.
     pub fn write<T: Artifact>(&self, output: Out<S, T>, artifact: &T) -> Result<()> {
-        artifact.save(&self.folder(output)).doing(|| format!("writing output `{}`", output.name()))
+        artifact
+            .save(&self.folder(output))
+            .and_then(|()| self.check_numbers(output))
+            .doing(|| format!("writing output `{}`", output.name()))
+    }
+
+    /// An output with names of its numbers holds no others. Builds for tests look; a training does not end in vain for it.
+    fn check_numbers<T: Artifact>(&self, output: Out<S, T>) -> Result<()> {
+        let declared = self.job.outputs.iter().find(|declared| declared.name == output.name());
+        let Some(declared) = declared.filter(|_| cfg!(debug_assertions) && T::TYPE == METRICS)
+        else {
+            return Ok(());
+        };
+        let mut names = text::numbers(&self.folder(output))?.into_iter();
+        match names.find(|name| !declared.may_hold(name)) {
+            Some(name) => Err(Error::message(format!("its number `{name}` is not declared"))),
+            None => Ok(()),
+        }
     }
 
     /// The folder of an output, for stages that write their files themselves. It exists.

@@ -8,6 +8,7 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
 
+use super::document::{Misplaced, Place};
 use super::input::{ARITY_KEY, COSMETIC_KEY, INPUT_KEY, TEXT_KEY};
 use super::{Output, Resources, Stage, engine};
 use crate::key::Defaults;
@@ -86,6 +87,8 @@ pub struct Kind {
     pub seeded: bool,
     /// See [`Stage::FREE_AXES`].
     pub free_axes: bool,
+    /// See [`Stage::places`].
+    pub(crate) places: fn(&str, &[String]) -> Result<Vec<Place>, Vec<Misplaced>>,
     schema: fn() -> Schema,
     from_toml: FromToml,
     from_json: fn(Value) -> Result<Box<dyn AnyStage>, serde_json::Error>,
@@ -128,6 +131,7 @@ impl Kind {
             outputs: S::OUTPUTS,
             seeded: S::SEEDED,
             free_axes: S::FREE_AXES,
+            places: S::places,
             schema: schema::<S>,
             from_toml: |value| {
                 let stage = S::deserialize(ValueDeserializer::from(value))?;

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use crate::key::Defaults;
+use crate::stage::document::DOCUMENT_KEY;
 use crate::stage::input::{LABELS_KEY, TEXT_KEY};
 use crate::stage::kind::{marked, properties};
 use crate::{Error, Kind, Result, Slot};
@@ -66,6 +67,8 @@ pub(crate) struct Shape {
     pub(crate) labels: Vec<String>,
     /// Those whose strings are texts with references in braces.
     pub(crate) texts: Vec<String>,
+    /// Those that are documents: paths to texts with references.
+    pub(crate) documents: Vec<String>,
     /// The JSON Schema of the parameters.
     pub(crate) schema: Value,
     /// First lines of the parameters' docs.
@@ -99,6 +102,7 @@ impl Shape {
             defaults: Defaults::of(&schema),
             labels: marked(&schema, LABELS_KEY),
             texts: marked(&schema, TEXT_KEY),
+            documents: marked(&schema, DOCUMENT_KEY),
             docs: properties(&schema).filter_map(doc).collect(),
             schema: schema.as_value().clone(),
             kind,

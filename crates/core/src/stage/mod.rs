@@ -3,6 +3,7 @@
 pub mod artifact;
 pub mod context;
 pub mod device;
+pub mod document;
 pub mod input;
 pub mod kind;
 pub(crate) mod kinds;
@@ -23,7 +24,7 @@ pub use kind::{AnyStage, Arity, Kind, Slot, properties};
 pub use output::{Out, Output, Yields};
 pub use report::{Reporter, Silent, Update};
 pub use resources::{Resources, Threads};
-pub use text::METRICS;
+pub use text::{METRICS, TABLE};
 
 /// What a stage does. The struct is the kind's TOML schema, its documentation and its part of the
 /// key; `run` reads the inputs and writes the outputs through the [`Context`].
@@ -116,6 +117,19 @@ pub trait Stage:
     /// Whether links below the local path are followed wherever they lead (kind `file` alone).
     fn follows_links(&self) -> bool {
         false
+    }
+
+    /// What the text of the stage's [`Document`](document::Document) refers to, in the order of the text. The planner looks
+    /// it up before anything runs; what stands there for another profile than `profiles` refers to nothing.
+    ///
+    /// # Errors
+    /// All that is wrong with the text itself.
+    fn places(
+        text: &str,
+        profiles: &[String],
+    ) -> Result<Vec<document::Place>, Vec<document::Misplaced>> {
+        let _ = (text, profiles);
+        Ok(Vec::new())
     }
 
     /// Names of environment variables whose values are part of the key (kind `command` alone).

@@ -29,6 +29,9 @@ pub struct Output {
     /// Whether two runs of one key may differ here (times of day, durations): `verify` passes
     /// over it.
     pub volatile: bool,
+    /// The names of its numbers, for metrics of which they are known before a run; `*` at either end stands for
+    /// anything. Empty where they are not known.
+    pub numbers: &'static [&'static str],
 }
 
 impl Output {
@@ -39,7 +42,24 @@ impl Output {
             artifact: Cow::Borrowed(T::TYPE),
             doc: doc.trim_ascii(),
             volatile: false,
+            numbers: &[],
         }
+    }
+
+    /// The same output, with the names of all numbers that it may hold.
+    pub const fn with_numbers(mut self, numbers: &'static [&'static str]) -> Self {
+        self.numbers = numbers;
+        self
+    }
+
+    /// Whether it may hold a number of this name.
+    pub fn may_hold(&self, number: &str) -> bool {
+        let fits = |pattern: &&str| match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
+            (Some(end), _) => number.ends_with(end),
+            (_, Some(start)) => number.starts_with(start),
+            _ => **pattern == number,
+        };
+        self.numbers.is_empty() || self.numbers.iter().any(fits)
     }
 
     /// The same output, marked as one that two runs of one key need not give alike.
@@ -125,7 +145,8 @@ const fn same(left: &str, right: &str) -> bool {
 /// Declares the outputs of a kind: the constants to write through and [`Yields::OUTPUTS`].
 ///
 /// The doc comment is what `sconce kinds` says of the output. `volatile` marks an output that two
-/// runs of one key need not give alike, such as one that holds durations.
+/// runs of one key need not give alike, such as one that holds durations. Names in brackets are those of the numbers
+/// that metrics hold: a text that refers to another one is refused before anything runs.
 ///
 /// ```
 /// use schemars::JsonSchema;
@@ -215,7 +236,7 @@ const fn same(left: &str, right: &str) -> bool {
 macro_rules! outputs {
     ($stage:ty: $(
         $(#[doc = $doc:literal])+
-        $output:ident: $artifact:ty = $name:literal $(, $volatile:ident)?;
+        $output:ident: $artifact:ty = $name:literal $([ $($number:literal),+ $(,)? ])? $(, $volatile:ident)?;
     )*) => {
         impl $stage {
             $(
@@ -228,7 +249,7 @@ macro_rules! outputs {
         impl $crate::stage::Yields for $stage {
             const OUTPUTS: &'static [$crate::Output] = &[$(
                 $crate::Output::of::<$artifact>($name, ::std::concat!($($doc),+))
-                    $(.$volatile())?,
+                    $(.with_numbers(&[$($number),+]))? $(.$volatile())?,
             )*];
         }
     };

@@ -30,6 +30,7 @@ const TOP: [&str; 9] =
 pub(crate) struct Pipeline<'a> {
     pub(crate) name: Option<(String, Span)>,
     pub(crate) description: String,
+    pub(crate) seed: u64,
     /// The most cells that it may have.
     pub(crate) max_cells: usize,
     pub(crate) defaults: Defaults<'a>,
@@ -122,6 +123,7 @@ pub(crate) fn read<'a>(
     Some(Pipeline {
         name,
         description,
+        seed,
         max_cells: max_cells.unwrap_or(MAX_CELLS),
         defaults: reader.defaults,
         values,

@@ -103,7 +103,7 @@ pub(crate) fn escape(text: &str) -> String {
 }
 
 impl Reference {
-    fn parse(place: &str) -> Result<Self, String> {
+    pub(crate) fn parse(place: &str) -> Result<Self, String> {
         const EXPECTED: &str = "expected a reference such as `{seed}`, `{$variable}`, \
                                 `{parameter}`, `{stage.parameter}` or `{stage.metric:.2}`";
         let expected = || EXPECTED.to_owned();

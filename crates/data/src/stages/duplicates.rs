@@ -23,7 +23,7 @@ outputs! { Duplicates:
     TABLE: Table = "table";
     /// Images, duplicates (copies beyond the first), and the groups of copies across_splits,
     /// across_classes and across_splits_and_classes.
-    METRICS: Metrics = "metrics";
+    METRICS: Metrics = "metrics" ["images", "duplicates", "across_splits", "across_classes", "across_splits_and_classes"];
 }
 
 impl Stage for Duplicates {

@@ -19,6 +19,7 @@ mod row_images;
 mod rows;
 mod sample_sheet;
 mod scatter;
+mod study;
 mod table;
 mod top5_panel;
 
@@ -43,6 +44,7 @@ pub use plot::Plot;
 pub use report::Report;
 pub use sample_sheet::SampleSheet;
 pub use scatter::Scatter;
+pub use study::Study;
 pub use table::Table;
 pub use top5_panel::Top5Panel;
 
@@ -61,6 +63,7 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<Report>(),
     Kind::of::<SampleSheet>(),
     Kind::of::<Scatter>(),
+    Kind::of::<Study>(),
     Kind::of::<Table>(),
     Kind::of::<Top5Panel>(),
 ];

@@ -5,6 +5,7 @@ use sconce_core::{Context, Error, Folder, Gathered, Input, Result};
 use sconce_data::{Color, Features, Figure, ImageSet};
 
 use crate::faces::{self, Given};
+use crate::report::Body;
 use crate::{Field, Scene};
 
 impl From<crate::Error> for Error {
@@ -65,6 +66,22 @@ pub(super) fn drawing(name: &str, scene: &Scene, density: f64, caption: &str) ->
 /// A figure of photographs: `NAME.png` alone, since an SVG would only wrap the pixels.
 pub(super) fn photograph(name: &str, scene: &Scene, density: f64, caption: &str) -> Result<Figure> {
     Ok(Figure::new(caption).with(format!("{name}.png"), scene.png(density)?))
+}
+
+/// What a page shows of a figure: its table, its animation, or its picture at this density.
+pub(super) fn body(figure: &Figure, density: f64) -> Option<Body> {
+    if let Some((_, bytes)) = figure.with_extension("html") {
+        return Some(Body::Html(String::from_utf8_lossy(bytes).into_owned()));
+    }
+    if let Some((_, bytes)) = figure.with_extension("gif") {
+        return Some(Body::Image { mime: "image/gif", bytes: bytes.to_vec(), width: None });
+    }
+    let (_, bytes) = figure.with_extension("png")?;
+    let reader =
+        image::ImageReader::with_format(std::io::Cursor::new(bytes), image::ImageFormat::Png);
+    let width = reader.into_dimensions().ok();
+    let width = width.map(|(width, _)| (f64::from(width) / density).round().max(1.0) as u32);
+    Some(Body::Image { mime: "image/png", bytes: bytes.to_vec(), width })
 }
 
 /// Image `place` of the set, as RGB.

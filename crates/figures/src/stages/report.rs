@@ -7,7 +7,7 @@ use sconce_data::Figure;
 use serde::{Deserialize, Serialize};
 
 use super::pictures;
-use crate::report::{self, Body, Exhibit};
+use crate::report::{self, Exhibit};
 
 /// Puts figures and tables on one HTML page that needs nothing else: images are inlined, nothing is fetched.
 ///
@@ -51,18 +51,7 @@ impl Stage for Report {
         let mut exhibits = Vec::new();
         for from in ctx.inputs(&self.figures)? {
             let figure = &from.artifact;
-            let html = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-            let body = if let Some((_, bytes)) = figure.with_extension("html") {
-                Body::Html(html(bytes))
-            } else if let Some((_, bytes)) = figure.with_extension("gif") {
-                Body::Image { mime: "image/gif", bytes: bytes.to_vec(), width: None }
-            } else if let Some((_, bytes)) = figure.with_extension("png") {
-                Body::Image {
-                    mime: "image/png",
-                    bytes: bytes.to_vec(),
-                    width: self.width_of(bytes),
-                }
-            } else {
+            let Some(body) = pictures::body(figure, self.density) else {
                 let names: Vec<&str> = figure.files.keys().map(String::as_str).collect();
                 return Err(Error::Input {
                     slot: "figures".to_owned(),
@@ -86,16 +75,5 @@ impl Stage for Report {
         let report =
             report::Report { title: self.title.clone(), description: self.text.clone(), exhibits };
         ctx.write(Self::FIGURE, &Figure::new(&self.title).with("report.html", report.html()))
-    }
-}
-
-impl Report {
-    /// Width on the page of a PNG file.
-    fn width_of(&self, png: &[u8]) -> Option<u32> {
-        let (width, _) =
-            image::ImageReader::with_format(std::io::Cursor::new(png), image::ImageFormat::Png)
-                .into_dimensions()
-                .ok()?;
-        Some((f64::from(width) / self.density).round().max(1.0) as u32)
     }
 }

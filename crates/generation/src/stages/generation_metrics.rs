@@ -104,7 +104,7 @@ const fn three_percent() -> f64 {
 
 outputs! { GenerationMetrics:
     /// The numbers of the last split; with `logits` the arrays `class_share`, and `confusion` (wanted class × judged class).
-    METRICS: Metrics = "metrics";
+    METRICS: Metrics = "metrics" ["images", "real_images", "test_images", "fid", "fid_infinity", "kid", "kid_mean", "kid_deviation", "precision", "recall", "density", "coverage", "nearer_to_train", "distance_ratio", "fld", "class_entropy", "classes_seen", "inception_score", "agreement"];
     /// A row for each split, with its `step` where its name ends in a number, the numbers of images and the judge's digest.
     CURVE: Table = "curve";
     /// A row for each split and class of the judge: images, their share, and how many were wanted and agree. Empty without `logits`.

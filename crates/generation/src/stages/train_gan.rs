@@ -184,9 +184,9 @@ outputs! { TrainGan:
     /// The verdict at the end, in a table of one row.
     VERDICT: Table = "verdict";
     /// What the verdict rests on, and the last update's numbers.
-    METRICS: Metrics = "metrics";
+    METRICS: Metrics = "metrics" ["ranking", "diversity", "discriminator_loss", "generator_loss", "real", "fake", "diverged_at"];
     /// Seconds of an update, on the mean of those that were done since the last interruption.
-    TIMINGS: Metrics = "timings", volatile;
+    TIMINGS: Metrics = "timings" ["step_seconds"], volatile;
 }
 
 impl TrainGan {

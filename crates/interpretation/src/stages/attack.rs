@@ -52,9 +52,9 @@ outputs! { Attack:
     /// A row an image: prediction before, after and after rounding, distances, steps.
     RESULTS: Table = "results";
     /// Success before and after rounding, mean distances and steps.
-    METRICS: Metrics = "metrics";
+    METRICS: Metrics = "metrics" ["success", "rounded_success", "iterations", "evaluations", "confidence", "l0", "l2", "linf", "rounded_confidence", "rounded_l0", "rounded_l2", "rounded_linf", "images"];
     /// Seconds in all and for an image.
-    TIMINGS: Metrics = "timings", volatile;
+    TIMINGS: Metrics = "timings" ["seconds", "seconds_an_image"], volatile;
 }
 
 impl Stage for Attack {

@@ -61,7 +61,7 @@ outputs! { ClassVerdicts:
     VERDICTS: Table = "verdicts";
     /// Pictures, how many are recognised (and its share), mean probability of the target, and with
     /// transforms the mean share.
-    METRICS: Metrics = "metrics";
+    METRICS: Metrics = "metrics" ["pictures", "recognised", "recognised_share", "probability", "share_of_transforms"];
 }
 
 impl Stage for ClassVerdicts {

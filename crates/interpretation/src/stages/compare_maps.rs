@@ -28,7 +28,7 @@ outputs! { CompareMaps:
     /// A row for each image: image, rank_correlation, absolute_rank_correlation.
     TABLE: Table = "table";
     /// The means, those of maps with reference maps of other images, and how many maps vanished.
-    METRICS: Metrics = "metrics";
+    METRICS: Metrics = "metrics" ["vanished", "rank_correlation", "absolute_rank_correlation", "*_of_other_images"];
 }
 
 impl Stage for CompareMaps {

@@ -79,7 +79,7 @@ outputs! { MapQuality:
     /// The mean curves: share of the pixels, deletion, insertion.
     CURVES: Table = "curves";
     /// The means over all images, and their deviations.
-    METRICS: Metrics = "metrics";
+    METRICS: Metrics = "metrics" ["deletion", "insertion", "deletion_deviation", "insertion_deviation", "images"];
 }
 
 impl Stage for MapQuality {

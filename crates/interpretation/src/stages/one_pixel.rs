@@ -90,9 +90,9 @@ outputs! { OnePixel:
     /// A row an image: prediction before and after, the pixels, generations.
     RESULTS: Table = "results";
     /// Success, mean distances, generations and judged images.
-    METRICS: Metrics = "metrics";
+    METRICS: Metrics = "metrics" ["success", "rounded_success", "iterations", "evaluations", "confidence", "l0", "l2", "linf", "rounded_confidence", "rounded_l0", "rounded_l2", "rounded_linf", "images"];
     /// Seconds in all and for an image.
-    TIMINGS: Metrics = "timings", volatile;
+    TIMINGS: Metrics = "timings" ["seconds", "seconds_an_image"], volatile;
 }
 
 impl Stage for OnePixel {

@@ -24,7 +24,7 @@ outputs! { PointingGame:
     /// A row for each map: image, hit, share.
     TABLE: Table = "table";
     /// The means over all maps.
-    METRICS: Metrics = "metrics";
+    METRICS: Metrics = "metrics" ["hit", "share", "maps"];
 }
 
 impl Stage for PointingGame {

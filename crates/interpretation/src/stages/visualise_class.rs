@@ -113,7 +113,7 @@ outputs! { VisualiseClass:
     HISTORY: Table = "history";
     /// Of the last picture as 8-bit file: probability, rank; and the first step with probability
     /// 0.9.
-    METRICS: Metrics = "metrics";
+    METRICS: Metrics = "metrics" ["probability", "rank", "reached"];
 }
 
 impl Stage for VisualiseClass {

@@ -95,7 +95,7 @@ outputs! { TrainClassifier:
     /// Loss and accuracy of each epoch.
     HISTORY: Table = "history";
     /// Accuracy and loss on the test split.
-    METRICS: Metrics = "metrics";
+    METRICS: Metrics = "metrics" ["test_loss", "test_accuracy"];
 }
 
 impl Stage for TrainClassifier {

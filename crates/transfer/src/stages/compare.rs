@@ -19,7 +19,7 @@ pub struct Compare {
 
 outputs! { Compare:
     /// Both accuracies, their `difference`, who was right alone, `p_value`.
-    METRICS: Metrics = "metrics";
+    METRICS: Metrics = "metrics" ["examples", "first_accuracy", "second_accuracy", "difference", "both_right", "only_first_right", "only_second_right", "neither_right", "p_value"];
 }
 
 impl Stage for Compare {

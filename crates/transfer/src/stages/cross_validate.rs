@@ -40,7 +40,7 @@ const fn folds() -> usize {
 
 outputs! { CrossValidate:
     /// The best `c`, its mean `accuracy` and `deviation`; for `c_from`.
-    BEST: Metrics = "best";
+    BEST: Metrics = "best" ["c", "accuracy", "deviation"];
     /// Accuracy of each C on each fold.
     FOLDS: Table = "folds";
     /// Mean accuracy and deviation of each C.

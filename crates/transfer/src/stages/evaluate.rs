@@ -43,7 +43,7 @@ fn in_classes_of(
 
 outputs! { Evaluate:
     /// Accuracy, per class too, and the confusion matrix.
-    METRICS: Metrics = "metrics";
+    METRICS: Metrics = "metrics" ["examples", "accuracy", "mean_class_accuracy"];
     /// One row an example: class, prediction, margin.
     PREDICTIONS: Table = "predictions";
 }

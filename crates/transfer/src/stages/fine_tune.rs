@@ -96,7 +96,7 @@ impl Defaults for FineTune {
 
 outputs! { FineTune:
     /// Accuracy, per class too, and the confusion matrix.
-    METRICS: Metrics = "metrics";
+    METRICS: Metrics = "metrics" ["examples", "accuracy", "mean_class_accuracy", "validation_*", "best_epoch", "learning_rate", "epochs"];
     /// The network.
     WEIGHTS: Weights = "weights";
     /// Loss and accuracy of each epoch.

@@ -14,7 +14,6 @@ use crate::plan::parameters;
 use crate::plan::{Cell, CellGraph, CellIndex, Places, Source};
 use crate::stage::Arity;
 use crate::stage::kinds::Shape;
-use crate::stage::text::is_text_slot;
 use crate::text::diagnostic::{self, Diagnostic};
 use crate::{CellId, key, random};
 
@@ -90,8 +89,8 @@ impl Joining<'_> {
             });
             let edges = combination.edges.iter().zip(&slots).zip(&groups);
             for (((edge, slot), groups), &taken) in edges.zip(&place.taken) {
-                if is_text_slot(&edge.path) {
-                    self.read_metrics(reader, edge, slot, errors);
+                if edge.in_text {
+                    self.read_for_text(reader, edge, slot, errors);
                 } else if let Some(group) = groups.get(taken) {
                     self.read(reader, edge, slot, group, errors);
                 }
@@ -120,7 +119,7 @@ impl Joining<'_> {
                 ));
             }
             // A text does not multiply the cells that it stands in.
-            if is_text_slot(&edge.path) {
+            if edge.in_text {
                 places.iter_mut().for_each(|place| place.taken.push(usize::MAX));
                 all.push(Rc::default());
                 continue;
@@ -245,8 +244,8 @@ impl Joining<'_> {
         }
     }
 
-    /// Adds the edge from the one cell whose metrics a text carries.
-    fn read_metrics(
+    /// Adds the edges from the cells that a text refers to: one, unless it asks for several.
+    fn read_for_text(
         &mut self,
         reader: CellIndex,
         edge: &SlotEdge,
@@ -255,22 +254,29 @@ impl Joining<'_> {
     ) {
         let place = &self.graph[reader].id.coordinates;
         let selected = self.flows.selected(&edge.edge, &self.graph, &self.places, place);
+        let gathers = edge.edge.gathers();
         match selected.cells.as_slice() {
-            [] => {}
-            &[one] => {
-                if let Some(output) = output(edge, &self.graph[one], errors) {
-                    let source = Source { slot: Arc::clone(slot), output, from: None };
-                    self.graph.add_edge(one, reader, source);
-                }
-            }
-            taken @ [one, ..] => {
+            taken @ [one, _, ..] if !gathers => {
                 let (path, stage) = (&edge.path, &edge.edge.stage);
                 let message = format!("`{path}`: stage `{stage}` has {} cells", taken.len());
                 let output = edge.edge.output.as_deref().unwrap_or_default();
-                let diagnostic = Diagnostic::new(message, edge.span.clone())
-                    .help(format!("select one, such as `{{{}.{output}.…}}`", self.graph[*one].id));
+                let one = &self.graph[*one].id;
+                let help = match edge.slot.arity {
+                    Arity::List => format!("select one, such as `{one}`, or all with [*]"),
+                    _ => format!("select one, such as `{{{one}.{output}.…}}`"),
+                };
+                let diagnostic = Diagnostic::new(message, edge.span.clone()).help(help);
                 if !errors.contains(&diagnostic) {
                     errors.push(diagnostic);
+                }
+            }
+            taken => {
+                for &cell in taken {
+                    // The same is wrong with all of them.
+                    let Some(output) = output(edge, &self.graph[cell], errors) else { return };
+                    let from = gathers.then(|| self.graph[cell].id.clone());
+                    let source = Source { slot: Arc::clone(slot), output, from };
+                    self.graph.add_edge(cell, reader, source);
                 }
             }
         }

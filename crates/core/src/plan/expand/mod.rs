@@ -1,5 +1,6 @@
 //! Stages become cells: edges are resolved and type-checked, axes flow downstream.
 
+mod documents;
 mod flow;
 mod join;
 pub(crate) mod limit;
@@ -22,7 +23,7 @@ use super::edge::Edge;
 use super::parameters;
 use super::references::Scope;
 use crate::cell::is_name;
-use crate::plan::{CellGraph, Places, Plan};
+use crate::plan::{CellGraph, LoadOptions, Places, Plan};
 use crate::stage::kinds::Shape;
 use crate::text::axes::{Axis, AxisValue, Sets};
 use crate::text::diagnostic::Diagnostic;
@@ -51,6 +52,18 @@ struct Combination {
     edges: Vec<SlotEdge>,
     /// The parameters' texts with references.
     texts: Vec<texts::PlacedText>,
+    /// The parameters that are documents.
+    documents: Vec<documents::PlacedDocument>,
+}
+
+/// Where a pipeline is from.
+pub(crate) struct From<'f> {
+    /// The folder of its file.
+    pub(crate) folder: PathBuf,
+    /// The file's name without its extension.
+    pub(crate) stem: String,
+    /// What was asked for.
+    pub(crate) options: &'f LoadOptions,
 }
 
 /// One edge as written.
@@ -61,18 +74,20 @@ struct SlotEdge {
     text: String,
     edge: Edge,
     span: Span,
+    /// Whether a text reads it: it does not multiply cells.
+    in_text: bool,
 }
 
-/// Expands a pipeline; what is wrong goes to `errors`.
+/// Expands a pipeline; what is wrong goes to `errors`, and texts that are read beside its file to `all`.
 pub(crate) fn expand(
     pipeline: Pipeline<'_>,
-    folder: PathBuf,
-    stem: String,
+    from: From<'_>,
+    all: &mut Sources,
     errors: &mut Vec<Diagnostic>,
 ) -> Option<Plan> {
     let (name, span) = match pipeline.name {
         Some((name, span)) => (name, Some(span)),
-        None => (stem, None),
+        None => (from.stem.clone(), None),
     };
     if !is_name(&name) {
         let message = match span {
@@ -90,10 +105,11 @@ pub(crate) fn expand(
         variables: pipeline.values,
     };
     let (sources, limit) = (pipeline.sources, Limit { cells: pipeline.max_cells });
+    let mut texts = documents::Texts { from: &from, sources: all, known: Default::default() };
     let stages: Vec<_> = pipeline
         .stages
         .into_iter()
-        .map(|table| combinations(table, &limit, &scope, sources, errors))
+        .map(|table| combinations(table, &limit, &scope, sources, &mut texts, errors))
         .collect();
     let names: Vec<String> = stages.iter().map(|stage| stage.table.name.clone()).collect();
     let order = order::order(&stages, &names, errors)?;
@@ -127,8 +143,10 @@ pub(crate) fn expand(
     }
     let Joining { mut graph, places, flows, partial, .. } = joining;
     names::refuse_twins(&stages, &graph, &places, errors);
-    texts::put_in(&stages, &mut graph, &places, flows, &origins, &partial, errors);
+    let put = texts::Put { stages: &stages, from: &from, pipeline: &name, seed: pipeline.seed };
+    put.put_in(&mut graph, &places, flows, &origins, &partial, errors);
     let description = pipeline.description;
+    let folder = from.folder;
     Some(Plan { pipeline: name, description, folder, stages: names, graph, places })
 }
 
@@ -138,6 +156,7 @@ fn combinations<'a>(
     limit: &Limit,
     scope: &Scope,
     sources: &Sources,
+    documents: &mut documents::Texts<'_>,
     errors: &mut Vec<Diagnostic>,
 ) -> Expanded<'a> {
     let (mut combinations, mut unparsed) = (Vec::new(), Vec::new());
@@ -189,6 +208,16 @@ fn combinations<'a>(
         let (texts, metrics) =
             texts::read(&shape, &values, &written, &table.header, scope, sources, errors);
         edges.extend(metrics);
+        let (documents, shown) = documents::read(
+            &shape,
+            &values,
+            &written,
+            &table.header,
+            scope,
+            documents,
+            errors,
+        );
+        edges.extend(shown);
         let coordinates = chosen
             .iter()
             .map(|(axis, value)| (axis.name.clone(), value.coordinate.clone()))
@@ -200,6 +229,7 @@ fn combinations<'a>(
             parameters: values,
             edges,
             texts,
+            documents,
         });
     }
     faulty |= errors.len() > before;
@@ -220,7 +250,10 @@ fn slot_edges(
         let node = written.get(slot.key.as_str());
         for (path, text, span) in parameters::edges(&slot.key, value, node, header) {
             match Edge::parse(&text) {
-                Ok(edge) => edges.push(SlotEdge { slot: slot.clone(), path, text, edge, span }),
+                Ok(edge) => {
+                    let (slot, in_text) = (slot.clone(), false);
+                    edges.push(SlotEdge { slot, path, text, edge, span, in_text });
+                }
                 Err(expected) => {
                     let message = format!("`{path}`: {expected}, found `{text}`");
                     parameters::say(errors, Diagnostic::new(message, span));

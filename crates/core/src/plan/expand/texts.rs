@@ -8,7 +8,7 @@ use serde_json::Value;
 use toml::de::DeValue;
 
 use super::flow::{Flows, Selected};
-use super::{Combination, Expanded, SlotEdge};
+use super::{Combination, Expanded, From, SlotEdge, documents};
 use crate::plan::graph::indices;
 use crate::plan::parameters;
 use crate::plan::references::{self, Meaning, Scope};
@@ -94,7 +94,8 @@ pub(super) fn read(
                 let slot = Slot { key: path.clone(), artifact: METRICS.into(), arity: Arity::One };
                 if edges.iter().all(|edge: &SlotEdge| edge.path != path) {
                     let (edge, span) = (edge.clone(), span.clone());
-                    edges.push(SlotEdge { slot, text: from.clone(), path, edge, span });
+                    let in_text = true;
+                    edges.push(SlotEdge { slot, text: from.clone(), path, edge, span, in_text });
                 }
             }
             let format = reference.format;
@@ -138,56 +139,85 @@ fn exact(sources: &Sources, span: &Span, text: &str, at: &Range<usize>) -> Span 
     }
 }
 
-/// Puts values into the texts of all cells. `origins` has the combination that each comes from; cells of stages in `partial` may
-/// be missing, which has been said.
-pub(super) fn put_in(
-    stages: &[Expanded<'_>],
-    graph: &mut CellGraph,
-    places: &Places,
-    flows: Flows,
-    origins: &[usize],
-    partial: &BTreeSet<String>,
-    errors: &mut Vec<Diagnostic>,
-) {
-    let mut lookup = Lookup { flows, known: BTreeMap::new() };
-    for stage in stages {
-        let Some(shape) = &stage.table.shape else { continue };
-        if stage.combinations.iter().all(|combination| combination.texts.is_empty()) {
-            continue;
-        }
-        for index in indices(places.get(&stage.table.name).cloned().unwrap_or_default()) {
-            let place = graph[index].id.coordinates.clone();
-            let origin = origins.get(index.index()).and_then(|&from| stage.combinations.get(from));
-            let Some(combination) = origin else { continue };
-            let mut filled = Vec::new();
-            for text in &combination.texts {
-                let has_slots = combination
-                    .edges
-                    .iter()
-                    .any(|edge| crate::stage::text::is_text_slot(&edge.path));
+/// What values are put into texts from.
+pub(super) struct Put<'p> {
+    pub(super) stages: &'p [Expanded<'p>],
+    pub(super) from: &'p From<'p>,
+    /// The pipeline's name.
+    pub(super) pipeline: &'p str,
+    /// The pipeline's seed.
+    pub(super) seed: u64,
+}
+
+impl Put<'_> {
+    /// Puts values into the texts and documents of all cells. `origins` has the combination that each comes from; cells of stages
+    /// in `partial` may be missing, which has been said.
+    pub(super) fn put_in(
+        &self,
+        graph: &mut CellGraph,
+        places: &Places,
+        flows: Flows,
+        origins: &[usize],
+        partial: &BTreeSet<String>,
+        errors: &mut Vec<Diagnostic>,
+    ) {
+        let mut lookup = Lookup { flows, known: BTreeMap::new() };
+        for stage in self.stages {
+            let Some(shape) = &stage.table.shape else { continue };
+            let plain = |one: &Combination| one.texts.is_empty() && one.documents.is_empty();
+            if stage.combinations.iter().all(plain) {
+                continue;
+            }
+            for index in indices(places.get(&stage.table.name).cloned().unwrap_or_default()) {
+                let place = graph[index].id.coordinates.clone();
+                let origin =
+                    origins.get(index.index()).and_then(|&from| stage.combinations.get(from));
+                let Some(combination) = origin else { continue };
+                let mut filled = Vec::new();
                 let reader = Reader { graph, places, partial, place: &place, combination };
-                filled.push((&text.path, reader.text(text, has_slots, &mut lookup, errors)));
-            }
-            let mut parameters = combination.parameters.clone();
-            for (path, text) in filled {
-                if let Some(place) = string_at(&mut parameters, path) {
-                    *place = text;
+                for text in &combination.texts {
+                    let has_slots = combination
+                        .edges
+                        .iter()
+                        .any(|edge| crate::stage::text::is_text_slot(&edge.path));
+                    filled.push((&text.path, reader.text(text, has_slots, &mut lookup, errors)));
                 }
+                let mut parameters = combination.parameters.clone();
+                for (path, text) in filled {
+                    if let Some(place) = string_at(&mut parameters, path) {
+                        *place = text;
+                    }
+                }
+                let mut for_key = parameters.clone();
+                if !combination.documents.is_empty() {
+                    let (name, seed) = (self.pipeline, self.seed);
+                    let origin =
+                        documents::origin(self.from, name, seed, self.stages, index, graph, places);
+                    documents::fill(
+                        &combination.documents,
+                        &reader,
+                        &origin,
+                        &mut lookup,
+                        &mut parameters,
+                        &mut for_key,
+                        errors,
+                    );
+                }
+                graph[index].key_parameters = Arc::new(key::Parameters::of(&for_key, shape));
+                graph[index].parameters = parameters::with_slots(parameters, shape);
             }
-            graph[index].key_parameters = Arc::new(key::Parameters::of(&parameters, shape));
-            graph[index].parameters = parameters::with_slots(parameters, shape);
         }
     }
 }
 
 /// What texts of other cells have looked up already.
-struct Lookup {
+pub(super) struct Lookup {
     flows: Flows,
     /// Values by the number of the cells and the keys in their parameters.
     known: BTreeMap<(usize, Vec<String>), Result<Value, Diagnostic>>,
 }
 
-struct Reader<'r> {
+pub(super) struct Reader<'r> {
     graph: &'r CellGraph,
     places: &'r Places,
     partial: &'r BTreeSet<String>,
@@ -233,11 +263,11 @@ impl Reader<'_> {
     }
 
     /// Whether it is of a stage whose cells may be missing.
-    fn is_partial(&self, meaning: &Meaning) -> bool {
+    pub(super) fn is_partial(&self, meaning: &Meaning) -> bool {
         matches!(meaning, Meaning::Parameter { edge, .. } if self.partial.contains(&edge.stage))
     }
 
-    fn value(&self, meaning: &Meaning, lookup: &mut Lookup) -> Result<Value, Diagnostic> {
+    pub(super) fn value(&self, meaning: &Meaning, lookup: &mut Lookup) -> Result<Value, Diagnostic> {
         match meaning {
             Meaning::Seed => Ok(self.combination.seed.into()),
             Meaning::Variable(value) => Ok(value.clone()),
