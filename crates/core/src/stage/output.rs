@@ -57,7 +57,7 @@ impl Output {
         let fits = |pattern: &&str| match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
             (Some(end), _) => number.ends_with(end),
             (_, Some(start)) => number.starts_with(start),
-            _ => **pattern == number,
+            _ => *pattern == number,
         };
         self.numbers.is_empty() || self.numbers.iter().any(fits)
     }

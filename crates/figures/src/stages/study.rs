@@ -12,7 +12,6 @@ use sconce_data::{Figure, Metrics, Table};
 use serde::{Deserialize, Serialize};
 
 use super::pictures;
-use crate::report::Body;
 use crate::study::{self, Meanings, Part, origin, places, values};
 
 /// Renders a written study to one HTML page that needs nothing else: Markdown with values and exhibits put in by

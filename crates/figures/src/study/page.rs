@@ -274,6 +274,11 @@ impl<'m> Writer<'m, '_> {
         let mut at = 0;
         for (place, number) in places(text) {
             let Some(exhibit) = self.exhibits.get(number) else { continue };
+            // Where nothing is escaped, the text's places are the Markdown's.
+            let here = match range.len() == text.len() {
+                true => range.start + place.start..range.start + place.end,
+                false => range.clone(),
+            };
             if place.start > at {
                 self.out.push(Event::Text(CowStr::from(text[at..place.start].to_owned())));
             }
@@ -285,11 +290,11 @@ impl<'m> Writer<'m, '_> {
                 }
                 (Role::Ref, None) => {
                     let message = format!("`{}` is not shown on this page", exhibit.written);
-                    self.say(message, range);
+                    self.say(message, &here);
                 }
                 _ => self.say(
                     "an exhibit has a paragraph of its own, and its caption on the next line behind `: `",
-                    range,
+                    &here,
                 ),
             }
         }

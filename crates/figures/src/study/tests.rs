@@ -145,7 +145,7 @@ fn values_are_written_as_people_write_them() {
 fn what_cannot_be_written_is_an_error_at_its_place() {
     assert_eq!(
         filled("# T\n\nThe {{ svm.kind | percent }}."),
-        "t.md:3:8: expected a number, found `a_b*c`\n  3 | The {{ svm.kind | percent }}.\n    |        ^^^^^^^^^^^^^^^^^^"
+        "t.md:3:19: expected a number, found `a_b*c`\n  3 | The {{ svm.kind | percent }}.\n    |                   ^^^^^^^"
     );
     let said = filled("{{ test[*] }}");
     assert!(said.contains("expected one value, found several: pick one, or go through them by `for`"), "{said}");
@@ -206,9 +206,9 @@ fn numbers_typed_by_hand_are_found() {
     assert_eq!(
         places,
         [
-            "t.md:1:34: `87.8` is typed by hand, and best-test.accuracy is 0.87772: write `{{ best-test.accuracy | percent(1) }}`",
-            "t.md:1:44: `.878` is typed by hand, and best-test.accuracy is 0.87772: write `{{ best-test.accuracy | decimals(3) }}`",
-            "t.md:1:50: `0.8777` is typed by hand, and best-test.accuracy is 0.87772: write `{{ best-test.accuracy | decimals(4) }}`",
+            "t.md:1:32: `87.8` is typed by hand, and best-test.accuracy is 0.87772: write `{{ best-test.accuracy | percent(1) }}`",
+            "t.md:1:42: `.878` is typed by hand, and best-test.accuracy is 0.87772: write `{{ best-test.accuracy | decimals(3) }}`",
+            "t.md:1:48: `0.8777` is typed by hand, and best-test.accuracy is 0.87772: write `{{ best-test.accuracy | decimals(4) }}`",
         ]
     );
 }

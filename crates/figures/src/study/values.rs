@@ -329,7 +329,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// A value of JSON.
-pub(super) fn of_json(value: &Json) -> Value {
+pub fn of_json(value: &Json) -> Value {
     match value {
         Json::Null => Value::from(()),
         Json::Bool(value) => Value::from(*value),
@@ -348,7 +348,7 @@ pub(super) fn of_json(value: &Json) -> Value {
 }
 
 /// A row: the place along the axes, and what was measured there.
-pub(super) fn row<'c>(
+pub fn row<'c>(
     coordinates: impl Iterator<Item = (&'c str, &'c Json)>,
     metrics: &Metrics,
 ) -> Value {
