@@ -21,5 +21,7 @@ mod spans;
 mod stops;
 mod sweep;
 #[cfg(feature = "chapters")]
+mod studies;
+#[cfg(feature = "chapters")]
 mod training;
 mod watch;

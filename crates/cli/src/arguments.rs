@@ -76,6 +76,15 @@ Exit codes: 0 all cells have their results; 1 a cell failed; 2 the pipeline file
     Run(RunArguments),
     /// Tell what would run, and why
     Plan(PlanArguments),
+    /// Bring written studies up to date and take their pages out, as HTML or PDF
+    #[command(after_help = "\
+Examples:
+  sconce publish transfer.toml                       run what is missing, and say where the page is
+  sconce publish transfer.toml --html transfer.html --pdf transfer.pdf
+  sconce publish transfer.toml study --profile scenes --pdf scenes.pdf
+
+A PDF is printed by chromium or chrome, where one is installed. How a study is written: docs/studies.md.")]
+    Publish(PublishArguments),
     /// Tell the whole story of a stage: why it would run, or what its result is made of
     Why(WhyArguments),
     /// Draw the stages and their edges
@@ -234,6 +243,25 @@ pub(crate) struct RunArguments {
     /// its bits changed
     #[arg(long)]
     pub(crate) locked: bool,
+    #[command(flatten)]
+    pub(crate) resources: ResourceArguments,
+    #[command(flatten)]
+    pub(crate) talk: TalkArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PublishArguments {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArguments,
+    /// The study's stage; all of the pipeline's studies without a name
+    #[arg(value_name = "STAGE")]
+    pub(crate) stage: Option<String>,
+    /// Copy the page to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Print the page to this PDF file, by the chromium or chrome of this machine
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pdf: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) resources: ResourceArguments,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! Plots, grids, animations, tables, the HTML report.
+//! Plots, grids, animations, tables, written studies.
 //!
 //! Everything is drawn on one path: a function builds a [`Scene`] of shapes, the scene is written as SVG, and
 //! that SVG is rasterised with bundled fonts. The same input gives the same bytes. Figures read tables, metrics
@@ -22,7 +22,6 @@ pub mod heat;
 pub mod panels;
 pub mod plot;
 pub mod raster;
-pub mod report;
 pub mod scene;
 pub mod stages;
 pub mod study;

@@ -8,6 +8,7 @@ mod graph;
 mod kinds;
 mod lock;
 mod plan;
+mod publish;
 mod run;
 mod runs;
 mod schema;
@@ -41,6 +42,7 @@ pub(crate) fn dispatch(arguments: &Arguments, kinds: &Kinds) -> Result<ExitCode,
     let done = match &arguments.command {
         Command::Run(arguments) => run::run(call, arguments),
         Command::Plan(arguments) => plan::plan(call, arguments),
+        Command::Publish(arguments) => publish::publish(call, arguments),
         Command::Why(arguments) => why::why(call, arguments),
         Command::Graph(arguments) => graph::graph(call, arguments),
         Command::Show(arguments) => show::show(call, arguments),

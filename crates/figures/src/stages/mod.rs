@@ -14,7 +14,6 @@ mod map_grid;
 mod names;
 mod pictures;
 mod plot;
-mod report;
 mod row_images;
 mod rows;
 mod sample_sheet;
@@ -41,7 +40,6 @@ pub use join::Join;
 pub use map_grid::MapGrid;
 pub use names::{Many, Names};
 pub use plot::Plot;
-pub use report::Report;
 pub use sample_sheet::SampleSheet;
 pub use scatter::Scatter;
 pub use study::Study;
@@ -60,7 +58,6 @@ pub const KINDS: &[Kind] = &[
     Kind::of::<Join>(),
     Kind::of::<MapGrid>(),
     Kind::of::<Plot>(),
-    Kind::of::<Report>(),
     Kind::of::<SampleSheet>(),
     Kind::of::<Scatter>(),
     Kind::of::<Study>(),

@@ -5,7 +5,7 @@ use sconce_core::{Context, Error, Folder, Gathered, Input, Result};
 use sconce_data::{Color, Features, Figure, ImageSet};
 
 use crate::faces::{self, Given};
-use crate::report::Body;
+use crate::study::Body;
 use crate::{Field, Scene};
 
 impl From<crate::Error> for Error {

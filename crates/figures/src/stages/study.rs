@@ -57,9 +57,7 @@ impl Stage for Study {
         let Some(content) = &self.text.content else {
             return Err(Error::parameter("text", "expected a text that the planner has read"));
         };
-        let told = |wrong: Vec<Misplaced>| {
-            Error::message(study::told(path, &content.text, &wrong))
-        };
+        let told = |wrong: Vec<Misplaced>| Error::message(study::told(path, &content.text, &wrong));
         let scanned = places::scan(&content.text, &content.origin.profiles).map_err(told)?;
         let mut wrong = Vec::new();
         let mut meanings = Meanings { labels: self.labels.clone(), ..Meanings::default() };
@@ -67,7 +65,9 @@ impl Stage for Study {
         for place in &scanned.places {
             if let Err(error) = self.mean(ctx, content, place, &mut meanings, &mut shown) {
                 match error {
-                    Error::Message(message) => wrong.push(Misplaced::new(message, place.at.clone())),
+                    Error::Message(message) => {
+                        wrong.push(Misplaced::new(message, place.at.clone()))
+                    }
                     other => return Err(other),
                 }
             }
@@ -106,12 +106,15 @@ impl Study {
             }
             Found::Metric { slot, name: metric } => {
                 let metrics: Metrics = one(ctx, slot)?;
-                let value = metrics.get(metric).map_err(|error| Error::message(error.to_string()))?;
+                let value =
+                    metrics.get(metric).map_err(|error| Error::message(error.to_string()))?;
                 meanings.values.insert(name, value.into());
                 // The others of the same cell could have been put in as well.
                 let stem = place.written.strip_suffix(metric.as_str()).unwrap_or_default();
                 let numbers = metrics.values.iter();
-                meanings.numbers.extend(numbers.map(|(name, value)| (format!("{stem}{name}"), *value)));
+                meanings
+                    .numbers
+                    .extend(numbers.map(|(name, value)| (format!("{stem}{name}"), *value)));
                 note(ctx, slot, &written(), shown)?;
             }
             Found::Rows { slot, artifact } if artifact == Table::TYPE => {
@@ -132,7 +135,8 @@ impl Study {
                     let numbers = numbers.map(|(name, value)| (format!("{cell}.{name}"), *value));
                     meanings.numbers.extend(numbers);
                 }
-                let values = rows.iter().map(|from| values::row(from.coordinates.iter(), &from.artifact));
+                let values =
+                    rows.iter().map(|from| values::row(from.coordinates.iter(), &from.artifact));
                 meanings.values.insert(name, values.collect());
                 note(ctx, slot, &written(), shown)?;
             }
@@ -155,7 +159,8 @@ impl Study {
             Error::message(format!("`{written}`: expected a html, gif or png file, found: {names}"))
         })?;
         let coordinates = from.coordinates.iter();
-        let coordinates = coordinates.map(|(axis, value)| (axis.to_owned(), Plain(value).to_string()));
+        let coordinates =
+            coordinates.map(|(axis, value)| (axis.to_owned(), Plain(value).to_string()));
         Ok(Part { coordinates: coordinates.collect(), caption: figure.caption, body })
     }
 }
@@ -165,15 +170,19 @@ fn one<T: Artifact>(ctx: &Context<Study>, slot: &str) -> Result<T> {
     let mut all: Vec<Gathered<T>> = ctx.inputs(&Inputs::new([slot]))?;
     match (all.pop(), all.len()) {
         (Some(one), 0) => Ok(one.artifact),
-        _ => Err(Error::Input {
-            slot: slot.to_owned(),
-            message: "expected one artifact".to_owned(),
-        }),
+        _ => {
+            Err(Error::Input { slot: slot.to_owned(), message: "expected one artifact".to_owned() })
+        }
     }
 }
 
 /// Notes the digest of what a place shows; what is shown twice is listed once.
-fn note(ctx: &Context<Study>, slot: &str, written: &str, shown: &mut Vec<origin::Shown>) -> Result<()> {
+fn note(
+    ctx: &Context<Study>,
+    slot: &str,
+    written: &str,
+    shown: &mut Vec<origin::Shown>,
+) -> Result<()> {
     let all: Vec<Gathered<Anything>> = ctx.inputs(&Inputs::new([slot]))?;
     let gathered = all.len() > 1;
     for from in all {

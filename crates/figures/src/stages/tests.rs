@@ -2,8 +2,8 @@
 
 mod adversarial;
 mod pictures;
-mod report;
 mod samples;
+mod study;
 mod tables;
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use self::adversarial::attacked_cell;
 use self::pictures::{
     activation_cell, animation_cell, captioned_cell, grid_cell, map_cell, sheet_cell, top5_cell,
 };
-use self::report::report_cell;
+use self::study::study_cell;
 use self::tables::{confusion_cell, curve_cell, heat_cell, join_cell, scatter_cell, table_cell};
 use super::KINDS;
 use super::trial::Cell;
@@ -49,9 +49,9 @@ fn results_are_pinned_to_versions() {
         ("join", join_cell()),
         ("map-grid", map_cell(vec![1, 64, 64])),
         ("plot", curve_cell()),
-        ("report", report_cell()),
         ("sample-sheet", sheet_cell()),
         ("scatter", scatter_cell()),
+        ("study", study_cell()),
         ("table", table_cell()),
         ("top5-panel", top5_cell()),
     ];

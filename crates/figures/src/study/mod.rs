@@ -19,7 +19,6 @@ use minijinja::value::Value;
 use minijinja::{OutputSpan, OutputSpanKind};
 use sconce_core::stage::document::Misplaced;
 
-use crate::report::Body;
 use places::Scanned;
 
 pub use page::Page;
@@ -35,6 +34,22 @@ pub struct Meanings {
     pub numbers: Vec<(String, f64)>,
     /// Names and what is written for them by the filter `label`.
     pub labels: BTreeMap<String, String>,
+}
+
+/// What an exhibit shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// A PNG or GIF file; `width` is in CSS pixels, where it is known.
+    Image {
+        /// `image/png`, `image/gif`.
+        mime: &'static str,
+        /// The file.
+        bytes: Vec<u8>,
+        /// Width on the page.
+        width: Option<u32>,
+    },
+    /// An HTML fragment: a table.
+    Html(String),
 }
 
 /// A part of an exhibit: what one cell drew.
@@ -110,7 +125,9 @@ fn source(scanned: &Scanned, spans: &[OutputSpan], range: Range<usize>) -> Range
         let span = span_of(spans, byte)?;
         let (from, to) = (span.output_range(), span.source_range());
         Some(match span.kind() {
-            OutputSpanKind::Raw => to.start + (byte - from.start)..to.start + (byte - from.start) + 1,
+            OutputSpanKind::Raw => {
+                to.start + (byte - from.start)..to.start + (byte - from.start) + 1
+            }
             _ => to,
         })
     };

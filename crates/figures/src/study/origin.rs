@@ -44,7 +44,8 @@ pub fn section(origin: &Origin, text: Digest, shown: &[Shown]) -> String {
         let _ = writeln!(out, "<tr><th scope=\"row\">{name}</th><td>{}</td></tr>", escape(&value));
     }
     out.push_str("</tbody>\n</table></div>\n");
-    let sources: Vec<_> = origin.stages.iter().filter(|stage| !stage.parameters.is_null()).collect();
+    let sources: Vec<_> =
+        origin.stages.iter().filter(|stage| !stage.parameters.is_null()).collect();
     if !sources.is_empty() {
         out.push_str("<details>\n<summary>Data</summary>\n<div class=\"scroll\"><table>\n<thead><tr><th scope=\"col\">stage</th><th scope=\"col\">kind</th><th scope=\"col\">parameters</th></tr></thead>\n<tbody>\n");
         for stage in sources {

@@ -10,10 +10,9 @@ use pulldown_cmark::{
     html,
 };
 
-use super::Part;
 use super::places::{Exhibit, Role};
 use super::values::{CLOSE, OPEN};
-use crate::report::Body;
+use super::{Body, Part};
 use crate::svg::escape;
 
 const STYLE: &str = include_str!("../../assets/study.css");
@@ -259,9 +258,8 @@ impl<'m> Writer<'m, '_> {
         }
         self.note_order.push(label.to_owned());
         let number = self.note_order.len();
-        let link = format!(
-            "<sup id=\"to-note-{number}\"><a href=\"#note-{number}\">{number}</a></sup>"
-        );
+        let link =
+            format!("<sup id=\"to-note-{number}\"><a href=\"#note-{number}\">{number}</a></sup>");
         self.out.push(Event::InlineHtml(CowStr::from(link)));
     }
 
@@ -327,12 +325,16 @@ impl<'m> Writer<'m, '_> {
             let exhibit = number.and_then(|number| self.exhibits.get(number));
             let Some(exhibit) = exhibit.filter(|exhibit| exhibit.role != Role::Ref) else {
                 let start = line.first().map_or(0..0, |(_, range)| range.clone());
-                self.say("expected an exhibit alone on its line, or its caption behind `: `", &start);
+                self.say(
+                    "expected an exhibit alone on its line, or its caption behind `: `",
+                    &start,
+                );
                 return;
             };
             let mut caption = Vec::new();
             while let Some(line) = lines.get(at) {
-                let begins = matches!(line.first(), Some((Event::Text(text), _)) if text.starts_with(": "));
+                let begins =
+                    matches!(line.first(), Some((Event::Text(text), _)) if text.starts_with(": "));
                 let shows = self.shows(line);
                 if shows || (caption.is_empty() && !begins) {
                     break;
@@ -341,7 +343,8 @@ impl<'m> Writer<'m, '_> {
                     caption.push((Event::SoftBreak, 0..0));
                 }
                 let mut line = line.to_vec();
-                if begins && caption.is_empty()
+                if begins
+                    && caption.is_empty()
                     && let Some((Event::Text(text), _)) = line.first_mut()
                 {
                     *text = CowStr::from(text[2..].to_owned());
@@ -373,7 +376,8 @@ impl<'m> Writer<'m, '_> {
             match &part.body {
                 Body::Image { mime, bytes, width } => {
                     let data = base64::engine::general_purpose::STANDARD.encode(bytes);
-                    let wide = width.map(|width| format!(" width=\"{width}\" style=\"--width: {width}px\""));
+                    let wide = width
+                        .map(|width| format!(" width=\"{width}\" style=\"--width: {width}px\""));
                     let (wide, alt) = (wide.unwrap_or_default(), escape(&part.caption));
                     let _ = writeln!(
                         out,
@@ -439,7 +443,8 @@ impl Page {
     /// The whole file. `made` is the section that says how the page was made.
     pub fn html(&self, made: &str) -> String {
         let title = escape(&self.title);
-        let mut out = String::from("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
+        let mut out =
+            String::from("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
         out.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
         // Nothing is fetched and nothing runs, whatever a figure brought along.
         out.push_str("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n");
@@ -451,7 +456,8 @@ impl Page {
             out.push_str("<section class=\"notes\">\n<h2 id=\"notes\">Notes</h2>\n<ol>\n");
             for (index, note) in self.notes.iter().enumerate() {
                 let number = index + 1;
-                let back = format!(" <a href=\"#to-note-{number}\" title=\"back to the text\">↩</a>");
+                let back =
+                    format!(" <a href=\"#to-note-{number}\" title=\"back to the text\">↩</a>");
                 let note = note.trim_end();
                 let (text, end) = match note.strip_suffix("</p>") {
                     Some(text) => (text, "</p>"),

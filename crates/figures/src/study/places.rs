@@ -15,9 +15,35 @@ use super::values;
 
 /// Words of the template's language that are no references.
 const WORDS: [&str; 29] = [
-    "and", "or", "not", "in", "is", "if", "else", "elif", "endif", "for", "endfor", "set",
-    "endset", "with", "endwith", "filter", "endfilter", "recursive", "true", "false", "none",
-    "True", "False", "None", "loop", "raw", "endraw", "do", "macro",
+    "and",
+    "or",
+    "not",
+    "in",
+    "is",
+    "if",
+    "else",
+    "elif",
+    "endif",
+    "for",
+    "endfor",
+    "set",
+    "endset",
+    "with",
+    "endwith",
+    "filter",
+    "endfilter",
+    "recursive",
+    "true",
+    "false",
+    "none",
+    "True",
+    "False",
+    "None",
+    "loop",
+    "raw",
+    "endraw",
+    "do",
+    "macro",
 ];
 
 const FUNCTIONS: [&str; 3] = ["range", "dict", "namespace"];
@@ -212,7 +238,8 @@ impl Scanner<'_> {
             }
             ("%}", "raw") => {
                 let rest = &self.text[tag.end..];
-                let until = rest.find("endraw").and_then(|at| Some(at + rest[at..].find("%}")? + 2));
+                let until =
+                    rest.find("endraw").and_then(|at| Some(at + rest[at..].find("%}")? + 2));
                 let Some(until) = until else {
                     self.say("expected `{% endraw %}` behind this".to_owned(), tag.clone());
                     return self.text.len();
@@ -274,7 +301,8 @@ impl Scanner<'_> {
     }
 
     fn exhibit(&mut self, first: &str, written: &str, inner: &Range<usize>, tag: &Range<usize>) {
-        let start = self.text[inner.clone()].rfind(written).map_or(inner.start, |at| inner.start + at);
+        let start =
+            self.text[inner.clone()].rfind(written).map_or(inner.start, |at| inner.start + at);
         let at = start..start + written.len();
         let role = match first {
             "figure" => Role::Figure,
@@ -283,12 +311,15 @@ impl Scanner<'_> {
         };
         let number = self.found.exhibits.len();
         let shown_twice = role != Role::Ref
-            && self.found.exhibits.iter().any(|one| one.role != Role::Ref && one.written == written);
+            && self
+                .found
+                .exhibits
+                .iter()
+                .any(|one| one.role != Role::Ref && one.written == written);
         if shown_twice {
             let help = format!("refer to it by `{{{{ ref {written} }}}}`");
-            self.wrong.push(
-                Misplaced::new(format!("`{written}` is shown twice"), at.clone()).help(help),
-            );
+            self.wrong
+                .push(Misplaced::new(format!("`{written}` is shown twice"), at.clone()).help(help));
         }
         if role != Role::Ref {
             let wants = Wants::Artifact(Figure::TYPE);
@@ -340,7 +371,8 @@ impl Scanner<'_> {
                         continue;
                     }
                     if !known.contains(&name) {
-                        let error = crate::Error::unknown(what_word(what), name, known.iter().copied());
+                        let error =
+                            crate::Error::unknown(what_word(what), name, known.iter().copied());
                         self.say(error.to_string(), here.clone());
                     }
                     self.copy(here.clone());
@@ -381,7 +413,8 @@ impl Scanner<'_> {
         let behind = self.text[at.end..end].trim_start();
         let filter = behind.strip_prefix('|').map(|filter| name_at(filter.trim_start()));
         let number = filter.is_some_and(|filter| values::NUMERIC.contains(&filter));
-        let place = Place { written: written.clone(), at: at.clone(), wants: Wants::Value { number } };
+        let place =
+            Place { written: written.clone(), at: at.clone(), wants: Wants::Value { number } };
         let next = format!("r{}", self.found.names.len());
         let name = self.found.names.entry(place.name()).or_insert(next).clone();
         self.found.places.push(place);
@@ -404,7 +437,9 @@ fn is_exhibit(behind: &str) -> bool {
 
 /// The name at the beginning of `text`, without hyphens at its end.
 fn name_at(text: &str) -> &str {
-    let part = |(at, c): (usize, char)| c.is_alphanumeric() || c == '-' || c == '_' || (at == 0 && c == '$');
+    let part = |(at, c): (usize, char)| {
+        c.is_alphanumeric() || c == '-' || c == '_' || (at == 0 && c == '$')
+    };
     let end = text.char_indices().find(|&one| !part(one)).map_or(text.len(), |(at, _)| at);
     text[..end].trim_end_matches('-')
 }

@@ -23,12 +23,19 @@ fn meanings() -> Meanings {
     set("images.count", json!(6000));
     set("svm.kind", json!("a_b*c"));
     set("compare.p", json!(2.04e-12));
-    set("test[*]", json!([
-        { "layer": "fire5", "normalize": true, "accuracy": 0.5 },
-        { "layer": "fire9", "normalize": true, "accuracy": 0.75 },
-        { "layer": "fire9", "normalize": false, "accuracy": 0.25 },
-    ]));
-    let part = |caption: &str, body: Body| Part { coordinates: Vec::new(), caption: caption.to_owned(), body };
+    set(
+        "test[*]",
+        json!([
+            { "layer": "fire5", "normalize": true, "accuracy": 0.5 },
+            { "layer": "fire9", "normalize": true, "accuracy": 0.75 },
+            { "layer": "fire9", "normalize": false, "accuracy": 0.25 },
+        ]),
+    );
+    let part = |caption: &str, body: Body| Part {
+        coordinates: Vec::new(),
+        caption: caption.to_owned(),
+        body,
+    };
     let image = Body::Image { mime: "image/png", bytes: vec![1, 2, 3], width: Some(720) };
     meanings.exhibits.insert("curve".to_owned(), vec![part("A <curve>.", image)]);
     let html = Body::Html("<table></table>\n".to_owned());
@@ -57,7 +64,8 @@ fn references_are_found_where_they_are() {
     let text = "a {{ best-test.accuracy | percent(1) }} {% if svm[c=1,layer=a b].model.c > other.x - y.z %}\
                 {{ figure confusion }}{% endif %} {{ $size }}";
     let scanned = scan(text, &[]).unwrap();
-    let places: Vec<_> = scanned.places.iter().map(|place| (&text[place.at.clone()], place.wants)).collect();
+    let places: Vec<_> =
+        scanned.places.iter().map(|place| (&text[place.at.clone()], place.wants)).collect();
     let value = |number| Wants::Value { number };
     assert_eq!(
         places,
@@ -89,7 +97,7 @@ fn mistakes_of_the_text_have_their_place() {
     assert_eq!(
         wrong("# T\n\nä {{ a.b | percnt }}."),
         "t.md:3:12: no filter `percnt`; there are: percent, decimals, signed, points, seconds, count, words, power, \
-         mean, deviation, where, label, code, round, abs, int, float, first, last, min, max, sum, sort, list, length, \
+         mean, deviation, spread, where, label, code, round, abs, int, float, first, last, min, max, sum, sort, list, length, \
          join, map, selectattr, rejectattr, select, reject, unique, reverse, groupby, default, lower, upper, replace, \
          capitalize, attr; did you mean `percent`?\n  3 | ä {{ a.b | percnt }}.\n    |            ^^^^^^"
     );
@@ -102,10 +110,18 @@ fn mistakes_of_the_text_have_their_place() {
         "t.md:1:8: `curve` is shown nowhere in this text\n  1 | {{ ref curve }}, {{ figure table.figure }}\n    |        ^^^^^\n  \
          help: shown are: table.figure"
     );
-    assert!(wrong("{{ figure a }}\n\n{{ table a }}").starts_with("t.md:3:10: `a` is shown twice\n"));
+    assert!(
+        wrong("{{ figure a }}\n\n{{ table a }}").starts_with("t.md:3:10: `a` is shown twice\n")
+    );
     assert!(wrong("a {{ b").starts_with("t.md:1:3: expected `}}` to close this\n"));
-    assert!(wrong("{% profile paper %} x").starts_with("t.md:1:1: expected `{% endprofile %}` behind this\n"));
-    assert!(wrong("{% endprofile %}").starts_with("t.md:1:1: there is no `{% profile … %}` before this"));
+    assert!(
+        wrong("{% profile paper %} x")
+            .starts_with("t.md:1:1: expected `{% endprofile %}` behind this\n")
+    );
+    assert!(
+        wrong("{% endprofile %}")
+            .starts_with("t.md:1:1: there is no `{% profile … %}` before this")
+    );
     // Of the language itself, with the text's own words.
     let said = wrong("a\n{% if a.b > %}x{% endif %}");
     assert!(said.starts_with("t.md:2:"), "{said}");
@@ -131,8 +147,19 @@ fn values_are_written_as_people_write_them() {
         ("{{ svm.kind }} {{ svm.kind | code }}", "a\\_b\\*c `a_b*c`".to_owned()),
         ("{{ test[*] | mean(\"accuracy\") }}", "0.5".to_owned()),
         ("{{ test[*] | deviation(\"accuracy\") }}", "0.25".to_owned()),
-        ("{{ (test[*] | where(layer=\"fire9\", normalize=false) | first).accuracy }}", "0.25".to_owned()),
-        ("{% set best = test[*] | sort(attribute=\"accuracy\") | last %}{{ best.layer | label }}", "the last layer".to_owned()),
+        ("{{ test[*] | spread(\"accuracy\", percent=1) }}", format!("50.0{nb}±{nb}25.0{nb}%")),
+        (
+            "{{ test[*] | where(layer=\"fire5\") | spread(\"accuracy\", decimals=2) }}",
+            "0.50".to_owned(),
+        ),
+        (
+            "{{ (test[*] | where(layer=\"fire9\", normalize=false) | first).accuracy }}",
+            "0.25".to_owned(),
+        ),
+        (
+            "{% set best = test[*] | sort(attribute=\"accuracy\") | last %}{{ best.layer | label }}",
+            "the last layer".to_owned(),
+        ),
         ("{% for row in test[*] %}{{ row.layer }};{% endfor %}", "fire5;fire9;fire9;".to_owned()),
         ("{% if best-test.accuracy > 0.9 %}more{% else %}less{% endif %}", "less".to_owned()),
         ("{# nobody sees this #}a", "a".to_owned()),
@@ -148,16 +175,23 @@ fn what_cannot_be_written_is_an_error_at_its_place() {
         "t.md:3:19: expected a number, found `a_b*c`\n  3 | The {{ svm.kind | percent }}.\n    |                   ^^^^^^^"
     );
     let said = filled("{{ test[*] }}");
-    assert!(said.contains("expected one value, found several: pick one, or go through them by `for`"), "{said}");
+    assert!(
+        said.contains("expected one value, found several: pick one, or go through them by `for`"),
+        "{said}"
+    );
     let said = filled("{% for row in test[*] %}\n{{ row.acuracy }}{% endfor %}");
     assert!(said.starts_with("t.md:2:"), "{said}");
     let said = filled("{{ test[*] | mean(\"loss\") }}");
-    assert!(said.contains("a row has no `loss`; it has `accuracy`, `layer`, `normalize`"), "{said}");
+    assert!(
+        said.contains("a row has no `loss`; it has `accuracy`, `layer`, `normalize`"),
+        "{said}"
+    );
 }
 
 #[test]
 fn text_of_other_profiles_is_left_out() {
-    let text = "{% profile paper %}\nA {{ only.there }}.\n{% otherwise %}\nB.\n{% endprofile %}\nC.";
+    let text =
+        "{% profile paper %}\nA {{ only.there }}.\n{% otherwise %}\nB.\n{% endprofile %}\nC.";
     let base = scan(text, &[]).unwrap();
     assert_eq!((base.template.as_str(), base.places.len()), ("B.\nC.", 0));
     let paper = scan(text, &["paper".to_owned()]).unwrap();

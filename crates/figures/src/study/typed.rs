@@ -17,7 +17,8 @@ struct Typed {
 pub(super) fn find(markdown: &str, known: &[(String, f64)]) -> Vec<(String, Range<usize>)> {
     let mut found = Vec::new();
     let mut quoted = 0;
-    let options = Options::ENABLE_TABLES | Options::ENABLE_FOOTNOTES | Options::ENABLE_STRIKETHROUGH;
+    let options =
+        Options::ENABLE_TABLES | Options::ENABLE_FOOTNOTES | Options::ENABLE_STRIKETHROUGH;
     for (event, range) in Parser::new_ext(markdown, options).into_offset_iter() {
         match event {
             Event::Start(Tag::BlockQuote(_) | Tag::CodeBlock(_)) => quoted += 1,
@@ -73,7 +74,8 @@ fn numbers(text: &str, start: usize) -> Vec<Typed> {
         let number = &text[at..end];
         let inside = |c: char| c.is_alphanumeric() || c == '_' || c == '-' || c == '/' || c == '.';
         let before = text[..at].ends_with(inside);
-        let after = text[end..].starts_with(|c: char| c.is_alphanumeric() || c == '_' || c == '-' || c == '/');
+        let after = text[end..]
+            .starts_with(|c: char| c.is_alphanumeric() || c == '_' || c == '-' || c == '/');
         let decimals = number.split_once('.').map_or(0, |(_, decimals)| decimals.len());
         let digits: String = number.chars().filter(char::is_ascii_digit).collect();
         let counting = digits.trim_start_matches('0').len();

@@ -14,22 +14,76 @@ use crate::ticks;
 
 /// Filters that take one number.
 pub(super) const NUMERIC: &[&str] = &[
-    "percent", "decimals", "signed", "points", "seconds", "count", "words", "power", "round", "abs", "int",
-    "float",
+    "percent", "decimals", "signed", "points", "seconds", "count", "words", "power", "round",
+    "abs", "int", "float",
 ];
 
 /// The filters that texts can use.
 pub(super) const FILTERS: &[&str] = &[
-    "percent", "decimals", "signed", "points", "seconds", "count", "words", "power", "mean", "deviation",
-    "where", "label", "code", "round", "abs", "int", "float", "first", "last", "min", "max", "sum", "sort",
-    "list", "length", "join", "map", "selectattr", "rejectattr", "select", "reject", "unique", "reverse",
-    "groupby", "default", "lower", "upper", "replace", "capitalize", "attr",
+    "percent",
+    "decimals",
+    "signed",
+    "points",
+    "seconds",
+    "count",
+    "words",
+    "power",
+    "mean",
+    "deviation",
+    "spread",
+    "where",
+    "label",
+    "code",
+    "round",
+    "abs",
+    "int",
+    "float",
+    "first",
+    "last",
+    "min",
+    "max",
+    "sum",
+    "sort",
+    "list",
+    "length",
+    "join",
+    "map",
+    "selectattr",
+    "rejectattr",
+    "select",
+    "reject",
+    "unique",
+    "reverse",
+    "groupby",
+    "default",
+    "lower",
+    "upper",
+    "replace",
+    "capitalize",
+    "attr",
 ];
 
 /// The tests that texts can use, behind `is`.
 pub(super) const TESTS: &[&str] = &[
-    "defined", "undefined", "none", "odd", "even", "divisibleby", "number", "string", "in", "eq", "ne", "lt",
-    "le", "gt", "ge", "true", "false", "startingwith", "endingwith",
+    "defined",
+    "undefined",
+    "none",
+    "odd",
+    "even",
+    "divisibleby",
+    "number",
+    "string",
+    "in",
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "true",
+    "false",
+    "startingwith",
+    "endingwith",
 ];
 
 /// A sign that ordinary text has not: what is between it and [`CLOSE`] is an exhibit.
@@ -101,9 +155,13 @@ pub(super) fn environment<'e>(labels: BTreeMap<String, String>) -> Environment<'
     }
     environment.set_formatter(write);
     environment.add_filter("percent", |value: Value, decimals: Option<usize>| {
-        Ok::<_, Error>(format!("{}{NO_BREAK}%", fixed(number(&value)? * 100.0, decimals.unwrap_or(0))?))
+        Ok::<_, Error>(format!(
+            "{}{NO_BREAK}%",
+            fixed(number(&value)? * 100.0, decimals.unwrap_or(0))?
+        ))
     });
-    environment.add_filter("decimals", |value: Value, decimals: usize| fixed(number(&value)?, decimals));
+    environment
+        .add_filter("decimals", |value: Value, decimals: usize| fixed(number(&value)?, decimals));
     environment.add_filter("signed", |value: Value, decimals: usize| {
         number(&value).and_then(|value| signed(value, decimals))
     });
@@ -122,6 +180,9 @@ pub(super) fn environment<'e>(labels: BTreeMap<String, String>) -> Environment<'
     });
     environment.add_filter("deviation", |rows: Value, name: Option<String>| {
         numbers(&rows, name.as_deref()).and_then(|numbers| deviation(&numbers))
+    });
+    environment.add_filter("spread", |rows: Value, name: String, how: Kwargs| {
+        spread(&numbers(&rows, Some(&name))?, &how)
     });
     environment.add_filter("where", |rows: Value, wanted: Kwargs| chosen(&rows, &wanted));
     environment.add_filter("label", move |value: Value| {
@@ -145,7 +206,9 @@ fn number(value: &Value) -> Result<f64, Error> {
 
 fn described(value: &Value) -> String {
     match value.kind() {
-        ValueKind::Seq | ValueKind::Iterable => "several: pick one, or go through them by `for`".to_owned(),
+        ValueKind::Seq | ValueKind::Iterable => {
+            "several: pick one, or go through them by `for`".to_owned()
+        }
         ValueKind::Map => "a row: name one of its values".to_owned(),
         ValueKind::None => "nothing".to_owned(),
         ValueKind::Undefined => "nothing".to_owned(),
@@ -206,8 +269,8 @@ fn count(value: f64) -> Result<String, Error> {
 /// `six`; digits from thirteen on.
 fn words(value: f64) -> Result<String, Error> {
     const WORDS: [&str; 13] = [
-        "none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
-        "twelve",
+        "none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+        "eleven", "twelve",
     ];
     let number = whole(value)?;
     let word = usize::try_from(number).ok().and_then(|number| WORDS.get(number));
@@ -220,7 +283,8 @@ fn power(value: f64, decimals: usize) -> Result<String, Error> {
         return Ok("0".to_owned());
     }
     let text = format!("{value:.*e}", decimals.min(12));
-    let (mantissa, exponent) = text.split_once('e').ok_or_else(|| wrong("expected a finite number"))?;
+    let (mantissa, exponent) =
+        text.split_once('e').ok_or_else(|| wrong("expected a finite number"))?;
     let high = exponent.chars().map(|c| match c {
         '-' => '\u{207b}',
         '1' => '\u{b9}',
@@ -243,7 +307,11 @@ fn numbers(rows: &Value, name: Option<&str>) -> Result<Vec<f64>, Error> {
         None => number(&row),
     };
     let numbers: Vec<f64> = rows.try_iter()?.map(one).collect::<Result<_, _>>()?;
-    if numbers.is_empty() { Err(wrong("expected at least one row, found none")) } else { Ok(numbers) }
+    if numbers.is_empty() {
+        Err(wrong("expected at least one row, found none"))
+    } else {
+        Ok(numbers)
+    }
 }
 
 fn attribute(row: &Value, name: &str) -> Result<Value, Error> {
@@ -267,6 +335,24 @@ fn deviation(numbers: &[f64]) -> Result<f64, Error> {
     let mean = mean(numbers)?;
     let squares: f64 = numbers.iter().map(|number| (number - mean).powi(2)).sum();
     Ok((squares / (numbers.len() - 1) as f64).sqrt())
+}
+
+/// `87.1 ± 0.4 %` of several numbers, `87.1 %` of one: by `percent=1` or `decimals=3`.
+fn spread(numbers: &[f64], how: &Kwargs) -> Result<String, Error> {
+    let percent: Option<usize> = how.get("percent")?;
+    let decimals: Option<usize> = how.get("decimals")?;
+    how.assert_all_used()?;
+    let (times, decimals, unit) = match (percent, decimals) {
+        (Some(decimals), None) => (100.0, decimals, format!("{NO_BREAK}%")),
+        (None, Some(decimals)) => (1.0, decimals, String::new()),
+        _ => return Err(wrong("expected `percent=1` or `decimals=3`")),
+    };
+    let mut text = fixed(mean(numbers)? * times, decimals)?;
+    if numbers.len() > 1 {
+        let deviation = fixed(deviation(numbers)? * times, decimals)?;
+        text.push_str(&format!("{NO_BREAK}±{NO_BREAK}{deviation}"));
+    }
+    Ok(text + &unit)
 }
 
 /// The rows that have these values.
@@ -348,10 +434,7 @@ pub fn of_json(value: &Json) -> Value {
 }
 
 /// A row: the place along the axes, and what was measured there.
-pub fn row<'c>(
-    coordinates: impl Iterator<Item = (&'c str, &'c Json)>,
-    metrics: &Metrics,
-) -> Value {
+pub fn row<'c>(coordinates: impl Iterator<Item = (&'c str, &'c Json)>, metrics: &Metrics) -> Value {
     let mut row: BTreeMap<String, Value> =
         metrics.values.iter().map(|(name, value)| (name.clone(), Value::from(*value))).collect();
     row.extend(coordinates.map(|(axis, value)| (axis.to_owned(), of_json(value))));

@@ -195,7 +195,8 @@ fn rows(scope: &Scope, written: &str) -> Result<Option<(Edge, &'static str)>, Di
         (_, Some(TABLE)) => Ok(Some((edge, TABLE))),
         (true, None | Some(METRICS)) => Ok(Some((edge, METRICS))),
         (true, Some(other)) => {
-            let message = format!("expected metrics or a table, and `{written}` is of type {other}");
+            let message =
+                format!("expected metrics or a table, and `{written}` is of type {other}");
             Err(Diagnostic::new(message, None))
         }
         (false, _) => Ok(None),

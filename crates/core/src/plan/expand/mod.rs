@@ -208,15 +208,8 @@ fn combinations<'a>(
         let (texts, metrics) =
             texts::read(&shape, &values, &written, &table.header, scope, sources, errors);
         edges.extend(metrics);
-        let (documents, shown) = documents::read(
-            &shape,
-            &values,
-            &written,
-            &table.header,
-            scope,
-            documents,
-            errors,
-        );
+        let (documents, shown) =
+            documents::read(&shape, &values, &written, &table.header, scope, documents, errors);
         edges.extend(shown);
         let coordinates = chosen
             .iter()

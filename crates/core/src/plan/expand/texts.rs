@@ -267,7 +267,11 @@ impl Reader<'_> {
         matches!(meaning, Meaning::Parameter { edge, .. } if self.partial.contains(&edge.stage))
     }
 
-    pub(super) fn value(&self, meaning: &Meaning, lookup: &mut Lookup) -> Result<Value, Diagnostic> {
+    pub(super) fn value(
+        &self,
+        meaning: &Meaning,
+        lookup: &mut Lookup,
+    ) -> Result<Value, Diagnostic> {
         match meaning {
             Meaning::Seed => Ok(self.combination.seed.into()),
             Meaning::Variable(value) => Ok(value.clone()),

@@ -5,6 +5,7 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::stage::document::{Document, Misplaced, Place, Wants};
 use crate::{
     Anything, Artifact, Context, Error, Files, Input, Inputs, Kind, NamedInputs, Output, Result,
     Stage, Yields,
@@ -16,6 +17,7 @@ pub(super) const KINDS: &[Kind] = &[
     Kind::of::<Train>(),
     Kind::of::<Report>(),
     Kind::of::<Shell>(),
+    Kind::of::<Page>(),
 ];
 
 macro_rules! artifact {
@@ -166,4 +168,43 @@ stage!(
     "shell",
     [Output::of::<crate::Folder>("files", "what it wrote")],
     const FREE_AXES: bool = true;
+);
+
+/// A text with places such as `<svm.c>`, `<svm.c%>` for a number and `<model svm>`; `<paper:svm.c>` is for a profile.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Page {
+    text: Document,
+    #[serde(default)]
+    strict: bool,
+}
+
+fn places(text: &str, profiles: &[String]) -> Result<Vec<Place>, Vec<Misplaced>> {
+    let mut places = Vec::new();
+    for (start, _) in text.match_indices('<') {
+        let Some(end) = text[start..].find('>').map(|end| start + end) else {
+            return Err(vec![Misplaced::new("expected `>`", start..start + 1).help("close it")]);
+        };
+        let written = &text[start + 1..end];
+        let (written, for_all) = match written.split_once(':') {
+            Some((profile, rest)) => (rest, profiles.iter().any(|other| other == profile)),
+            None => (written, true),
+        };
+        let (written, wants) = match (written.strip_prefix("model "), written.strip_suffix('%')) {
+            (Some(edge), _) => (edge, Wants::Artifact("model")),
+            (_, Some(number)) => (number, Wants::Value { number: true }),
+            _ => (written, Wants::Value { number: false }),
+        };
+        let at = end - written.len()..end;
+        places.extend(for_all.then(|| Place { written: written.to_owned(), at, wants }));
+    }
+    Ok(places)
+}
+stage!(
+    Page,
+    "page",
+    [Output::of::<crate::Folder>("page", "the page")],
+    fn places(text: &str, profiles: &[String]) -> Result<Vec<Place>, Vec<Misplaced>> {
+        places(text, profiles)
+    }
 );

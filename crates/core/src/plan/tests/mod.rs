@@ -2,6 +2,7 @@
 
 mod bad_files;
 mod cells;
+mod documents;
 mod kinds;
 mod large;
 mod layers;
@@ -20,9 +21,21 @@ fn plan(text: &str, options: &[&str]) -> Result<Plan, Diagnostics> {
 
 /// The plan, and the stages after all layers.
 fn resolved(text: &str, options: &[&str]) -> Result<(Plan, Vec<Resolved>), Diagnostics> {
+    beside(text, options, &[])
+}
+
+/// The same, with other files beside the pipeline's.
+fn beside(
+    text: &str,
+    options: &[&str],
+    files: &[(&str, &str)],
+) -> Result<(Plan, Vec<Resolved>), Diagnostics> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("p.toml");
     std::fs::write(&path, text).unwrap();
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
     let mut load_options = LoadOptions::file(&path);
     for option in options {
         match option.strip_prefix('+') {

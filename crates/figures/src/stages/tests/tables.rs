@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::raster;
 use crate::stages::trial::Cell;
 
-fn metrics(values: &[(&str, f64)]) -> Metrics {
+pub(super) fn metrics(values: &[(&str, f64)]) -> Metrics {
     let mut metrics = Metrics::default();
     for (name, value) in values {
         metrics.set(*name, *value);
