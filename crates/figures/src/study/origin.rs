@@ -24,7 +24,7 @@ pub fn section(origin: &Origin, text: Digest, shown: &[Shown]) -> String {
     let _ = write!(
         out,
         "<p>Every number, figure and table above that is not marked as quoted was computed by the pipeline \
-         <code>{}</code> and put in by reference. On any machine, this gives the same page:</p>\n\
+         <code>{}</code> and put in by reference. This makes the page anew:</p>\n\
          <pre><code>{}</code></pre>\n",
         escape(&origin.pipeline),
         escape(&command)

@@ -360,7 +360,9 @@ impl Scanner<'_> {
                 let known: Option<(&str, &[&str])> = match before.as_str() {
                     "|" => Some(("filter", values::FILTERS)),
                     "is" | "is not" => Some(("test", values::TESTS)),
-                    _ if is_call && !is_attribute => Some(("function", &FUNCTIONS)),
+                    _ if is_call && !is_attribute && !WORDS.contains(&name) => {
+                        Some(("function", &FUNCTIONS))
+                    }
                     _ => None,
                 };
                 if let Some((what, known)) = known {

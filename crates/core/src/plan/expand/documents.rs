@@ -64,7 +64,10 @@ impl Texts<'_> {
         at: &Span,
         errors: &mut Vec<Diagnostic>,
     ) -> Option<(usize, Rc<str>)> {
-        let file = self.from.folder.join(path);
+        let file = match self.from.folder.to_str() {
+            Some(".") => PathBuf::from(path),
+            _ => self.from.folder.join(path),
+        };
         if let Some(known) = self.known.get(&file) {
             return known.clone();
         }

@@ -132,7 +132,7 @@ fn what_is_wrong_has_its_place_in_the_text() {
         ),
         (
             "<svm>",
-            "page.md:1:2: there is no parameter `svm`\n  help: there are: `strict`, `text`, `seed`",
+            "page.md:1:2: `svm` is a stage: expected what of it, such as `{svm.NAME}`\n  help: parameters: `c`",
         ),
         (
             "<model images>",

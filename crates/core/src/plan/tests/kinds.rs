@@ -195,7 +195,8 @@ fn places(text: &str, profiles: &[String]) -> Result<Vec<Place>, Vec<Misplaced>>
             (_, Some(number)) => (number, Wants::Value { number: true }),
             _ => (written, Wants::Value { number: false }),
         };
-        let at = end - written.len()..end;
+        let at = text[start..].find(written).map_or(start, |at| start + at);
+        let at = at..at + written.len();
         places.extend(for_all.then(|| Place { written: written.to_owned(), at, wants }));
     }
     Ok(places)

@@ -78,7 +78,7 @@ fn a_study_is_one_page_with_values_and_exhibits_in_it() {
     );
     says("<li>fire5: 0.50</li>\n<li>the last layer: 0.75</li>");
     says(
-        "<figcaption><strong>Table\u{a0}1.</strong> Each layer. <span class=\"note\">SqueezeNet 1.1.</span></figcaption>",
+        "<figcaption><strong>Table\u{a0}1.</strong> Each layer. <span class=\"note\">SqueezeNet 1.1.",
     );
     says(
         "<p class=\"place\">class = tick</p>\n<div class=\"scroll\"><img src=\"data:image/gif;base64,",
@@ -113,8 +113,8 @@ fn a_number_typed_by_hand_is_found_where_a_value_exists() {
     assert_eq!(
         lines,
         [
-            "scenes.md:3:38: `.8777` is typed by hand, and best.accuracy is 0.8777: write `{{ best.accuracy | decimals(4) }}`",
-            "scenes.md:3:90: `75` is typed by hand, and test[layer=fire9].accuracy is 0.75: write `{{ test[layer=fire9].accuracy | percent(0) }}`",
+            "scenes.md:3:37: `.8777` is typed by hand, and best.accuracy is 0.8777: write `{{ best.accuracy | decimals(4) }}`",
+            "scenes.md:3:89: `75` is typed by hand, and test[layer=fire9].accuracy is 0.75: write `{{ test[layer=fire9].accuracy | percent(0) }}`",
         ]
     );
     assert_eq!(Value::from(cell(text, false).figure("study").caption), "A");
