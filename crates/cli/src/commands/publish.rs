@@ -38,6 +38,7 @@ pub(crate) fn publish(call: &Call<'_>, arguments: &PublishArguments) -> Result<E
         pipeline: arguments.pipeline.clone(),
         stages: wanted.clone(),
         force: Vec::new(),
+        locked: false,
         resources: arguments.resources.clone(),
         talk: arguments.talk.clone(),
     };

@@ -66,6 +66,9 @@ impl<S: Stage> AnyStage for S {
     }
 }
 
+/// Finds the places of a text that refer to something, given the profiles that were asked for.
+type FindPlaces = fn(&str, &[String]) -> Result<Vec<Place>, Vec<Misplaced>>;
+
 type FromToml = fn(Spanned<DeValue<'_>>) -> Result<Box<dyn AnyStage>, toml::de::Error>;
 
 /// A row of a crate's `KINDS`: the engine's view of one [`Stage`] type.
@@ -88,7 +91,7 @@ pub struct Kind {
     /// See [`Stage::FREE_AXES`].
     pub free_axes: bool,
     /// See [`Stage::places`].
-    pub(crate) places: fn(&str, &[String]) -> Result<Vec<Place>, Vec<Misplaced>>,
+    pub(crate) places: FindPlaces,
     schema: fn() -> Schema,
     from_toml: FromToml,
     from_json: fn(Value) -> Result<Box<dyn AnyStage>, serde_json::Error>,

@@ -119,7 +119,7 @@ impl Study {
             }
             Found::Rows { slot, artifact } if artifact == Table::TYPE => {
                 let tables: Vec<Gathered<Table>> = ctx.inputs(&Inputs::new([slot]))?;
-                let rows = tables.iter().flat_map(|from| table_rows(from));
+                let rows = tables.iter().flat_map(table_rows);
                 meanings.values.insert(name, rows.collect());
                 note(ctx, slot, &written(), shown)?;
             }

@@ -37,7 +37,7 @@ pub fn section(origin: &Origin, text: Digest, shown: &[Shown]) -> String {
         ("Sconce", origin.sconce.clone()),
         ("Profiles", profiles),
         ("Seed", origin.seed.to_string()),
-        ("Text", text.short().to_string()),
+        ("Text", text.short()),
     ];
     out.push_str("<div class=\"scroll\"><table>\n<tbody>\n");
     for (name, value) in rows {

@@ -184,7 +184,8 @@ impl<'m> Writer<'m, '_> {
                 Event::Start(Tag::HtmlBlock) | Event::End(TagEnd::HtmlBlock) => {}
                 Event::Html(text) | Event::InlineHtml(text) => {
                     let text = text.trim();
-                    if !text.is_empty() && !(text.starts_with("<!--") && text.ends_with("-->")) {
+                    let is_comment = text.starts_with("<!--") && text.ends_with("-->");
+                    if !text.is_empty() && !is_comment {
                         self.say("a study is Markdown: HTML is not taken", range);
                     }
                 }

@@ -415,8 +415,7 @@ impl Scanner<'_> {
         let behind = self.text[at.end..end].trim_start();
         let filter = behind.strip_prefix('|').map(|filter| name_at(filter.trim_start()));
         let number = filter.is_some_and(|filter| values::NUMERIC.contains(&filter));
-        let place =
-            Place { written: written.clone(), at: at.clone(), wants: Wants::Value { number } };
+        let place = Place { written, at: at.clone(), wants: Wants::Value { number } };
         let next = format!("r{}", self.found.names.len());
         let name = self.found.names.entry(place.name()).or_insert(next).clone();
         self.found.places.push(place);
