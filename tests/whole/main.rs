@@ -19,9 +19,9 @@ mod page;
 mod runs;
 mod spans;
 mod stops;
-mod sweep;
 #[cfg(feature = "chapters")]
 mod studies;
+mod sweep;
 #[cfg(feature = "chapters")]
 mod training;
 mod watch;
