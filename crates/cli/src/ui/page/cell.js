@@ -56,7 +56,7 @@ export class Cell {
   reasons(found) {
     const parts = [];
     if (found.error) parts.push(h("h3", {}, "Why it failed"), h("pre", { tabindex: "0" }, found.error));
-    if (found.reasons.length) parts.push(h("h3", {}, "Why it will run"), h("ul", {}, found.reasons.map((reason) => h("li", {}, reason))));
+    if (found.reasons.length) parts.push(h("h3", {}, found.status === "running" ? "Why it runs" : "Why it will run"), h("ul", {}, found.reasons.map((reason) => h("li", {}, reason))));
     return parts;
   }
 
@@ -68,10 +68,12 @@ export class Cell {
 
   parameters(found) {
     const seed = found.result?.seed;
-    const own = [...found.parameters, ...(seed === null || seed === undefined ? [] : [["seed", String(seed)]])];
+    // Texts as they were written, without JSON's quotes.
+    const plain = ([path, value]) => [path, value.startsWith('"') ? JSON.parse(value) : value];
+    const own = [...found.parameters.map(plain), ...(seed === null || seed === undefined ? [] : [["seed", String(seed)]])];
     const parts = [h("h3", {}, "Parameters")];
     if (own.length) parts.push(rows(own));
-    if (found.defaults.length) parts.push(h("details", {}, h("summary", {}, `${found.defaults.length} at their defaults`), rows(found.defaults)));
+    if (found.defaults.length) parts.push(h("details", {}, h("summary", {}, `${found.defaults.length} at their defaults`), rows(found.defaults.map(plain))));
     if (found.result) parts.push(h("p", { class: "facts mono" }, "key " + found.result.key));
     return own.length + found.defaults.length || found.result ? parts : [];
   }
