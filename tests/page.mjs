@@ -163,6 +163,11 @@ async function trainings(browser) {
   await page.locator(".head button", { hasText: "rate" }).click();
   await page.locator(".head button", { hasText: "rate" }).click();
   check("columns sort", (await page.locator(".grid-row .grid-cell").first().innerText()) === "training[rate=3]");
+  await page.setViewportSize({ width: 700, height: 700 });
+  const lefts = (selector) => page.locator(selector).evaluateAll((all) => all.map((one) => Math.round(one.getBoundingClientRect().left)));
+  const [heads, cells] = [await lefts(".head button"), await lefts(".grid-row:first-child .grid-cell")];
+  check("heads stand above their columns", heads.length >= 3 && heads.every((left, place) => Math.abs(left - cells[place]) <= 1));
+  await page.setViewportSize({ width: 1400, height: 900 });
   await shot(page, "compared");
   await page.goBack();
   await page.locator("#detail h2", { hasText: "Stage training" }).waitFor();

@@ -16,6 +16,8 @@ Examples:
   sconce run pipelines/transfer.toml --set stage.svm.c=10
   sconce plan pipelines/transfer.toml                what would run, and why
   sconce why pipelines/transfer.toml svm             the whole story of one stage
+  sconce show pipelines/transfer.toml head --live    curves and progress while it runs
+  sconce ui pipelines/transfer.toml                  all of that on a local page
   sconce kinds fit-svm                               what a stage of this kind can hold
 
 Configuration: `sconce.toml` in the current directory, then

@@ -27,7 +27,7 @@ export class Compare {
     });
     let order = { column: -1, down: false }, wanted = "";
     const head = columns.map((column, place) => {
-      const button = h("button", { type: "button", class: numeric[place] ? "number" : "", title: `${column.what} ${column.name}: sort` }, column.name);
+      const button = h("button", { type: "button", class: numeric[place] ? "number" : "", title: `${column.what} ${column.name}: sort` }, h("b", {}, column.name));
       button.style.width = widths[place];
       button.addEventListener("click", () => {
         order = { column: place, down: order.column === place ? !order.down : numeric[place] && column.what !== "axis" };
@@ -53,7 +53,7 @@ export class Compare {
       head.forEach((button, place) => {
         const on = place === order.column;
         button.setAttribute("aria-pressed", String(on));
-        button.textContent = columns[place].name + (on ? (order.down ? " ↓" : " ↑") : "");
+        button.firstChild.textContent = columns[place].name + (on ? (order.down ? " ↓" : " ↑") : "");
       });
       told.textContent = `${shown.length} of ${items.length} cells; columns that are the same in all are left out`;
       this.rows.set(shown, null);

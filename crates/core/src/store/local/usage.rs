@@ -34,6 +34,8 @@ pub struct Usage {
     pub receipts: Count,
     /// Checkpoints of cells, finished or not.
     pub checkpoints: Count,
+    /// Journals: what cells told while they ran.
+    pub journals: Count,
     /// Scratch folders left by processes that died.
     pub scratch: Count,
     /// Logs.
@@ -45,8 +47,15 @@ pub struct Usage {
 impl Usage {
     /// Bytes of all.
     pub fn size(&self) -> u64 {
-        let counts =
-            [self.blobs, self.receipts, self.checkpoints, self.scratch, self.logs, self.quarantine];
+        let counts = [
+            self.blobs,
+            self.receipts,
+            self.checkpoints,
+            self.journals,
+            self.scratch,
+            self.logs,
+            self.quarantine,
+        ];
         counts.iter().map(|count| count.size).sum()
     }
 }
@@ -78,6 +87,9 @@ impl Store {
             for name in super::walk::names(&folder)? {
                 count.add(size_below(&folder.join(name)));
             }
+        }
+        for (_, (size, _)) in self.journals()? {
+            usage.journals.add(size);
         }
         usage.logs = Count {
             number: files_below(&self.root().join("logs")).len(),
