@@ -282,11 +282,20 @@ fn flatten(path: &str, value: &Value, found: &mut Vec<(String, Value)>) {
     }
 }
 
-/// The parameters of the stages that are none of `own`, `stage.parameter`, as far as they are the
-/// same in all cells of the stage: what sides can differ in beside the rows' own parameters.
+/// The parameters of the stages that those of `own` read, `stage.parameter`, as far as they are the
+/// same in all cells of the stage: what sides can differ in beside the rows' own parameters. Of a
+/// run, those of all other stages.
 fn of_stages(side: &Side, own: &BTreeSet<&str>) -> Vec<(String, Value)> {
     let mut stages: BTreeMap<&str, Value> = BTreeMap::new();
-    for found in side.cells.iter().filter(|found| !own.contains(found.cell.stage.as_str())) {
+    let counts = |stage: &str| match &side.reads {
+        Some(reads) => own.iter().any(|own| reads.get(*own).is_some_and(|all| all.contains(stage))),
+        None => true,
+    };
+    let others = side.cells.iter().filter(|found| {
+        let stage = found.cell.stage.as_str();
+        !own.contains(stage) && counts(stage)
+    });
+    for found in others {
         match stages.get_mut(found.cell.stage.as_str()) {
             None => _ = stages.insert(&found.cell.stage, found.parameters.clone()),
             Some(parameters) => keep_same(parameters, &found.parameters),

@@ -1,6 +1,6 @@
 //! Where rows come from: a plan's cells, or those of a recorded run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sconce_core::plan::{Plan, known};
 use sconce_core::run::snapshots;
@@ -17,6 +17,8 @@ pub(crate) struct Side {
     /// What tells it from other sides: columns and their values.
     pub(crate) labels: Vec<(&'static str, String)>,
     pub(crate) cells: Vec<Found>,
+    /// By stage the stages that it reads, directly or not; none where that is not known.
+    pub(crate) reads: Option<BTreeMap<String, BTreeSet<String>>>,
 }
 
 /// Whether a cell's result is there.
@@ -100,7 +102,7 @@ impl Side {
                 numbers: BTreeMap::new(),
             }
         });
-        Ok(Self { labels, cells: cells.collect() })
+        Ok(Self { labels, cells: cells.collect(), reads: Some(reads(plan)) })
     }
 
     /// The cells of a recorded run, with their results as the store still has them.
@@ -145,7 +147,7 @@ impl Side {
                 receipt,
             }
         });
-        Ok(Self { labels, cells: found.collect() })
+        Ok(Self { labels, cells: found.collect(), reads: None })
     }
 
     /// Reads the numbers of the cells that `wanted` takes.
@@ -158,6 +160,36 @@ impl Side {
         let numbers = store.numbers_all(&receipts);
         for (place, numbers) in cells.into_iter().zip(numbers) {
             self.cells[place].numbers = numbers;
+        }
+    }
+}
+
+/// By stage the stages that it reads, directly or not.
+fn reads(plan: &Plan) -> BTreeMap<String, BTreeSet<String>> {
+    let mut reads: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for stage in &plan.stages {
+        let cells = plan.of_stage(stage).flat_map(|cell| plan.upstream(cell));
+        let direct = cells.map(|cell| plan[cell].id.stage.clone()).collect();
+        reads.insert(stage.clone(), direct);
+    }
+    // What is read further up, until nothing is added.
+    loop {
+        let mut more = false;
+        for stage in &plan.stages {
+            let further: Vec<String> = reads[stage]
+                .iter()
+                .filter_map(|one| reads.get(one))
+                .flatten()
+                .filter(|one| !reads[stage].contains(*one))
+                .cloned()
+                .collect();
+            if let Some(own) = reads.get_mut(stage) {
+                more |= !further.is_empty();
+                own.extend(further);
+            }
+        }
+        if !more {
+            return reads;
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Columns and conditions over rows made by hand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sconce_core::{CellId, Coordinates};
 use serde_json::{Value, json};
@@ -35,7 +35,10 @@ fn sides() -> Vec<Side> {
     let side = |name: &str, size: u64, cells: Vec<Found>| {
         let data = found("data", &[], json!({ "size": size, "same": 1 }), &[]);
         let labels = vec![("profile", name.to_owned())];
-        Side { labels, cells: std::iter::once(data).chain(cells).collect() }
+        let aside = found("aside", &[], json!({ "size": size }), &[]);
+        let cells = [data, aside].into_iter().chain(cells).collect();
+        let reads = BTreeMap::from([("svm".to_owned(), BTreeSet::from(["data".to_owned()]))]);
+        Side { labels, cells, reads: Some(reads) }
     };
     vec![
         side("a", 64, vec![cell(1.0, "x", json!("a b"), 0.5), cell(10.0, "x", json!(true), 0.25)]),
@@ -44,7 +47,7 @@ fn sides() -> Vec<Side> {
 }
 
 fn frame() -> Frame {
-    Frame::of(&sides(), vec![(0, 1), (0, 2), (1, 1)])
+    Frame::of(&sides(), vec![(0, 2), (0, 3), (1, 2)])
 }
 
 fn names(frame: &Frame, places: &[usize]) -> Vec<String> {
@@ -60,7 +63,7 @@ fn columns_are_what_differs_and_other_stages_tell_sides_apart() {
     let groups: BTreeMap<&str, Group> =
         frame.columns.iter().map(|column| (column.name.as_str(), column.group)).collect();
     assert_eq!((groups["data.same"], groups["metrics.c"]), (Group::Stage, Group::Metric));
-    assert!(!groups.contains_key("data.svm"), "only stages that are no rows");
+    assert!(!groups.contains_key("aside.size"), "the rows do not read it");
 }
 
 #[test]

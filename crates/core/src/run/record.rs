@@ -59,6 +59,7 @@ impl Recorder {
 
     /// Notes what happened.
     pub(super) fn event(&mut self, event: &Event) {
+        self.hear_git(Duration::ZERO);
         let counts = &mut self.record.counts;
         let cell = match event {
             Event::CellHit { cell, key } => {
@@ -95,7 +96,6 @@ impl Recorder {
             _ => return,
         };
         let _ = self.log.cell(&cell);
-        self.hear_git(Duration::ZERO);
     }
 
     /// The run is over.
