@@ -171,7 +171,6 @@ impl Scanner<'_> {
                     continue;
                 }
             };
-            self.copy(at..found);
             let end = match close {
                 "#}" => rest.find(close),
                 _ => end_of_tag(rest, close),
@@ -180,6 +179,10 @@ impl Scanner<'_> {
                 self.say(format!("expected `{close}` to close this"), found..found + 2);
                 return;
             };
+            let line = if close == "}}" { None } else { self.line_of_tags(found..end) };
+            // A line of nothing but tags leaves none behind.
+            let before = line.as_ref().map_or(found, |line| at.max(line.start));
+            self.copy(at..before);
             at = match close {
                 "#}" => {
                     self.copy(found..end);
@@ -187,11 +190,33 @@ impl Scanner<'_> {
                 }
                 _ => self.tag(found..end, close),
             };
+            if let Some(line) = line
+                && at < line.end
+                && self.text[at..line.end].trim().is_empty()
+            {
+                at = line.end;
+            }
         }
         self.copy(at..self.text.len());
         for block in std::mem::take(&mut self.blocks) {
             self.say("expected `{% endprofile %}` behind this".to_owned(), block.at);
         }
+    }
+
+    /// The line of a tag with its line break, if there is nothing but tags, comments and blanks on it.
+    fn line_of_tags(&self, tag: Range<usize>) -> Option<Range<usize>> {
+        let start = self.text[..tag.start].rfind('\n').map_or(0, |at| at + 1);
+        let end = self.text[tag.end..].find('\n').map_or(self.text.len(), |at| tag.end + at + 1);
+        let mut rest = self.text[start..end].trim();
+        while !rest.is_empty() {
+            let close = match rest.get(..2) {
+                Some("{%") => end_of_tag(rest, "%}"),
+                Some("{#") => rest.find("#}"),
+                _ => return None,
+            };
+            rest = rest[close? + 2..].trim_start();
+        }
+        Some(start..end)
     }
 
     /// Whether all profile blocks around here are taken.
@@ -233,8 +258,7 @@ impl Scanner<'_> {
         match (close, first.as_str()) {
             ("%}", "profile" | "otherwise" | "endprofile") => {
                 self.profile(&first, &behind, tag.clone());
-                // The line break goes with the tag.
-                return tag.end + usize::from(self.text[tag.end..].starts_with('\n'));
+                return tag.end;
             }
             ("%}", "raw") => {
                 let rest = &self.text[tag.end..];

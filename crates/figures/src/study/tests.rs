@@ -163,6 +163,9 @@ fn values_are_written_as_people_write_them() {
         ("{% for row in test[*] %}{{ row.layer }};{% endfor %}", "fire5;fire9;fire9;".to_owned()),
         ("{% if best-test.accuracy > 0.9 %}more{% else %}less{% endif %}", "less".to_owned()),
         ("{# nobody sees this #}a", "a".to_owned()),
+        ("{# nor this #}\na {% if 1 > 0 %}b{% endif %}\nc", "a b\nc".to_owned()),
+        ("x\n{% for i in [1, 2] %}\n- {{ i }}\n{% endfor %}\ny", "x\n- 1\n- 2\ny".to_owned()),
+        ("{% set a = 1 %} {% set b = 2 %}\n{{ a + b }}", "3".to_owned()),
     ] {
         assert_eq!(filled(text), expected, "{text}");
     }
