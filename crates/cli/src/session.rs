@@ -53,7 +53,8 @@ pub(crate) fn load_stages(
     Ok(stages)
 }
 
-fn options(arguments: &PipelineArguments) -> LoadOptions {
+/// How the pipeline file is to be read.
+pub(crate) fn options(arguments: &PipelineArguments) -> LoadOptions {
     LoadOptions {
         path: arguments.file.clone(),
         profiles: arguments.profiles.clone(),

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use sconce_core::plan::{CellIndex, Plan, State};
 use sconce_core::store::{Journal, Standing};
-use sconce_core::{Digest, Kinds, LoadOptions, Store, load};
+use sconce_core::{Digest, Kinds, Store, load};
 
 use crate::arguments::PipelineArguments;
 use crate::commands::{Assessed, assess_plan};
 use crate::failure::Failure;
-use crate::session::Session;
+use crate::session::{Session, options};
 use crate::watch::{self, Status};
 
 /// How often journals are looked at.
@@ -134,12 +134,7 @@ impl<'a> Board<'a> {
     }
 
     fn reload(&self, kinds: &Kinds, shown: &mut Shown) {
-        let options = LoadOptions {
-            path: self.pipeline.file.clone(),
-            profiles: self.pipeline.profiles.clone(),
-            sets: self.pipeline.sets.clone(),
-        };
-        match load(&options, kinds) {
+        match load(&options(self.pipeline), kinds) {
             Ok(plan) => {
                 shown.plan = Arc::new(plan);
                 shown.edition += 1;
