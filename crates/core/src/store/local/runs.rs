@@ -134,8 +134,10 @@ impl Store {
             let mut log = RunLog { id, file: BufWriter::new(file), lock_path, _lock: lock };
             log.line(&Line::Start(Cow::Borrowed(record)))?;
             log.flush()?;
-            // A hint: without it, or with an old one, a number that is taken is passed over.
-            let _ = std::fs::write(&hint, format!("{id}\n"));
+            // A hint: without it, or with an old one, a number that is taken is passed over. Written
+            // over in place, since file systems wait for the disk when a file is cut to nothing.
+            let open = OpenOptions::new().write(true).create(true).truncate(false).open(&hint);
+            let _ = open.and_then(|mut file| file.write_all(format!("{id:>20}\n").as_bytes()));
             return Ok(Some(log));
         }
     }
