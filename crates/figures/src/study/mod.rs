@@ -5,6 +5,9 @@
 //! contents, numbered exhibits and references to them, footnotes. [`typed`] finds numbers that were typed by hand where
 //! a value exists.
 
+mod html;
+mod lexer;
+mod numbers;
 pub mod origin;
 mod page;
 pub mod places;
@@ -21,7 +24,7 @@ use sconce_core::stage::document::Misplaced;
 
 use places::Scanned;
 
-pub use page::Page;
+pub use html::Page;
 
 /// All that a text's places stand for.
 #[derive(Debug, Default)]

@@ -11,6 +11,7 @@ use sconce_core::Artifact as _;
 use sconce_core::stage::document::{Misplaced, Place, Wants};
 use sconce_data::Figure;
 
+use super::lexer::{end_of_tag, is_exhibit, name_at, reference_end, string_end};
 use super::values;
 
 /// Words of the template's language that are no references.
@@ -381,7 +382,7 @@ impl Scanner<'_> {
                 let is_call = behind.starts_with('(');
                 let is_argument = depth > 0 && behind.starts_with('=') && !behind.starts_with("==");
                 let here = at..at + name.len();
-                let known: Option<(&str, &[&str])> = match before.as_str() {
+                let known: Option<(&'static str, &[&str])> = match before.as_str() {
                     "|" => Some(("filter", values::FILTERS)),
                     "is" | "is not" => Some(("test", values::TESTS)),
                     _ if is_call && !is_attribute && !WORDS.contains(&name) => {
@@ -397,8 +398,7 @@ impl Scanner<'_> {
                         continue;
                     }
                     if !known.contains(&name) {
-                        let error =
-                            crate::Error::unknown(what_word(what), name, known.iter().copied());
+                        let error = crate::Error::unknown(what, name, known.iter().copied());
                         self.say(error.to_string(), here.clone());
                     }
                     self.copy(here.clone());
@@ -445,80 +445,4 @@ impl Scanner<'_> {
         self.found.places.push(place);
         self.write(&name, &at);
     }
-}
-
-fn what_word(what: &str) -> &'static str {
-    match what {
-        "filter" => "filter",
-        "test" => "test",
-        _ => "function",
-    }
-}
-
-/// Whether what stands behind `figure`, `table` or `ref` is an edge, so that the word is no reference itself.
-fn is_exhibit(behind: &str) -> bool {
-    behind.starts_with(|c: char| c.is_alphanumeric() || c == '_')
-}
-
-/// The name at the beginning of `text`, without hyphens at its end.
-fn name_at(text: &str) -> &str {
-    let part = |(at, c): (usize, char)| {
-        c.is_alphanumeric() || c == '-' || c == '_' || (at == 0 && c == '$')
-    };
-    let end = text.char_indices().find(|&one| !part(one)).map_or(text.len(), |(at, _)| at);
-    text[..end].trim_end_matches('-')
-}
-
-/// Where a reference ends whose first name has `length` bytes: behind brackets and further names.
-fn reference_end(text: &str, length: usize) -> usize {
-    let mut end = length;
-    loop {
-        let rest = &text[end..];
-        if rest.starts_with('[') {
-            match rest.find(']') {
-                Some(close) => end += close + 1,
-                None => return text.len(),
-            }
-        } else if let Some(behind) = rest.strip_prefix('.') {
-            let name = name_at(behind);
-            if name.is_empty() {
-                return end;
-            }
-            end += 1 + name.len();
-        } else {
-            return end;
-        }
-    }
-}
-
-/// Where the tag at the beginning of `text` closes; what stands in quotes closes nothing.
-fn end_of_tag(text: &str, close: &str) -> Option<usize> {
-    let mut at = 2;
-    while at < text.len() {
-        let rest = &text[at..];
-        if rest.starts_with(close) {
-            return Some(at);
-        }
-        let sign = rest.chars().next()?;
-        at += match sign {
-            '"' | '\'' => string_end(rest).unwrap_or(1),
-            other => other.len_utf8(),
-        };
-    }
-    None
-}
-
-/// Where the string at the beginning of `text` ends.
-fn string_end(text: &str) -> Option<usize> {
-    let quote = text.chars().next()?;
-    let mut escaped = false;
-    for (at, sign) in text.char_indices().skip(1) {
-        match sign {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            _ if sign == quote => return Some(at + 1),
-            _ => {}
-        }
-    }
-    None
 }
