@@ -37,10 +37,6 @@ bench-engine *ARGS:
 digests *ARGS:
     python3 tests/digests.py {{ ARGS }}
 
-# The pictures of README and pages, from the base profiles that were run: copy, or --check
-pictures *ARGS:
-    python3 tests/pictures.py {{ ARGS }}
-
 # The JSON Schema of pipeline files, for editors
 schema FILE="target/sconce.schema.json":
     cargo sconce schema > {{ FILE }}
