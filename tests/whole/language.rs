@@ -94,6 +94,8 @@ mod chapters {
             let long = text.lines().find(|line| line.chars().count() > 140);
             assert_eq!(long, None, "{file}");
             let bench = Bench::new(&text);
+            let study = format!("{file}.md");
+            bench.write(&study, &repository(&format!("pipelines/{study}")));
             for profile in profiles {
                 let said = bench.sconce(&["plan", "p.toml", "--profile", profile]);
                 assert_eq!(said.code, Some(0), "{file} {profile}: {}", said.err);

@@ -45,7 +45,7 @@ fn a_text_becomes_a_page_and_only_a_changed_text_makes_it_anew() {
         "<p>There are six, and none twice: <a href=\"#table-1\">Table\u{a0}1</a>.</p>",
         "<strong>Table\u{a0}1.</strong> Copies among 6.",
         "<caption>Copies</caption>",
-        "sconce run p.toml study\n",
+        "sconce run p.toml study</code>",
         "<td>copies</td><td>duplicates@",
     ] {
         assert!(page.contains(words), "{words}\n{page}");
@@ -65,7 +65,9 @@ fn a_text_becomes_a_page_and_only_a_changed_text_makes_it_anew() {
     let said = bench.run(&["--profile", "other"]);
     assert!(said.err.contains("2 ran, 3 fresh"), "{}", said.err);
     let page = bench.read("artifacts/p/study/study.html");
-    assert!(page.contains("<caption>Other</caption>") && page.contains("study --profile other\n"));
+    assert!(
+        page.contains("<caption>Other</caption>") && page.contains("study --profile other</code>")
+    );
 }
 
 #[test]
@@ -88,10 +90,10 @@ fn a_wrong_reference_is_refused_before_anything_runs() {
         "--> page.md:3:6",
         "did you mean `copies`?",
         "`copies.metrics` has no number `duplicats`",
-        "--> page.md:3:27",
+        "--> page.md:3:26",
         "did you mean `duplicates`?",
-        "wants a figure, but output `metrics` of stage `copies` is metrics",
-        "--> page.md:3:63",
+        "wants a figure, but stage `copies` yields `table` (table), `metrics` (metrics)",
+        "--> page.md:3:68",
         "  | ",
         "^^^^^^^^^^^^",
     ] {
