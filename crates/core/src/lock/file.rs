@@ -111,7 +111,7 @@ impl LockFile {
             write(&mut text, "base", base);
         }
         for (name, locked) in &self.profile {
-            write(&mut text, &format!("profile.{}", quoted(name)), locked);
+            write(&mut text, &format!("profile.{}", key(name)), locked);
         }
         text
     }
@@ -123,7 +123,7 @@ fn write(text: &mut String, table: &str, locked: &Locked) {
     let _ = writeln!(text, "\n[{table}]\nprocessor = {processor}\nsconce = {sconce}");
     for (name, cell) in cells {
         let LockedCell { kind, parameters, inputs, varies, outputs } = cell;
-        let _ = writeln!(text, "\n[{table}.cell.{}]", quoted(name));
+        let _ = writeln!(text, "\n[{table}.cell.{}]", key(name));
         let _ = writeln!(text, "kind = {}\nparameters = {}", quoted(kind), quoted(parameters));
         if let Some(inputs) = inputs {
             let _ = writeln!(text, "inputs = {}", quoted(inputs));
@@ -132,9 +132,15 @@ fn write(text: &mut String, table: &str, locked: &Locked) {
             text.push_str("varies = true\n");
         }
         for (output, digest) in outputs {
-            let _ = writeln!(text, "outputs.{} = \"{digest}\"", quoted(output));
+            let _ = writeln!(text, "outputs.{} = \"{digest}\"", key(output));
         }
     }
+}
+
+/// A key of TOML, bare where it can be.
+fn key(text: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if !text.is_empty() && text.chars().all(bare) { text.to_owned() } else { quoted(text) }
 }
 
 /// A basic string of TOML.

@@ -219,6 +219,9 @@ fn a_game_that_is_lost_is_told_while_it_is_played() {
     let ctx = Context::in_folder(folder.path(), &[]).unwrap().with_seed(7);
     let mut how = everything();
     how.objective.updates = Updates::Discriminator;
+    how.objective.loss = Loss::NonSaturating;
+    how.objective.penalty = Penalty::default();
+    how.learning_rates = [2e-3, 1e-2];
     let mut training = TrainingParameters::<TrainGan>::default();
     (training.epochs, training.batch) = (20, 8);
     let played = play_by(&ctx, &how, &training, &bars(24), |training, task| {
