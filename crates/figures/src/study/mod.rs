@@ -1,8 +1,8 @@
 //! Written studies: prose in Markdown with values and exhibits put in by reference, rendered to one page.
 //!
 //! A text goes three steps. [`places`] finds the references in it, before anything runs. [`values`] fills the template
-//! with what the stages yielded, which leaves plain Markdown. [`page`] makes HTML of it: headings with a table of
-//! contents, numbered exhibits and references to them, footnotes. [`typed`] finds numbers that were typed by hand where
+//! with what the stages yielded, which leaves plain Markdown. `page` makes HTML of it: headings with a table of
+//! contents, numbered exhibits and references to them, footnotes. `typed` finds numbers that were typed by hand where
 //! a value exists.
 
 mod html;
