@@ -73,6 +73,10 @@ fn other_bits_from_the_same_inputs_are_found_where_they_come_from() {
     assert!(said.err.contains(told), "{}", said.err);
     assert_eq!(said.cells("Skipped"), ["shout:"], "what reads it");
     assert!(said.cells("Finished").contains(&"count"), "the rest runs: {}", said.err);
+    assert!(!said.cells("Finished").contains(&"outside"), "it failed: {}", said.err);
+    let runs = bench.sconce(&["runs", "--json"]).out;
+    let counted = r#""counts":{"fresh":0,"ran":2,"failed":1,"skipped":1,"interrupted":0}"#;
+    assert!(runs.contains(counted), "each cell is counted once: {runs}");
     // The result is shown, for people to look at.
     assert_eq!(bench.read("artifacts/study/outside/text"), "quiet.\n");
     // Also where the store holds it already.

@@ -27,6 +27,7 @@ mod environment;
 mod export;
 mod failure;
 mod kinds;
+mod media_type;
 mod report;
 mod session;
 mod spans;

@@ -1,8 +1,7 @@
 //! Colours and words. `anstream` drops the colours where they are not wanted.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use anstyle::{AnsiColor, Style};
+use sconce_core::clock;
 
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
 pub(crate) const BUSY: Style = AnsiColor::Cyan.on_default().bold();
@@ -53,8 +52,7 @@ pub(crate) fn seconds(seconds: f64) -> String {
 
 /// How long ago something was: `just now`, `5 min ago`, `3 h ago`, `12 days ago`.
 pub(crate) fn age(since_1970: u64) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    match now.saturating_sub(since_1970) {
+    match (clock::now() as u64).saturating_sub(since_1970) {
         0..60 => "just now".to_owned(),
         ago @ 60..3600 => format!("{} min ago", ago / 60),
         ago @ 3600..86_400 => format!("{} h ago", ago / 3600),

@@ -15,12 +15,14 @@
 
 pub mod canonical;
 pub mod cell;
+pub mod clock;
 pub mod digest;
 pub mod error;
 pub mod executor;
 pub mod key;
 pub mod kinds;
 pub mod lock;
+mod mutex;
 pub mod plan;
 pub mod processor;
 pub mod quantity;

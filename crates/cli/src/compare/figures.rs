@@ -6,6 +6,7 @@ use sconce_core::Digest;
 use sconce_core::store::{OutputRecord, Store};
 
 use super::side::{Found, Side};
+use crate::media_type::media_type;
 
 /// So many figures one page holds at most; it also holds at most so many bytes of them.
 const MOST: usize = 120;
@@ -94,16 +95,9 @@ fn may_show(output: &OutputRecord) -> bool {
 /// The picture of an artifact that browsers show best.
 fn picture(store: &Store, digest: &Digest) -> Option<(&'static str, Vec<u8>)> {
     let files = store.files(digest).ok()?;
-    let media = [
-        ("svg", "image/svg+xml"),
-        ("png", "image/png"),
-        ("gif", "image/gif"),
-        ("jpg", "image/jpeg"),
-        ("webp", "image/webp"),
-    ];
-    media.into_iter().find_map(|(extension, media)| {
+    ["svg", "png", "gif", "jpg", "webp"].into_iter().find_map(|extension| {
         let is = |name: &str| name.rsplit_once('.').is_some_and(|(_, end)| end == extension);
         let (name, ..) = files.iter().find(|(name, ..)| is(name))?;
-        Some((media, files.read(name).ok()?))
+        Some((media_type(name)?, files.read(name).ok()?))
     })
 }

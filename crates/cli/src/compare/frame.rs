@@ -210,7 +210,10 @@ impl Group {
 
 impl Column {
     pub(crate) fn differs(&self) -> bool {
-        self.values.windows(2).any(|pair| !same(&pair[0], &pair[1]))
+        // How a row came about that has no result yet differs from nothing.
+        let counts = |value: &&Value| self.group != Group::Run || !value.is_null();
+        let mut values = self.values.iter().filter(counts);
+        values.next().is_some_and(|first| values.any(|value| !same(first, value)))
     }
 
     pub(crate) fn is_number(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sconce_core::plan::{Plan, known};
+use sconce_core::plan::{CellIndex, Known, Plan, known};
 use sconce_core::run::snapshots;
 use sconce_core::stage::METRICS;
 use sconce_core::store::{Receipt, RunState, Store};
@@ -83,25 +83,8 @@ impl Side {
             contents.extend(snapshot.ok().map(|snapshot| (cell, snapshot.digest)));
         }
         let mut all = known(plan, store, &contents)?;
-        let cells = plan.cells().map(|(index, cell)| {
-            let known = std::mem::take(&mut all[index]);
-            let state = match (&known.receipt, known.key) {
-                (Some(_), _) => State::Fresh,
-                (None, Some(_)) => State::NotRun,
-                (None, None) => State::Depends,
-            };
-            Found {
-                cell: cell.id.clone(),
-                state,
-                key: known.key,
-                parameters: cell.key_parameters.all(),
-                seed: cell.seed,
-                kind: Some((cell.kind.name.to_owned(), cell.kind.version)),
-                yields_metrics: cell.outputs.iter().any(|output| output.artifact == METRICS),
-                receipt: known.receipt,
-                numbers: BTreeMap::new(),
-            }
-        });
+        let cells =
+            plan.indices().map(|index| Found::of(plan, index, std::mem::take(&mut all[index])));
         Ok(Self { labels, cells: cells.collect(), reads: Some(reads(plan)) })
     }
 
@@ -160,6 +143,29 @@ impl Side {
         let numbers = store.numbers_all(&receipts);
         for (place, numbers) in cells.into_iter().zip(numbers) {
             self.cells[place].numbers = numbers;
+        }
+    }
+}
+
+impl Found {
+    /// A cell of a plan, of which so much is known.
+    pub(crate) fn of(plan: &Plan, index: CellIndex, known: Known) -> Self {
+        let cell = &plan[index];
+        let state = match (&known.receipt, known.key) {
+            (Some(_), _) => State::Fresh,
+            (None, Some(_)) => State::NotRun,
+            (None, None) => State::Depends,
+        };
+        Self {
+            cell: cell.id.clone(),
+            state,
+            key: known.key,
+            parameters: cell.key_parameters.all(),
+            seed: cell.seed,
+            kind: Some((cell.kind.name.to_owned(), cell.kind.version)),
+            yields_metrics: cell.outputs.iter().any(|output| output.artifact == METRICS),
+            receipt: known.receipt,
+            numbers: BTreeMap::new(),
         }
     }
 }

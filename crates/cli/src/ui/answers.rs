@@ -5,17 +5,19 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
+use sconce_core::clock::now;
 use sconce_core::plan::{CellIndex, Plan, State};
 use sconce_core::store::Receipt;
 use serde_json::{Value, json};
 
 use super::board::{Board, Shown};
-use super::files;
+use super::compare;
 use super::http::{Answer, Request};
 use crate::commands::{flat, story};
 use crate::failure::Failure;
+use crate::media_type::media_type;
 use crate::watch::curves::curves;
-use crate::watch::{Look, Status, now};
+use crate::watch::{Look, Status};
 
 /// So much of a log is sent at a time, in bytes.
 const LOG: u64 = 128 << 10;
@@ -32,9 +34,9 @@ pub(super) fn answer(board: &Board<'_>, path: &str, request: &Request) -> Answer
         "api/curves" => told(board, request),
         "api/why" => why(board, request),
         "api/log" => log(board, request),
-        "api/compare" => compare(board, request),
+        "api/compare" => compare::compare(board, request),
         _ => match path.strip_prefix("file/") {
-            Some(file) => return files::file(board, file),
+            Some(file) => return super::files::file(board, file),
             None => return Answer::text(404, "no such page"),
         },
     };
@@ -48,7 +50,7 @@ pub(super) fn answer(board: &Board<'_>, path: &str, request: &Request) -> Answer
 }
 
 /// Why there is no answer.
-enum Refused {
+pub(super) enum Refused {
     Unknown(String),
     Failed(Failure),
 }
@@ -59,7 +61,7 @@ impl<E: Into<Failure>> From<E> for Refused {
     }
 }
 
-type Answered = Result<Value, Refused>;
+pub(super) type Answered = Result<Value, Refused>;
 
 /// All that changes with the plan alone.
 fn plan(board: &Board<'_>) -> Value {
@@ -205,7 +207,7 @@ fn result(board: &Board<'_>, receipt: &Receipt) -> Answered {
     for (name, output) in &receipt.outputs {
         let tree = board.store().tree(&output.digest).unwrap_or_default();
         let file = |(name, member): (&String, &sconce_core::Member)| {
-            json!([name, member.size, files::content_type(name)])
+            json!([name, member.size, media_type(name)])
         };
         outputs.push(json!({
             "name": name,
@@ -289,77 +291,4 @@ fn log(board: &Board<'_>, request: &Request) -> Answered {
     };
     let text = String::from_utf8_lossy(&bytes[..whole]);
     Ok(json!({ "from": from, "to": from + whole as u64, "size": size, "text": text }))
-}
-
-/// The cells of a stage side by side: what differs between them, and their numbers.
-fn compare(board: &Board<'_>, request: &Request) -> Answered {
-    let shown = board.shown();
-    let stage = request.query("stage").unwrap_or_default();
-    if !shown.plan.stages.iter().any(|name| name == stage) {
-        return Err(Refused::Unknown(format!("no stage `{stage}`")));
-    }
-    let mut columns: Vec<(String, &str)> = Vec::new();
-    let mut places: BTreeMap<(String, &str), usize> = BTreeMap::new();
-    let mut rows = Vec::new();
-    for index in shown.plan.of_stage(stage) {
-        let cell = &shown.plan[index];
-        let mut values: Vec<(String, &str, Value)> = Vec::new();
-        for (axis, value) in cell.id.coordinates.iter() {
-            values.push((axis.to_owned(), "axis", value.clone()));
-        }
-        for (path, value) in flat("", &cell.key_parameters.differing) {
-            if cell.id.coordinates.get(&path).is_none() {
-                values.push((path, "parameter", value.into()));
-            }
-        }
-        if let State::Hit(receipt) = &shown.assessed.states[index] {
-            for (name, value) in &receipt.metrics {
-                values.push((name.clone(), "metric", json!(value)));
-            }
-            let (seconds, device) = (json!(receipt.seconds), json!(receipt.device.to_string()));
-            values.push(("seconds".to_owned(), "run", seconds));
-            values.push(("device".to_owned(), "run", device));
-        }
-        let mut row = vec![Value::Null; columns.len()];
-        for (name, what, value) in values {
-            let place = *places.entry((name.clone(), what)).or_insert_with(|| {
-                columns.push((name, what));
-                columns.len() - 1
-            });
-            row.resize(columns.len(), Value::Null);
-            row[place] = value;
-        }
-        rows.push((index.index(), row));
-    }
-    for (_, row) in &mut rows {
-        row.resize(columns.len(), Value::Null);
-    }
-    let differs = |column: &usize| {
-        // What a cell without a result has not done differs from nothing.
-        let of_run = columns[*column].1 == "run";
-        let mut values =
-            rows.iter().map(|(_, row)| &row[*column]).filter(|value| !(of_run && value.is_null()));
-        values.next().is_some_and(|first| values.any(|value| value != first))
-    };
-    let numbers = |column: &usize| matches!(columns[*column].1, "axis" | "metric");
-    let mut kept: Vec<usize> =
-        (0..columns.len()).filter(|column| numbers(column) || differs(column)).collect();
-    let rank = |column: usize| match columns[column].1 {
-        "axis" => 0,
-        "parameter" => 1,
-        "metric" => 2,
-        _ => 3,
-    };
-    kept.sort_by_key(|&column| rank(column));
-    let head = |&column: &usize| json!({ "name": columns[column].0, "what": columns[column].1 });
-    let row = |(index, row): &(usize, Vec<Value>)| {
-        let values: Vec<_> = kept.iter().map(|&column| &row[column]).collect();
-        json!([index, values])
-    };
-    Ok(json!({
-        "edition": shown.edition,
-        "stage": stage,
-        "columns": kept.iter().map(head).collect::<Vec<_>>(),
-        "rows": rows.iter().map(row).collect::<Vec<_>>(),
-    }))
 }

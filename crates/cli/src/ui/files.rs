@@ -6,34 +6,11 @@ use sconce_core::Digest;
 
 use super::board::Board;
 use super::http::{Answer, Body};
+use crate::media_type::media_type;
 
 /// What a file of a result may do in a browser: show itself. A report has its styles and pictures within.
 const POLICY: &str =
     "sandbox; default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; font-src data:";
-
-/// Files that a browser shows, by their ending.
-const TYPES: [(&str, &str); 13] = [
-    ("png", "image/png"),
-    ("jpg", "image/jpeg"),
-    ("jpeg", "image/jpeg"),
-    ("gif", "image/gif"),
-    ("svg", "image/svg+xml"),
-    ("html", "text/html; charset=utf-8"),
-    ("json", "application/json"),
-    ("csv", "text/csv; charset=utf-8"),
-    ("txt", "text/plain; charset=utf-8"),
-    ("md", "text/plain; charset=utf-8"),
-    ("toml", "text/plain; charset=utf-8"),
-    ("log", "text/plain; charset=utf-8"),
-    ("pdf", "application/pdf"),
-];
-
-/// The type of a file that a browser shows.
-pub(crate) fn content_type(name: &str) -> Option<&'static str> {
-    let (_, ending) = name.rsplit_once('.')?;
-    let ending = ending.to_ascii_lowercase();
-    TYPES.iter().find(|(known, _)| *known == ending).map(|(_, content)| *content)
-}
 
 /// The file `path`, which is a digest of 64 digits, `/` and a name.
 pub(super) fn file(board: &Board<'_>, path: &str) -> Answer {
@@ -53,7 +30,7 @@ pub(super) fn file(board: &Board<'_>, path: &str) -> Answer {
         Ok(file) => file,
         Err(error) => return Answer::text(500, &format!("cannot read the file: {error}")),
     };
-    let content = content_type(name);
+    let content = media_type(name);
     let answer = Answer {
         status: 200,
         content: content.unwrap_or("application/octet-stream"),

@@ -12,6 +12,7 @@
 
 mod answers;
 mod board;
+mod compare;
 mod files;
 mod http;
 
@@ -24,7 +25,6 @@ use crate::failure::Failure;
 use crate::session::{Call, open_with_plan};
 use crate::style::{WARN, status};
 use board::Board;
-pub(crate) use files::content_type;
 use http::{Answer, Request};
 
 /// What the page may do: load what this server has, and nothing else.

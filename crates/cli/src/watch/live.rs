@@ -4,12 +4,13 @@ use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use sconce_core::Store;
+use sconce_core::clock::now;
 use sconce_core::plan::{CellIndex, Plan};
 use sconce_core::store::Progress;
 
 use super::curves::{Curve, Per, curves};
 use super::sparkline::sparkline;
-use super::{Look, Status, now};
+use super::{Look, Status};
 use crate::commands::assess_plan;
 use crate::failure::Failure;
 use crate::session::Session;

@@ -4,8 +4,6 @@ pub(crate) mod curves;
 pub(crate) mod live;
 mod sparkline;
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use sconce_core::plan::{CellIndex, State};
 use sconce_core::store::{Ending, Journal, Receipt, Standing};
 use sconce_core::{Digest, Store};
@@ -127,9 +125,4 @@ pub(crate) fn status(state: &State, journal: Option<&Journal>) -> Status {
         // One that was done and whose result went.
         (State::Run { .. }, None | Some(Standing::Ended(Ending::Done))) => Status::Ready,
     }
-}
-
-/// Seconds since 1970.
-pub(crate) fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }

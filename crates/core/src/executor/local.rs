@@ -7,11 +7,12 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::serve::Line;
 use super::{Runner, Told, strays};
 use crate::CellId;
+use crate::mutex::relock;
 use crate::run::{Failure, Outcome, Request};
 use crate::span::{self, Span};
 use crate::store::Store;
@@ -247,10 +248,6 @@ impl Worker {
         drop(relock(&self.stdin).take());
         status
     }
-}
-
-fn relock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(unix)]

@@ -1,10 +1,11 @@
 //! Cells on this machine: each has a thread that waits for it, within what the machine has.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::{Budget, Executor, Limits, Runner, Share, Submission, Told};
 use crate::Resources;
+use crate::mutex::relock;
 use crate::run::Failure;
 
 /// Computes cells on this machine by a [`Runner`], as many at once as the limits let.
@@ -50,8 +51,4 @@ impl<R: Runner> Executor for Machine<R> {
     fn kill(&self) {
         self.runner.kill();
     }
-}
-
-fn relock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

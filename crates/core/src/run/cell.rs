@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use tracing::debug_span;
 
 use super::{Failure, Mode, Request, ResolvedCell};
 use crate::Kinds;
+use crate::clock;
 use crate::error::{IoResultExt, ResultExt};
+use crate::mutex::relock;
 use crate::stage::context::Job;
 use crate::stage::text;
 use crate::store::{Claim, Ending, JournalWriter, OutputRecord, Receipt, Results, Store};
@@ -113,10 +115,6 @@ impl Recorded {
     }
 }
 
-fn relock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Computes a cell whose claim this process has.
 fn compute(
     store: &Store,
@@ -162,7 +160,7 @@ fn compute(
         metrics: Mutex::default(),
     });
     ctx.check_cancelled()?;
-    let (clock, started) = (Instant::now(), seconds_since_1970());
+    let (clock, started) = (Instant::now(), clock::now() as u64);
     let run = || catch_unwind(AssertUnwindSafe(|| stage.run(&ctx)));
     debug_span!("run")
         .in_scope(run)
@@ -189,11 +187,6 @@ fn compute(
     results.put_receipt(&receipt)?;
     store.remove_checkpoint(&key)?;
     Ok(Outcome::Ran(Box::new(receipt)))
-}
-
-pub(super) fn seconds_since_1970() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_secs())
 }
 
 /// The parsed stage, of the version that the key was made for, with metrics put into its texts.

@@ -7,14 +7,14 @@ use std::time::Instant;
 
 use tracing::debug_span;
 
-use super::cell::{claim, seconds_since_1970};
+use super::cell::claim;
 use super::{Outcome, Request};
 use crate::error::ResultExt;
 use crate::plan::{CellIndex, Plan};
 use crate::stage::Silent;
 use crate::store::Receipt;
 use crate::store::{Snapshot, Store};
-use crate::{Error, Output, Result};
+use crate::{Error, Output, Result, clock};
 
 /// The content of every local path of the plan, by cell. One that cannot be read fails its cell
 /// alone.
@@ -56,7 +56,7 @@ pub(super) fn run(
         return Ok(Outcome::Shared(Box::new(receipt)));
     }
     let _commit = debug_span!("commit").entered();
-    let (clock, started) = (Instant::now(), seconds_since_1970());
+    let (clock, started) = (Instant::now(), clock::now() as u64);
     let imported = debug_span!("hash", path = %path.display())
         .in_scope(|| store.import_snapshot(path, snapshot))
         .doing(|| format!("storing {}", path.display()))?;

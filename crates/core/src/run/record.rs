@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::{Event, Summary, git};
+use crate::clock::now;
 use crate::plan::Plan;
 use crate::store::{
     Invocation, RunCell, RunCounts, RunEnd, RunLog, RunRecord, RunState, Store, hash,
@@ -154,9 +155,4 @@ impl Recorder {
 
 fn of(cell: &CellId, state: RunState, key: Option<Digest>) -> RunCell {
     RunCell { cell: cell.clone(), state, key, started: None, ended: None, error: None }
-}
-
-/// Seconds since 1970.
-fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }

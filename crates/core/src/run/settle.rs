@@ -35,6 +35,9 @@ impl Walk<'_> {
 
     /// The store holds the cell's result.
     pub(super) fn hit(&mut self, index: CellIndex, receipt: Box<Receipt>) {
+        if self.refused(index, &receipt) {
+            return;
+        }
         (self.events)(Event::CellHit { cell: self.id(index), key: receipt.key });
         self.have(index, receipt, How::Hit);
     }
@@ -74,6 +77,12 @@ impl Walk<'_> {
     }
 
     fn finished(&mut self, index: CellIndex, receipt: Box<Receipt>, shared: bool) {
+        if !shared {
+            self.forced.remove(&index);
+        }
+        if self.refused(index, &receipt) {
+            return;
+        }
         (self.events)(Event::CellFinished {
             cell: self.id(index),
             key: receipt.key,
@@ -81,9 +90,6 @@ impl Walk<'_> {
             metrics: receipt.metrics.clone(),
             shared,
         });
-        if !shared {
-            self.forced.remove(&index);
-        }
         self.have(index, receipt, if shared { How::Hit } else { How::Ran });
     }
 
@@ -96,23 +102,34 @@ impl Walk<'_> {
         } else {
             export(self.plan, self.store, self.options, index, &receipt)
         };
-        let held = self.hold(index, &receipt);
         self.cells[index] = Cell::Done(receipt);
-        if let Err(failure) = held {
-            // It is shown all the same: people want to see what became of it.
-            self.fail(index, &failure, None);
-            return;
-        }
         if let Err(error) = shown {
             self.tell_damage(index);
             if matches!(error.root(), Error::Damaged { .. }) && self.again(index) {
                 return;
             }
-            let (cell, error) = (self.id(index), error.to_string());
-            self.unshown.push(cell.to_string());
-            (self.events)(Event::ExportFailed { cell, error });
+            self.tell_unshown(index, &error);
         }
         self.pending.extend(self.plan.readers(index));
+    }
+
+    fn tell_unshown(&mut self, index: CellIndex, error: &Error) {
+        let (cell, error) = (self.id(index), error.to_string());
+        self.unshown.push(cell.to_string());
+        (self.events)(Event::ExportFailed { cell, error });
+    }
+
+    /// Whether the result is not the locked one: then the cell fails, and nothing else is told of it. It is shown all the same,
+    /// since people want to see what became of it.
+    fn refused(&mut self, index: CellIndex, receipt: &Receipt) -> bool {
+        let Err(failure) = self.hold(index, receipt) else { return false };
+        self.keys.insert(self.id(index).to_string(), receipt.key);
+        if let Err(error) = export(self.plan, self.store, self.options, index, receipt) {
+            self.tell_damage(index);
+            self.tell_unshown(index, &error);
+        }
+        self.fail(index, &failure, None);
+        true
     }
 
     /// Whether the result is what is locked. Other bits on another kind of processor are counted.
@@ -122,7 +139,7 @@ impl Walk<'_> {
         match held.change(&name, receipt, varies[index]) {
             None => Ok(()),
             Some(Change::Inputs | Change::Bits { .. }) if !held.same_processor => {
-                self.other_bits += 1;
+                self.other_bits.insert(index);
                 Ok(())
             }
             Some(change) => Err(Failure::message(format!("differs from the lock: {change}"))),
@@ -253,7 +270,7 @@ impl Walk<'_> {
             verified: count(How::Verified),
             differing: names(How::Differs),
             absent: count(How::Absent),
-            other_bits: self.other_bits,
+            other_bits: self.other_bits.len(),
             unshown: self.unshown.clone(),
             cancelled,
             seconds: 0.0,

@@ -72,7 +72,7 @@ pub(super) struct Walk<'a> {
     /// Which cells read what may differ between two runs, where results are held to a lock.
     pub(super) varies: Option<PerCell<bool>>,
     /// Cells whose bits differ from a lock of another kind of processor.
-    pub(super) other_bits: usize,
+    pub(super) other_bits: BTreeSet<CellIndex>,
     /// Cells whose results could not be shown.
     pub(super) unshown: Vec<String>,
     /// How often a cell ran again because of damage.
@@ -115,7 +115,7 @@ impl<'a> Walk<'a> {
             named,
             forced,
             varies: options.lock.as_ref().map(|_| varying(plan)),
-            other_bits: 0,
+            other_bits: BTreeSet::new(),
             unshown: Vec::new(),
             attempts: PerCell::filled(plan, 0),
             queue: BTreeMap::new(),

@@ -5,13 +5,14 @@ use std::fmt;
 use std::fs::{File, Metadata};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::receipts::parse_hex;
 use super::walk::Stat;
 use super::{Store, durable, walk};
 use crate::error::IoResultExt;
+use crate::mutex::relock;
 use crate::{Digest, Error, Result};
 
 /// A folder's time tells what came since it was listed once it is older than this: the clock of
@@ -278,9 +279,4 @@ fn what(metadata: &Metadata) -> &'static str {
 /// The error for bad content at `path`.
 pub(super) fn damaged(digest: &Digest, path: &Path) -> Error {
     Error::Damaged { digest: *digest, path: path.to_owned() }
-}
-
-/// Locks a mutex that holds nothing a panic could leave half-done.
-pub(super) fn relock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -8,10 +8,11 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime};
 
 use super::receipts::parse_hex;
 use super::{Store, scratch, walk};
+use crate::clock;
 use crate::error::IoResultExt;
 use crate::store::journal::{End, Ending, Entry, Journal, MOST_POINTS, Point, Progress, mean};
 use crate::{Digest, Result, Update};
@@ -227,8 +228,7 @@ impl Writer {
 
 /// Seconds since 1970, to the millisecond.
 fn now() -> f64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    (since.as_secs_f64() * 1000.0).round() / 1000.0
+    (clock::now() * 1000.0).round() / 1000.0
 }
 
 #[cfg(test)]

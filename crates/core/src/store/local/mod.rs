@@ -208,7 +208,7 @@ impl Store {
     /// A fresh name for a temporary file on the store's file system. The file is gone with the
     /// process, or with the next one.
     fn temporary(&self) -> Result<PathBuf> {
-        let mut private = damage::relock(&self.inner.private);
+        let mut private = crate::mutex::relock(&self.inner.private);
         let folder = match private.as_ref() {
             Some(scratch) => scratch,
             None => private.insert(scratch::create(&self.root().join("scratch"), "tmp", None)?),

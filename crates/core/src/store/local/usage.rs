@@ -128,7 +128,7 @@ impl Store {
             self.recorded(key)?;
         }
         let damage = self.take_damage();
-        super::damage::relock(&self.inner.damage).extend(earlier);
+        crate::mutex::relock(&self.inner.damage).extend(earlier);
         Ok(CheckReport {
             blobs: Count { number: blobs.len(), size: all },
             receipts: keys.len(),
