@@ -23,8 +23,8 @@ pub struct Processes {
     store: Store,
     program: PathBuf,
     arguments: Vec<OsString>,
-    /// By number: the smallest that no other has.
-    live: Mutex<BTreeMap<usize, Arc<Worker>>>,
+    /// By number: the smallest that no other has. None for one that is being started.
+    live: Mutex<BTreeMap<usize, Option<Arc<Worker>>>>,
     /// The workers that were started and are not reaped yet; held while one is started.
     pids: Mutex<BTreeSet<u32>>,
     /// Whether other children of this process are what killed workers left behind.
@@ -89,6 +89,18 @@ impl Processes {
         }
     }
 
+    /// Takes the smallest number that no other worker has.
+    fn number(&self) -> usize {
+        let mut live = relock(&self.live);
+        let number = (0..).find(|number| !live.contains_key(number)).unwrap_or_default();
+        live.insert(number, None);
+        number
+    }
+
+    fn leave(&self, number: usize) {
+        relock(&self.live).remove(&number);
+    }
+
     fn start(&self, request: &Request, log: &Path) -> Result<(Child, ChildStdin), Failure> {
         let cannot =
             |what: &str, error: std::io::Error| Failure::message(format!("cannot {what}: {error}"));
@@ -147,8 +159,10 @@ impl Runner for Processes {
         log: &Path,
         tell: &(dyn Fn(Told) + Send + Sync),
     ) -> Result<Outcome, Failure> {
+        // The number first: what a worker's number is told of never overlaps.
+        let number = self.number();
         let begin = span::now();
-        let (mut child, stdin) = self.start(request, log)?;
+        let (mut child, stdin) = self.start(request, log).inspect_err(|_| self.leave(number))?;
         let stdout = child.stdout.take();
         let pid = child.id();
         let worker = Arc::new(Worker {
@@ -156,12 +170,7 @@ impl Runner for Processes {
             stdin: Mutex::new(Some(stdin)),
             reaped: AtomicBool::new(false),
         });
-        let number = {
-            let mut live = relock(&self.live);
-            let number = (0..).find(|number| !live.contains_key(number)).unwrap_or_default();
-            live.insert(number, Arc::clone(&worker));
-            number
-        };
+        relock(&self.live).insert(number, Some(Arc::clone(&worker)));
         // Asked to stop while this worker started.
         if self.killed.load(Ordering::SeqCst) {
             worker.kill();
@@ -190,7 +199,7 @@ impl Runner for Processes {
         drop(pids);
         // Before another worker gets the number.
         self.take_span(number, request, || lifetime(request, pid, begin));
-        relock(&self.live).remove(&number);
+        self.leave(number);
         match last {
             Some(Line::Ran(key)) => self.receipt(&key).map(Outcome::Ran),
             Some(Line::Shared(key)) => self.receipt(&key).map(Outcome::Shared),
@@ -206,7 +215,7 @@ impl Runner for Processes {
 
     fn cancel(&self) {
         self.cancelled.store(true, Ordering::SeqCst);
-        for worker in relock(&self.live).values() {
+        for worker in relock(&self.live).values().flatten() {
             worker.cancel();
         }
     }
@@ -214,7 +223,7 @@ impl Runner for Processes {
     fn kill(&self) {
         self.cancelled.store(true, Ordering::SeqCst);
         self.killed.store(true, Ordering::SeqCst);
-        for worker in relock(&self.live).values() {
+        for worker in relock(&self.live).values().flatten() {
             worker.kill();
         }
     }
