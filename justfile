@@ -33,6 +33,10 @@ bench-engine *ARGS:
     cargo build --release --package sconce
     python3 crates/cli/benches/engine.py {{ ARGS }}
 
+# The README's pictures, from the base profiles as they were last run; --check fails where one is stale
+pictures *ARGS:
+    python3 tests/pictures.py {{ ARGS }}
+
 # Do two versions give the same results? record PROGRAM FILE at each commit, then compare FILE FILE
 digests *ARGS:
     python3 tests/digests.py {{ ARGS }}

@@ -41,7 +41,7 @@ const TASK: usize = 16;
 
 /// Embeds rows of which `distances` has the squares of all pairs' distances (rows × rows), from the places `start`.
 ///
-/// `progress` gets the number of steps done.
+/// `progress` gets the number of steps done and the divergence in nats, from time to time.
 ///
 /// # Errors
 /// Names the parameter `perplexity` when there are not more neighbours than that; `progress`'s own.
@@ -49,7 +49,7 @@ pub fn embed(
     distances: &[f64],
     start: Vec<Place>,
     options: Options,
-    mut progress: impl FnMut(usize) -> Result<()>,
+    mut progress: impl FnMut(usize, f64) -> Result<()>,
 ) -> Result<Embedded> {
     let count = start.len();
     let similarities = similarities(distances, count, options.perplexity)?;
@@ -59,13 +59,13 @@ pub fn embed(
     let mut moved = vec![[0.0; 2]; count];
     let mut gains = vec![[1.0f64; 2]; count];
     for step in 0..options.steps {
-        if step % 25 == 0 {
-            progress(step)?;
-        }
         let (exaggeration, momentum) =
             if step < exaggerated { (EXAGGERATION, 0.5) } else { (1.0, 0.8) };
         let forces = forces(&similarities, &x, &y);
         let z: f64 = forces.iter().map(|force| force.weights).sum();
+        if step % 25 == 0 {
+            progress(step, divergence(&similarities, z, &x, &y))?;
+        }
         for (i, force) in forces.iter().enumerate() {
             for axis in 0..2 {
                 let gradient =
@@ -79,7 +79,7 @@ pub fn embed(
             y[i] += moved[i][1];
         }
     }
-    let divergence = divergence(&similarities, &x, &y);
+    let divergence = divergence(&similarities, normaliser(&x, &y), &x, &y);
     Ok(Embedded { places: x.into_iter().zip(y).map(|(x, y)| [x, y]).collect(), divergence })
 }
 
@@ -225,10 +225,14 @@ fn repulsion(arch: pulp::Arch, (xi, yi): (f64, f64), x: &[f64], y: &[f64]) -> (f
     )
 }
 
-/// `KL(P ‖ Q) = Σ pᵢⱼ ln (pᵢⱼ / qᵢⱼ)`.
-fn divergence(similarities: &[Vec<(usize, f64)>], x: &[f64], y: &[f64]) -> f64 {
+/// `Z`, the sum of all weights.
+fn normaliser(x: &[f64], y: &[f64]) -> f64 {
     let arch = pulp::Arch::new();
-    let z: f64 = (0..x.len()).map(|i| repulsion(arch, (x[i], y[i]), x, y).0 - 1.0).sum();
+    (0..x.len()).map(|i| repulsion(arch, (x[i], y[i]), x, y).0 - 1.0).sum()
+}
+
+/// `KL(P ‖ Q) = Σ pᵢⱼ ln (pᵢⱼ / qᵢⱼ)`, with `z` the sum of all weights.
+fn divergence(similarities: &[Vec<(usize, f64)>], z: f64, x: &[f64], y: &[f64]) -> f64 {
     let mut sum = 0.0;
     for (i, near) in similarities.iter().enumerate() {
         for &(j, p) in near.iter().filter(|(_, p)| *p > 0.0) {

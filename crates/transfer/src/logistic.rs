@@ -6,6 +6,8 @@
 //! With two classes scikit-learn keeps one weight vector `w`; here the two are `∓w/2`, so that the same problem has `‖W‖²` in
 //! the place of `½ ‖W‖²`.
 
+use std::ops::ControlFlow;
+
 use rayon::prelude::*;
 use sconce_ops::rows::product::{self, BAND};
 
@@ -53,6 +55,8 @@ pub struct Fit {
 /// Fits a head for `classes` classes until no entry of the gradient of the objective, divided by `C` and the number of
 /// samples, exceeds the tolerance, or for so many steps.
 ///
+/// `watch` gets steps, loss and the gradient's largest entry after each step, and may end the fit there.
+///
 /// # Errors
 /// As [`crate::svm::fit`], and when a class has no row: its intercept would run off to −∞.
 pub fn fit(
@@ -60,6 +64,7 @@ pub fn fit(
     labels: &[usize],
     classes: usize,
     options: Options,
+    mut watch: impl FnMut(usize, f64, f64) -> ControlFlow<()>,
 ) -> Result<Fit, Error> {
     let Options { c, standardize, tolerance, max_steps } = options;
     check(rows.len(), labels, classes, &[c])?;
@@ -100,6 +105,9 @@ pub fn fit(
             memory.push(Pair { change, bend, curvature });
         }
         (w, loss, gradient) = (next, next_loss, next_gradient);
+        if watch(steps, loss, largest(&gradient)).is_break() {
+            break;
+        }
     }
     let (weights, intercepts) = w.split_at_mut(classes * d);
     scaling.undo(weights, intercepts);

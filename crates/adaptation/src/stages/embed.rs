@@ -224,7 +224,8 @@ impl Embed {
                 Init::Pca => about(&principal(rows)?.0, &mut rng),
             };
             let options = tsne::Options { perplexity: self.perplexity, steps: self.steps };
-            let embedded = tsne::embed(&before, start, options, |step| {
+            let embedded = tsne::embed(&before, start, options, |step, divergence| {
+                ctx.point(step, None, [("kl_divergence", divergence)]);
                 ctx.progress(step, self.steps, "steps")
             })?;
             metrics.set("kl_divergence", embedded.divergence);

@@ -34,7 +34,7 @@ const OPTIONS: Options = Options { perplexity: 20.0, steps: 1000 };
 fn as_good_as_scikit_learn() {
     let distances = squared_distances(&clusters(), 12);
     for seed in [1, 2] {
-        let embedded = embed(&distances, start(seed, 300), OPTIONS, |_| Ok(())).unwrap();
+        let embedded = embed(&distances, start(seed, 300), OPTIONS, |_, _| Ok(())).unwrap();
         let flat: Vec<f64> = embedded.places.iter().flatten().copied().collect();
         let trust = trustworthiness(&distances, &squared_distances(&flat, 2), 300, 5).unwrap();
         assert!(trust > 0.977, "{trust}");
@@ -55,7 +55,7 @@ fn forces_are_the_slope_of_the_divergence() {
         let slope = |step: f64| {
             let mut moved = x.clone();
             moved[i] += step;
-            divergence(&similarities, &moved, &y)
+            divergence(&similarities, normaliser(&moved, &y), &moved, &y)
         };
         let expected = (slope(1e-5) - slope(-1e-5)) / 2e-5;
         let ours = 4.0 * (forces[i].attraction[0] - forces[i].repulsion[0] / z);
@@ -73,11 +73,28 @@ fn each_point_has_as_many_neighbours_as_asked_for() {
     }
     // All as near: none can be preferred.
     assert_eq!(conditional(&[3.0; 4], 2.0), [0.25; 4]);
-    let error = embed(&[0.0; 9], vec![[0.0; 2]; 3], OPTIONS, |_| Ok(())).unwrap_err().to_string();
+    let error =
+        embed(&[0.0; 9], vec![[0.0; 2]; 3], OPTIONS, |_, _| Ok(())).unwrap_err().to_string();
     assert_eq!(
         error,
         "parameter `perplexity`: expected less than the 2 neighbours of each of 3 points, found 20"
     );
+}
+
+#[test]
+fn the_divergence_is_told_on_the_way() {
+    let distances = squared_distances(&clusters(), 12);
+    let options = Options { perplexity: 10.0, steps: 101 };
+    let mut told = Vec::new();
+    let embedded = embed(&distances, start(1, 300), options, |step, divergence| {
+        told.push((step, divergence));
+        Ok(())
+    });
+    let embedded = embedded.unwrap();
+    assert_eq!(told.iter().map(|(step, _)| *step).collect::<Vec<_>>(), [0, 25, 50, 75, 100]);
+    let last = told[4].1;
+    assert!(told[0].1 > 2.0 * last, "{told:?}");
+    assert!((last - embedded.divergence).abs() < 0.1 * last, "{told:?} {}", embedded.divergence);
 }
 
 #[test]
@@ -86,7 +103,7 @@ fn bits_do_not_depend_on_the_number_of_threads() {
     let with = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let options = Options { perplexity: 10.0, steps: 60 };
-        pool.install(|| embed(&distances, start(1, 300), options, |_| Ok(())).unwrap())
+        pool.install(|| embed(&distances, start(1, 300), options, |_, _| Ok(())).unwrap())
     };
     assert_eq!(with(1), with(3));
 }

@@ -64,19 +64,17 @@ pub(crate) fn parse(text: &str, frame: &Frame) -> Result<Condition, Failure> {
 
 impl Condition {
     /// Whether a row meets the condition.
-    pub(crate) fn holds(&self, frame: &Frame, row: usize) -> bool {
-        let value = |operand: &Operand| -> Value {
-            match operand {
-                Operand::Column(column) => frame.columns[*column].values[row].clone(),
-                Operand::Literal(value) => value.clone(),
-            }
+    pub(crate) fn holds<'c>(&'c self, frame: &'c Frame, row: usize) -> bool {
+        let value = |operand: &'c Operand| match operand {
+            Operand::Column(column) => &frame.columns[*column].values[row],
+            Operand::Literal(value) => value,
         };
         match self {
             Self::Any(all) => all.iter().any(|one| one.holds(frame, row)),
             Self::All(all) => all.iter().all(|one| one.holds(frame, row)),
             Self::Not(one) => !one.holds(frame, row),
-            Self::Holds(operand) => value(operand) == true,
-            Self::Compare(a, sign, b) => compare(&value(a), *sign, &value(b)),
+            Self::Holds(operand) => *value(operand) == true,
+            Self::Compare(a, sign, b) => compare(value(a), *sign, value(b)),
         }
     }
 }

@@ -50,18 +50,19 @@ pub(crate) struct Frame {
 #[derive(Default)]
 struct Columns {
     columns: Vec<Column>,
-    places: BTreeMap<(Group, String), usize>,
+    places: BTreeMap<Group, BTreeMap<String, usize>>,
     rows: usize,
 }
 
 impl Columns {
     fn put(&mut self, group: Group, name: &str, row: usize, value: Value) {
-        let place = match self.places.get(&(group, name.to_owned())) {
+        let places = self.places.entry(group).or_default();
+        let place = match places.get(name) {
             Some(&place) => place,
             None => {
                 let values = vec![Value::Null; self.rows];
                 self.columns.push(Column { name: name.to_owned(), group, values });
-                self.places.insert((group, name.to_owned()), self.columns.len() - 1);
+                places.insert(name.to_owned(), self.columns.len() - 1);
                 self.columns.len() - 1
             }
         };
@@ -163,6 +164,10 @@ impl Frame {
                 // They follow from what else differs, or change no result.
                 _ => false,
             },
+            // It follows from the stage, but for two versions of one stage.
+            Group::Cell if column.name == "kind" => self.differs_where(column, "stage", |one| one),
+            // That another kind lacks it is no difference between results.
+            Group::Parameter => self.differs_where(column, "kind", without_version),
             Group::State => {
                 column.differs() || column.values.first().is_some_and(|one| one != "fresh")
             }
@@ -171,11 +176,22 @@ impl Frame {
         (0..self.columns.len()).filter(|&place| shows(&self.columns[place])).collect()
     }
 
-    /// Keeps the rows of these numbers, in this order.
+    /// Whether two rows differ that have the same value in the column `name`, as far as `part` keeps it.
+    fn differs_where(&self, column: &Column, name: &str, part: fn(&str) -> &str) -> bool {
+        let Some(place) = self.find(name) else { return column.differs() };
+        let mut first: BTreeMap<&str, &Value> = BTreeMap::new();
+        let mut rows = self.columns[place].values.iter().zip(&column.values);
+        rows.any(|(of, value)| {
+            !same(first.entry(part(of.as_str().unwrap_or_default())).or_insert(value), value)
+        })
+    }
+
+    /// Keeps the rows of these numbers, each once, in this order.
     pub(crate) fn keep(&mut self, rows: &[usize]) {
         self.rows = rows.iter().map(|&row| self.rows[row]).collect();
         for column in &mut self.columns {
-            column.values = rows.iter().map(|&row| column.values[row].clone()).collect();
+            let values = &mut column.values;
+            *values = rows.iter().map(|&row| std::mem::take(&mut values[row])).collect();
         }
     }
 }
@@ -241,6 +257,11 @@ impl Column {
         };
         self.values.iter().map(text).collect()
     }
+}
+
+/// `fit-svm` of `fit-svm@2`.
+fn without_version(kind: &str) -> &str {
+    kind.split_once('@').map_or(kind, |(name, _)| name)
 }
 
 /// Whether two values are one: 1 and 1.0 are.

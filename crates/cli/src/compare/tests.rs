@@ -67,6 +67,27 @@ fn columns_are_what_differs_and_other_stages_tell_sides_apart() {
 }
 
 #[test]
+fn what_another_kind_lacks_does_not_differ() {
+    let cell = |stage: &str, kind: &str, version, parameters| Found {
+        kind: Some((kind.to_owned(), version)),
+        ..found(stage, &[], parameters, &[("score", f64::from(version))])
+    };
+    let of = |cells: Vec<Found>| {
+        let rows = (0..cells.len()).map(|cell| (0, cell)).collect();
+        let side = Side { labels: Vec::new(), cells, reads: None };
+        let frame = Frame::of(&[side], rows);
+        names(&frame, &frame.differing())
+    };
+    let svm = |stage, version, c| cell(stage, "fit-svm", version, json!({ "c": c, "max": 9 }));
+    let tested = cell("test", "evaluate", 1, json!({ "split": "test" }));
+    // `max` and `split` are the same wherever they are, and a stage has one kind.
+    let cells = vec![svm("one", 1, 1.0), svm("two", 2, 10.0), tested];
+    assert_eq!(of(cells), ["stage", "c", "score"]);
+    // Two versions of one.
+    assert_eq!(of(vec![svm("one", 1, 1.0), svm("one", 2, 1.0)]), ["kind", "score"]);
+}
+
+#[test]
 fn conditions_hold_where_they_say() {
     let frame = frame();
     let rows = |text: &str| -> Vec<usize> {

@@ -104,6 +104,8 @@ impl<'a> Recorder<'a> {
         if probability >= REACHED && self.reached.is_none() {
             self.reached = Some(iteration);
         }
+        let told = [("objective", objective), ("logit", logit), ("probability", probability)];
+        self.ctx.point(iteration, None, told);
         let last = iteration == self.iterations;
         let kept = last || (self.every > 0 && iteration.is_multiple_of(self.every));
         let frame = if kept {

@@ -1,6 +1,26 @@
 use super::*;
 use crate::synthetic;
 
+/// Watches nothing.
+fn on(_: usize, _: f64, _: f64) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+#[test]
+fn each_step_is_told_and_may_be_the_last() {
+    let (x, labels) = synthetic::clusters(60, 5, 3, 4);
+    let rows = Rows::new(&x, 5).unwrap();
+    let mut told = Vec::new();
+    let watch = |step, loss, gradient| {
+        told.push((step, loss, gradient));
+        if step == 4 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let ended = fit(rows, &labels, 3, Options::default(), watch).unwrap();
+    assert_eq!(told.iter().map(|(step, ..)| *step).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    assert!(told.windows(2).all(|two| two[1].1 < two[0].1), "{told:?}");
+    assert_eq!(told[3], (ended.steps, ended.loss, ended.gradient));
+}
+
 #[test]
 fn the_gradient_is_that_of_the_objective() {
     let (x, labels) = synthetic::clusters(140, 6, 3, 1);
@@ -25,7 +45,7 @@ fn reaches_the_minimum_with_the_same_bits_on_any_number_of_threads() {
     let with = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let options = Options { tolerance: 1e-9, ..Options::default() };
-        pool.install(|| fit(Rows::new(&x, 10).unwrap(), &labels, 4, options).unwrap())
+        pool.install(|| fit(Rows::new(&x, 10).unwrap(), &labels, 4, options, on).unwrap())
     };
     let one = with(1);
     assert!(one.gradient <= 1e-9, "{} after {} steps", one.gradient, one.steps);
@@ -38,7 +58,7 @@ fn reaches_the_minimum_with_the_same_bits_on_any_number_of_threads() {
 fn equals_scikit_learn() {
     let x = [0.0, 1.0, 1.0, 2.0, 2.0, 0.5, 3.0, 3.0, 0.5, 2.5, 2.5, 1.0];
     let options = Options { c: 2.0, tolerance: 1e-10, ..Options::default() };
-    let fit = fit(Rows::new(&x, 2).unwrap(), &[0, 1, 2, 1, 0, 2], 3, options).unwrap();
+    let fit = fit(Rows::new(&x, 2).unwrap(), &[0, 1, 2, 1, 0, 2], 3, options, on).unwrap();
     for (ours, theirs) in fit
         .model
         .weights()
@@ -152,7 +172,7 @@ fn log_probabilities_equal_scikit_learn() {
         let (x, labels) = made(60, 3, classes);
         let rows = Rows::new(&x, 3).unwrap();
         let options = Options { c, standardize, tolerance: 1e-9, ..Options::default() };
-        let fit = fit(rows, &labels, classes, options).unwrap();
+        let fit = fit(rows, &labels, classes, options, on).unwrap();
         assert!(fit.gradient <= 1e-9, "{fit:?}");
         let decision = fit.model.decision(rows).unwrap();
         let mut found = Vec::new();
@@ -175,6 +195,6 @@ fn log_probabilities_equal_scikit_learn() {
 #[test]
 fn a_class_without_rows_is_refused() {
     let x = [0f32, 1.0, 2.0, 3.0];
-    let fit = fit(Rows::new(&x, 2).unwrap(), &[0, 1], 3, Options::default());
+    let fit = fit(Rows::new(&x, 2).unwrap(), &[0, 1], 3, Options::default(), on);
     assert_eq!(fit.unwrap_err().to_string(), "class 2 has no row to train on");
 }

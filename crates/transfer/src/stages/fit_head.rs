@@ -1,3 +1,5 @@
+use std::ops::ControlFlow;
+
 use schemars::JsonSchema;
 use sconce_core::{Context, Error, Input, Resources, Result, Stage, Threads, outputs};
 use sconce_data::Features;
@@ -88,7 +90,14 @@ impl Stage for FitHead {
             tolerance: self.tolerance,
             max_steps: self.max_steps,
         };
-        let fit = logistic::fit(rows, labels, count, options).map_err(Error::other)?;
+        let mut going_on = Ok(());
+        let watch = |step, loss, gradient| {
+            ctx.point(step, None, [("loss", loss), ("gradient", gradient)]);
+            going_on = ctx.check_cancelled();
+            if going_on.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        let fit = logistic::fit(rows, labels, count, options, watch).map_err(Error::other)?;
+        going_on?;
         if fit.gradient > self.tolerance {
             ctx.note(format!(
                 "stopped after {} steps with a gradient of {:.1e}, above the tolerance {:.1e}",
