@@ -40,8 +40,7 @@ pub(crate) fn differing(
     let mut groups: BTreeMap<String, Places> = BTreeMap::new();
     let mut order: Vec<String> = Vec::new();
     for side in sides {
-        let labels: Vec<&str> = side.labels.iter().map(|(_, value)| value.as_str()).collect();
-        let labels = labels.join(", ");
+        let labels = side.words(sides);
         for found in side.cells.iter().filter(|found| wanted(found)) {
             let Some(receipt) = &found.receipt else { continue };
             for (name, output) in receipt.outputs.iter().filter(|(_, one)| may_show(one)) {

@@ -1,5 +1,6 @@
 //! Columns over all rows: labels, parameters, metrics, and how the result came about.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
@@ -110,8 +111,11 @@ impl Frame {
             put_run(&mut columns, row, found);
         }
         let mut columns = columns.columns;
-        // A stable sort: within a group in the order in which they came.
-        columns.sort_by_key(|column| column.group);
+        // A stable sort: within a group in the order in which they came, but metrics that more rows have first.
+        columns.sort_by_cached_key(|column| {
+            let there = column.values.iter().filter(|value| !value.is_null()).count();
+            (column.group, if column.group == Group::Metric { Reverse(there) } else { Reverse(0) })
+        });
         let mut frame = Self { columns, rows, ambiguous: BTreeMap::new() };
         frame.tell_names_apart();
         frame

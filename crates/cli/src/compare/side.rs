@@ -133,6 +133,19 @@ impl Side {
         Ok(Self { labels, cells: found.collect(), reads: None })
     }
 
+    /// What tells this side from the others, as a text.
+    pub(crate) fn words(&self, sides: &[Self]) -> String {
+        let differs = |(name, value): &&(&str, String)| {
+            let same = |side: &Self| side.labels.iter().any(|(n, v)| n == name && v == value);
+            !sides.iter().all(same)
+        };
+        let word = |(_, value): &(&str, String)| match value.is_empty() {
+            true => "(none)".to_owned(),
+            false => value.clone(),
+        };
+        self.labels.iter().filter(differs).map(word).collect::<Vec<_>>().join(", ")
+    }
+
     /// Reads the numbers of the cells that `wanted` takes.
     pub(crate) fn read_numbers(&mut self, store: &Store, wanted: impl Fn(&Found) -> bool) {
         let cells: Vec<usize> = (0..self.cells.len())

@@ -88,6 +88,27 @@ fn what_another_kind_lacks_does_not_differ() {
 }
 
 #[test]
+fn sides_are_told_apart_by_what_differs_and_common_metrics_come_first() {
+    let side = |profile: &str, variant: &str| Side {
+        labels: vec![("profile", profile.to_owned()), ("variant", variant.to_owned())],
+        cells: Vec::new(),
+        reads: None,
+    };
+    let words = |sides: &[Side]| sides.iter().map(|one| one.words(sides)).collect::<Vec<_>>();
+    assert_eq!(words(&[side("(none)", ""), side("quick", "")]), ["(none)", "quick"]);
+    assert_eq!(words(&[side("(none)", ""), side("(none)", "c=1")]), ["(none)", "c=1"]);
+    let cell = |stage, numbers: &[(&str, f64)]| found(stage, &[], json!({}), numbers);
+    let cells = vec![
+        cell("a", &[("copies", 1.0)]),
+        cell("b", &[("accuracy", 1.0)]),
+        cell("c", &[("accuracy", 2.0)]),
+    ];
+    let frame =
+        Frame::of(&[Side { labels: Vec::new(), cells, reads: None }], vec![(0, 0), (0, 1), (0, 2)]);
+    assert_eq!(names(&frame, &frame.differing()), ["stage", "accuracy", "copies"]);
+}
+
+#[test]
 fn conditions_hold_where_they_say() {
     let frame = frame();
     let rows = |text: &str| -> Vec<usize> {
