@@ -55,8 +55,10 @@ impl Panel {
         let mut distinct: Vec<f64> = values().filter(|value| value.is_finite()).collect();
         distinct.sort_by(f64::total_cmp);
         distinct.dedup();
-        // A grid of values that was tried is best read at these values.
-        if axis.scale == Scale::Log && distinct.len() <= 12 && distinct.len() > 1 {
+        // A grid of values that was tried is best read at these values; drawn ones are not.
+        let is_short = |value: &f64| format!("{value:.3e}").parse() == Ok(*value);
+        let grid = (2..=12).contains(&distinct.len()) && distinct.iter().all(is_short);
+        if axis.scale == Scale::Log && grid {
             distinct.retain(|value| (ends.0..=ends.1).contains(value));
             return Ok(Ticks::at(axis.scale, ends, &distinct));
         }

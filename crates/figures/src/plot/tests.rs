@@ -103,6 +103,20 @@ fn a_single_point_and_a_flat_line_are_drawn() {
 }
 
 #[test]
+fn tried_values_are_ticks_and_drawn_ones_are_not() {
+    let svg = |values: &[f64]| {
+        let points = values.iter().map(|x| Point::new(*x, *x)).collect();
+        let series = vec![Series { name: "a".into(), points }];
+        let panel = Panel { series, x: axis("c", Scale::Log), ..Panel::default() };
+        Plot::new(Words::default(), vec![panel]).scene().unwrap().svg()
+    };
+    let tried = svg(&[4.0, 128.0, 1024.0]);
+    assert!(tried.contains(">128<") && !tried.contains(">100<"), "{tried}");
+    let drawn = svg(&[0.00447352, 2.44284, 93.7316]);
+    assert!(drawn.contains(">0.01<") && !drawn.contains(">0.004474<"), "{drawn}");
+}
+
+#[test]
 fn bars_for_long_names() {
     let chart = BarChart {
         words: Words::new("Accuracy by layer", "Mean ± standard deviation over 5 splits."),
