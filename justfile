@@ -57,6 +57,13 @@ check-unsafe-miri:
     MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-ignore-leaks" RAYON_NUM_THREADS=2 \
         cargo +nightly miri test -p sconce-ops --lib -- kernel:: conv::
 
+# The operations on a 64-bit ARM processor, NEON and portable, which QEMU plays: `rustup target add aarch64-unknown-linux-gnu`, and Debian's
+# gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user. Builds candle anew; about ten minutes
+check-arm *ARGS:
+    CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+        CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu" \
+        cargo test --release -p sconce-ops --lib --target aarch64-unknown-linux-gnu --target-dir target/arm {{ ARGS }}
+
 # Do the real tools open what `sconce export` writes? Installs TensorBoard, MLflow and rocrate-validator outside the repository: [--only mlflow]
 check-exports *ARGS:
     cargo build --package sconce --no-default-features

@@ -15,8 +15,8 @@
 //!
 //! The files are in `cpu/conv/`.
 //!
-//! Everything ends in one of two small loops with all sums in registers, for AVX-512, AVX2 or portable Rust, chosen when the
-//! program runs. A *correlation* has outputs side by side and reads the input where it lies, by a pointer for each row of
+//! Everything ends in one of two small loops with all sums in registers, for AVX-512, AVX2, NEON or portable Rust, chosen when
+//! the program runs. A *correlation* has outputs side by side and reads the input where it lies, by a pointer for each row of
 //! sums (8 × 48 or 6 × 64 with AVX-512); a *block* is a part of a matrix product of packed sides (14 × 32). An element's sum is
 //! one chain of multiply-adds in a fixed order, so that no cut into blocks or tasks changes a bit. Around them:
 //!
@@ -46,7 +46,8 @@
 //!
 //! It is in the blocks (pointers into slices that the caller cut to size), where tasks write their own parts of one result
 //! through a shared pointer, in buffers that are not zeroed first, and in the call of `gemm`. `just check-unsafe` runs
-//! the tests under the address sanitizer, `just check-unsafe-miri` the portable path under Miri, which needs a nightly compiler.
+//! the tests under the address sanitizer, `just check-unsafe-miri` the portable path under Miri, which needs a nightly compiler;
+//! `just check-arm` runs them on a 64-bit ARM processor that QEMU plays.
 
 pub mod activation;
 pub mod conv;

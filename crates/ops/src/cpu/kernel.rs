@@ -7,8 +7,10 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod loops;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 
 use crate::cpu::scratch;
@@ -119,6 +121,9 @@ impl<T> Kernel<T> {
             // SAFETY: likewise.
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => unsafe { avx512::vectorized(loops) },
+            // The compiler's target has it.
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon => loops.run(),
         }
     }
 
@@ -172,6 +177,9 @@ pub(crate) enum Level {
     /// AVX-512F as well.
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// NEON, which every 64-bit ARM processor has.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
 }
 
 /// The instruction sets that this processor has, worst first.
@@ -180,6 +188,8 @@ pub(crate) fn levels() -> &'static [Level] {
     LEVELS.get_or_init(|| {
         #[allow(unused_mut, reason = "other processors have the portable level alone")]
         let mut levels = vec![Level::Portable];
+        #[cfg(target_arch = "aarch64")]
+        levels.push(Level::Neon);
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
             levels.push(Level::Avx2);
@@ -226,6 +236,8 @@ impl Element for f32 {
             Level::Avx2 => avx2::KERNEL,
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => avx512::KERNEL,
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon => neon::KERNEL,
         }
     }
 }
