@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect by failing")]
 
 mod bench;
+mod cluster;
 mod compare;
 mod damage;
 mod dependencies;

@@ -28,7 +28,7 @@ Examples:
 
 Configuration: `sconce.toml` in the current directory, then
 `$XDG_CONFIG_HOME/sconce/config.toml`, can set `store`, `mirror`, `artifacts`, `device`, `jobs`,
-`threads` and `memory`. Flags win over variables of the environment, and those over files.
+`threads`, `memory` and `[executor]` (docs/cluster.md). Flags win over variables of the environment, and those over files.
 
 Exit codes: 0 all is well; 1 a cell failed; 2 the command line or the pipeline file is wrong;
 130 interrupted.";
@@ -188,6 +188,19 @@ Examples:
     Gc(GcArguments),
     /// Look at this machine: devices, threads, store, mirror, configuration
     Doctor(DoctorArguments),
+    /// Tell what is in a cluster's queue, and how far it is
+    #[command(after_help = "\
+Works from any machine that sees the store. Where the queue can be asked it is; docs/cluster.md.")]
+    Status(StatusArguments),
+    /// Cancel what is in a cluster's queue, and stop the runs that follow it
+    #[command(after_help = "\
+Works from any machine that sees the store, as long as the queue can be reached from it; where it
+cannot, the jobs see by themselves that they are not wanted.
+
+Examples:
+  sconce cancel                                      all that the store records
+  sconce cancel sweep.toml                           what one pipeline has in the queue")]
+    Cancel(CancelArguments),
     /// Compute one resolved cell: what `run` starts for each
     #[command(hide = true)]
     Exec(ExecArguments),
@@ -222,6 +235,22 @@ pub(crate) struct ResourceArguments {
     /// Where to compute: `cpu`, `cuda`, `cuda:1`, `metal`; several for several GPUs [default: cpu]
     #[arg(long, value_name = "DEVICE", value_delimiter = ',', help_heading = "Resources")]
     pub(crate) device: Vec<String>,
+    /// Where cells run: `local`, `slurm`, or `command` with `executor.command` of a configuration
+    /// file; `local` wins over what stages say [default: local]
+    #[arg(long, value_enum, value_name = "WHERE", help_heading = "Resources")]
+    pub(crate) executor: Option<Where>,
+}
+
+/// Where cells run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Where {
+    /// On this machine
+    Local,
+    /// In the queue of Slurm
+    Slurm,
+    /// By the command of the configuration
+    Command,
 }
 
 /// How much is said.
@@ -251,6 +280,9 @@ pub(crate) struct RunArguments {
     /// its bits changed
     #[arg(long)]
     pub(crate) locked: bool,
+    /// Go on in the background, where the terminal's end does not end it; what it tells goes to a log
+    #[arg(long)]
+    pub(crate) detach: bool,
     #[command(flatten)]
     pub(crate) resources: ResourceArguments,
     #[command(flatten)]
@@ -317,6 +349,9 @@ pub(crate) struct ShowArguments {
     /// killed or failed; without a terminal once
     #[arg(long, conflicts_with_all = ["json", "resolved"])]
     pub(crate) live: bool,
+    /// Print what the cells' programs printed, in place of their results
+    #[arg(long, conflicts_with_all = ["json", "resolved", "live"])]
+    pub(crate) log: bool,
     /// Print the receipts as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -369,11 +404,31 @@ pub(crate) struct DoctorArguments {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct StatusArguments {
+    /// The pipeline file; all pipelines without one
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CancelArguments {
+    /// The pipeline file; all pipelines without one
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ExecArguments {
     /// The resolved cell as JSON; `-` for the first line of standard input, which then is the
     /// worker's life line: the line `cancel` asks it to stop, and its end ends the worker
     #[arg(value_name = "CELL.json")]
     pub(crate) cell: PathBuf,
+    /// Compute one element of what was handed to a queue; CELL.json is its number then
+    #[arg(long, value_name = "ID")]
+    pub(crate) batch: Option<String>,
     /// Send what took how long to the parent, as far as this filter wants it
     #[arg(long, value_name = "FILTER")]
     pub(crate) spans: Option<String>,

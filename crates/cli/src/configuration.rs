@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::arguments::Global;
 use crate::environment;
+use crate::executor::ExecutorSettings;
 use crate::failure::Failure;
 
 /// What a configuration file can hold.
@@ -25,6 +26,7 @@ struct FileSettings {
     jobs: Option<usize>,
     threads: Option<usize>,
     memory: Option<ByteSize>,
+    executor: Option<ExecutorSettings>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -51,6 +53,8 @@ pub(crate) struct Configuration {
     pub(crate) threads: Option<usize>,
     /// Memory.
     pub(crate) memory: Option<ByteSize>,
+    /// What a queue is told; of the nearest file that has the table.
+    pub(crate) executor: ExecutorSettings,
     /// The files that were read.
     pub(crate) files: Vec<PathBuf>,
 }
@@ -62,6 +66,7 @@ impl Configuration {
         let mut store = global.store.clone().or_else(|| environment::path(environment::STORE));
         let mut mirror = global.mirror.clone().or_else(|| environment::path(environment::MIRROR));
         let mut artifacts = global.artifacts.clone();
+        let mut executor = None;
         for path in candidates() {
             let Some(file) = read(&path)? else { continue };
             let folder = path.parent().unwrap_or(Path::new("."));
@@ -79,8 +84,10 @@ impl Configuration {
             settings.jobs = settings.jobs.or(file.jobs);
             settings.threads = settings.threads.or(file.threads);
             settings.memory = settings.memory.or(file.memory);
+            executor = executor.or(file.executor);
             settings.files.push(path);
         }
+        settings.executor = executor.unwrap_or_default();
         settings.store = store.unwrap_or_else(|| PathBuf::from(".sconce"));
         settings.artifacts = artifacts.unwrap_or_else(|| PathBuf::from("artifacts"));
         if let Some(mirror) = mirror {

@@ -93,6 +93,20 @@ pub(crate) fn text(name: &str) -> Result<Option<String>, Failure> {
     }
 }
 
+/// What the queue calls the job that this process is, or a name that no other process has.
+pub(crate) fn job() -> Result<String, Failure> {
+    // An element of an array, and one that is put back into the queue, keeps its number.
+    for name in ["SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID"] {
+        if let Some(number) = text(name)? {
+            let index = text("SGE_TASK_ID")?.unwrap_or_default();
+            return Ok(format!("{name} {number} {index}"));
+        }
+    }
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|error| Failure::usage(error.to_string()))?;
+    Ok(format!("process {} {bytes:02x?}", std::process::id()))
+}
+
 /// The path that a variable holds, where it is set and not empty.
 pub(crate) fn path(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)

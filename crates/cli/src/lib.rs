@@ -24,6 +24,7 @@ mod compare;
 mod configuration;
 mod diagnostics;
 mod environment;
+mod executor;
 mod export;
 mod failure;
 mod kinds;

@@ -53,6 +53,9 @@ pub enum Error {
         /// Why it failed.
         cause: Box<Error>,
     },
+    /// A program was ended by SIGKILL, as the system does when memory is short; in words.
+    #[error("{0}")]
+    Killed(String),
     /// Anything else, in words.
     #[error("{0}")]
     Message(String),

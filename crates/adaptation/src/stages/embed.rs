@@ -102,7 +102,7 @@ impl Stage for Embed {
     const SEEDED: bool = true;
 
     fn resources(&self) -> Resources {
-        Resources { threads: Threads::All, memory: Resources::GIB, gpu: false }
+        Resources { threads: Threads::All, memory: Resources::GIB, ..Resources::default() }
     }
 
     fn check(&self) -> Result<()> {

@@ -5,16 +5,23 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use sconce_core::executor::queue::{ElementEnd, run_element};
 use sconce_core::executor::{Lines, serve};
 use sconce_core::run::Request;
 
+use super::run::workers;
 use crate::arguments::ExecArguments;
-use crate::failure::{FAILED, Failure};
+use crate::environment;
+use crate::failure::{FAILED, Failure, INTERRUPTED};
 use crate::session::{Call, Session};
 use crate::spans;
 
 pub(crate) fn exec(call: &Call<'_>, arguments: &ExecArguments) -> Result<ExitCode, Failure> {
+    if let Some(batch) = &arguments.batch {
+        return element(call, batch, &arguments.cell);
+    }
     let supervised = arguments.cell == Path::new("-");
     let (text, control) = if supervised {
         let mut control = BufReader::new(std::io::stdin());
@@ -37,6 +44,26 @@ pub(crate) fn exec(call: &Call<'_>, arguments: &ExecArguments) -> Result<ExitCod
     let session = Session::open(call)?;
     let good = serve(&session.store, call.kinds, &request, control, &lines);
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}
+
+/// A job of a cluster: the cells of one element of a batch, each in a process of its own.
+fn element(call: &Call<'_>, batch: &str, number: &Path) -> Result<ExitCode, Failure> {
+    let text = number.to_string_lossy();
+    let element = text.parse::<usize>().map_err(|_| {
+        Failure::usage(format!("`{text}`: expected the number of an element of the batch"))
+    })?;
+    let session = Session::open(call)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&stop);
+    // The queue's notice that time will be over, or that the place is wanted.
+    let _ = ctrlc::set_handler(move || asked.store(true, Ordering::SeqCst));
+    let workers = workers(call, &session)?.adopting();
+    let job = environment::job()?;
+    let end = run_element(&session.store, batch, element, &job, &workers, &stop)?;
+    Ok(match end {
+        ElementEnd::Done | ElementEnd::NotOurs => ExitCode::SUCCESS,
+        ElementEnd::Stopped => ExitCode::from(INTERRUPTED),
+    })
 }
 
 /// Takes standard output for the protocol alone: what libraries print there goes to the log.

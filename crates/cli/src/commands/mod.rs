@@ -1,6 +1,8 @@
 //! One file a command.
 
+mod cancel;
 mod compare;
+mod detach;
 mod doctor;
 mod exec;
 mod gc;
@@ -13,6 +15,7 @@ mod run;
 mod runs;
 mod schema;
 mod show;
+mod status;
 mod sweep;
 mod verify;
 mod why;
@@ -57,6 +60,8 @@ pub(crate) fn dispatch(arguments: &Arguments, kinds: &Kinds) -> Result<ExitCode,
         Command::Lock(arguments) => lock::lock(call, arguments),
         Command::Gc(arguments) => gc::gc(call, arguments),
         Command::Doctor(arguments) => doctor::doctor(call, arguments),
+        Command::Status(arguments) => status::status(call, arguments),
+        Command::Cancel(arguments) => cancel::cancel(call, arguments),
         Command::Exec(arguments) => exec::exec(call, arguments),
     };
     done.and_then(|code| spans.finish().map(|()| code))

@@ -39,6 +39,7 @@ pub(crate) fn publish(call: &Call<'_>, arguments: &PublishArguments) -> Result<E
         stages: wanted.clone(),
         force: Vec::new(),
         locked: false,
+        detach: false,
         resources: arguments.resources.clone(),
         talk: arguments.talk.clone(),
     };

@@ -3,13 +3,15 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use sconce_core::executor::queue::{Detach, Reins};
 use sconce_core::executor::{Limits, Machine, Processes};
 use sconce_core::plan::Plan;
 use sconce_core::run::{Interrupt, Options, Summary, execute};
 use sconce_core::store::Invocation;
 
-use super::lock;
+use super::{detach, lock};
 use crate::arguments::{ResourceArguments, RunArguments, TalkArguments};
+use crate::executor;
 use crate::failure::{FAILED, Failure, INTERRUPTED};
 use crate::report::Report;
 use crate::session::{Call, Session, devices, named, open_with_plan};
@@ -24,6 +26,9 @@ pub(crate) fn run(call: &Call<'_>, arguments: &RunArguments) -> Result<ExitCode,
         },
         false => None,
     };
+    if arguments.detach {
+        return detach::detach(&session);
+    }
     let options = Options {
         wanted: arguments.stages.clone(),
         lock,
@@ -42,7 +47,8 @@ pub(crate) fn run(call: &Call<'_>, arguments: &RunArguments) -> Result<ExitCode,
     // A name that means nothing is a mistake of usage, and not one of the run.
     named(&plan, &options.wanted)?;
     named(&plan, &options.force)?;
-    execute_plan(call, &session, &plan, &options, limits, &arguments.talk)
+    let place = executor::place(&session, &plan, arguments.resources.executor);
+    execute_plan(call, &session, &plan, &options, limits, &arguments.talk, place)
 }
 
 /// `--force` alone means all that was asked for.
@@ -80,12 +86,32 @@ pub(super) fn execute_plan(
     options: &Options,
     limits: Limits,
     talk: &TalkArguments,
+    place: Option<executor::Places>,
 ) -> Result<ExitCode, Failure> {
-    let workers = workers(call, session)?;
-    stop_on_signals(&options.interrupt);
     let report = Report::new(plan, options, talk, call);
-    let executor = Machine::new(workers, limits);
-    let summary = execute(plan, &session.store, &executor, options, &|event| report.event(&event))?;
+    let workers = workers(call, session)?;
+    let tell = |event| report.event(&event);
+    let summary = match place {
+        None => {
+            stop_on_signals(&options.interrupt);
+            let executor = Machine::new(workers.adopting(), limits);
+            execute(plan, &session.store, &executor, options, &tell)?
+        }
+        Some(place) => {
+            let reins = Reins {
+                detach: Detach::default(),
+                interrupt: options.interrupt.clone(),
+                pipeline: plan.pipeline.clone(),
+            };
+            detach::ask_on_signals(&reins, report.pause());
+            let executor = executor::routes(session, workers, limits, &reins, place)?;
+            let summary = execute(plan, &session.store, &executor, options, &tell)?;
+            if summary.cancelled && reins.detach.is_set() {
+                detach::tell(talk);
+            }
+            summary
+        }
+    };
     report.finish()?;
     if let Some(held) = &options.lock {
         lock::tell(held, &summary, talk)?;
@@ -103,8 +129,7 @@ pub(super) fn workers(call: &Call<'_>, session: &Session) -> Result<Processes, F
     ];
     let spans = call.spans.for_workers();
     worker.extend(spans.iter().flat_map(|filter| ["--spans".into(), filter.into()]));
-    let workers = Processes::new(session.store.clone(), std::env::current_exe()?, worker);
-    let mut workers = workers.adopting();
+    let mut workers = Processes::new(session.store.clone(), std::env::current_exe()?, worker);
     if spans.is_some() {
         let spans = call.spans.clone();
         workers = workers.with_spans(move |worker, cell, span| {

@@ -157,8 +157,13 @@ fn engine_keys() -> Value {
                     "minimum": 0,
                     "description": "Bytes, or a size such as \"4GiB\"."
                 },
-                "gpu": { "type": "boolean" }
+                "gpu": { "type": "boolean" },
+                "time": { "type": "string", "description": "What a queue gives a cell at most: \"2h\"." }
             }
+        },
+        "executor": {
+            "enum": ["local", "slurm", "command"],
+            "description": "Where the cells run; it changes no result."
         }
     })
 }
@@ -202,8 +207,10 @@ fn stage(kind: &Kind) -> Value {
 /// What `[defaults.KIND]` may hold.
 fn defaults(kind: &Kind) -> Value {
     let mut fields = parameters(kind);
-    if let Some(resources) = engine_keys().get("resources") {
-        fields.insert("resources".to_owned(), resources.clone());
+    for name in ["resources", "executor"] {
+        if let Some(key) = engine_keys().get(name) {
+            fields.insert(name.to_owned(), key.clone());
+        }
     }
     json!({ "type": "object", "properties": fields, "additionalProperties": false })
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use sconce_core::ByteSize;
-use sconce_core::plan::State;
+use sconce_core::plan::{CellIndex, Plan, State};
 use sconce_core::run::shown_at;
 use sconce_core::store::Receipt;
 use serde_json::json;
@@ -14,7 +14,7 @@ use super::plan::assess_plan;
 use super::why::flat;
 use crate::arguments::{PipelineArguments, ShowArguments};
 use crate::failure::Failure;
-use crate::session::{Call, cells, load_stages, open_with_plan};
+use crate::session::{Call, Session, cells, load_stages, open_with_plan};
 use crate::style::{BOLD, DIM, GOOD, WARN, age, count, number, paint, seconds};
 use crate::watch::live::live;
 
@@ -27,6 +27,9 @@ pub(crate) fn show(call: &Call<'_>, arguments: &ShowArguments) -> Result<ExitCod
     if arguments.live {
         live(&session, &plan, &named)?;
         return Ok(ExitCode::SUCCESS);
+    }
+    if arguments.log {
+        return logs(&session, &plan, &named);
     }
     let assessed = assess_plan(&session, &plan)?;
     let last = session.store.last(&plan.pipeline)?;
@@ -77,6 +80,25 @@ pub(crate) fn show(call: &Call<'_>, arguments: &ShowArguments) -> Result<ExitCod
         }
         if log.exists() {
             writeln!(out, "  log        {}", log.display())?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes what the cells' programs printed in their last run, wherever that was.
+fn logs(session: &Session, plan: &Plan, cells: &[CellIndex]) -> Result<ExitCode, Failure> {
+    let mut out = anstream::stdout().lock();
+    for &index in cells {
+        let id = &plan[index].id;
+        if cells.len() > 1 {
+            writeln!(out, "{}", paint(BOLD, id))?;
+        }
+        match std::fs::read(session.store.log_path(&plan.pipeline, id)) {
+            Ok(bytes) => out.write_all(&bytes)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                writeln!(out, "{}", paint(DIM, "it printed nothing, or never ran"))?;
+            }
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -19,5 +19,5 @@ pub(crate) fn verify(call: &Call<'_>, arguments: &VerifyArguments) -> Result<Exi
         mirror: session.configuration.mirror.clone(),
         ..Options::default()
     };
-    execute_plan(call, &session, &plan, &options, limits, &arguments.talk)
+    execute_plan(call, &session, &plan, &options, limits, &arguments.talk, None)
 }

@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::process::ExitCode;
 
+use sconce_core::executor::queue::in_queue;
 use sconce_core::plan::{CellIndex, Plan, Reason, Source, State, explain};
 use sconce_core::store::Receipt;
 use sconce_core::{Digest, Store};
 
 use super::plan::{Assessed, assess_plan};
+use super::status::Told;
 use crate::arguments::WhyArguments;
 use crate::failure::Failure;
-use crate::session::{Call, cells, open_with_plan};
+use crate::session::{Call, Session, cells, open_with_plan};
 use crate::style::{BOLD, BUSY, DIM, GOOD, WARN, age, paint, seconds};
 
 pub(crate) fn why(call: &Call<'_>, arguments: &WhyArguments) -> Result<ExitCode, Failure> {
@@ -22,7 +24,33 @@ pub(crate) fn why(call: &Call<'_>, arguments: &WhyArguments) -> Result<ExitCode,
     for line in story(&plan, &session.store, &assessed, &named)? {
         writeln!(out, "{line}")?;
     }
+    for line in waiting(&session, &plan, &named)? {
+        writeln!(out, "{line}")?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What cells wait for that are in a queue.
+fn waiting(session: &Session, plan: &Plan, cells: &[CellIndex]) -> Result<Vec<String>, Failure> {
+    let mut queued = in_queue(&session.store)?;
+    queued.retain(|one| {
+        one.pipeline == plan.pipeline && cells.iter().any(|&cell| plan[cell].id == one.cell)
+    });
+    if queued.is_empty() {
+        return Ok(Vec::new());
+    }
+    let told = Told::of(session, &queued);
+    let mut lines = Vec::new();
+    for one in &queued {
+        let job = one.job.as_deref().map(|job| format!(" as job {job}_{}", one.element));
+        let job = job.unwrap_or_default();
+        let id = paint(BOLD, &one.cell);
+        lines.push(format!("{id} is in the queue{job}: {}", told.words(session, one)));
+    }
+    if let Some(text) = told.silence {
+        lines.push(format!("the queue does not answer: {text}"));
+    }
+    Ok(lines)
 }
 
 /// The lines of the story of cells.

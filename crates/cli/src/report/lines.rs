@@ -88,6 +88,7 @@ impl Lines {
                     format_args!("{cell}: cannot show the result: {error}"),
                 )]
             }
+            Event::Notice { text } => vec![status(WARN, "Queue", text)],
             Event::Stopping { running, now } => {
                 let text = if *now {
                     format!("ending {} now", count(*running, "running cell"))

@@ -54,6 +54,12 @@ impl Live {
         move |line| bars.suspend(|| super::print(&[line.trim_end().to_owned()]))
     }
 
+    /// Calls a function while no bar is drawn.
+    pub(super) fn paused(&self) -> impl Fn(&dyn Fn()) + Send + 'static {
+        let bars = self.bars.clone();
+        move |ask| bars.suspend(ask)
+    }
+
     /// Shows an event, with the lines that it gives.
     pub(super) fn event(&mut self, event: &Event, lines: &[String]) {
         if self.total.is_some() {

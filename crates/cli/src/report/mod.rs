@@ -71,6 +71,17 @@ impl Report {
         }
     }
 
+    /// Calls a function while nothing is drawn.
+    pub(crate) fn pause(&self) -> Box<dyn Fn(&dyn Fn()) + Send> {
+        match self {
+            Self::Text(text) => match &text.borrow().live {
+                Some(live) => Box::new(live.paused()),
+                None => Box::new(|ask| ask()),
+            },
+            Self::Json(_) => Box::new(|ask| ask()),
+        }
+    }
+
     /// Shows what is left to be shown.
     pub(crate) fn finish(self) -> Result<(), Failure> {
         match self {

@@ -62,14 +62,23 @@ pub struct Share {
     pub threads: usize,
     /// Where it computes.
     pub device: Device,
+    /// What the cell asked for.
+    pub needs: Resources,
     taken_threads: usize,
     taken_memory: u64,
 }
 
 impl Share {
     /// A share of an executor that does not count: so many threads, there.
-    pub const fn new(threads: usize, device: Device) -> Self {
-        Self { threads, device, taken_threads: 0, taken_memory: 0 }
+    pub fn new(threads: usize, device: Device) -> Self {
+        let needs = Resources::default();
+        Self { threads, device, needs, taken_threads: 0, taken_memory: 0 }
+    }
+
+    /// The same for a cell with these needs.
+    #[must_use]
+    pub const fn of(self, needs: Resources) -> Self {
+        Self { needs, ..self }
     }
 }
 
@@ -114,6 +123,7 @@ impl Budget {
         Some(Share {
             threads: threads.max(1),
             device,
+            needs: *needs,
             taken_threads: threads,
             taken_memory: memory,
         })
@@ -135,7 +145,7 @@ mod tests {
     use super::*;
 
     fn needs(threads: usize, memory: u64, gpu: bool) -> Resources {
-        Resources { threads: Threads::Count(threads), memory, gpu }
+        Resources { threads: Threads::Count(threads), memory, gpu, ..Resources::default() }
     }
 
     #[test]

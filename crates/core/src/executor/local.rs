@@ -206,10 +206,19 @@ impl Runner for Processes {
             Some(Line::Verified(digests)) => Ok(Outcome::Verified(digests)),
             Some(Line::Failed(failure)) => Err(failure),
             _ if self.killed.load(Ordering::SeqCst) => Err(Failure::Cancelled),
-            _ => Err(Failure::message(match status {
-                Ok(status) => format!("the worker process {}", ended(status)),
-                Err(error) => format!("cannot wait for the worker process: {error}"),
-            })),
+            _ => Err(match status {
+                Ok(status) => {
+                    let message = format!("the worker process {}", ended(status));
+                    if is_killed(status) {
+                        Failure::Killed { message }
+                    } else {
+                        Failure::message(message)
+                    }
+                }
+                Err(error) => {
+                    Failure::message(format!("cannot wait for the worker process: {error}"))
+                }
+            }),
         }
     }
 
@@ -265,7 +274,7 @@ fn group(pid: u32) -> Option<rustix::process::Pid> {
 }
 
 #[cfg(unix)]
-fn kill_group(pid: u32) {
+pub(super) fn kill_group(pid: u32) {
     use rustix::process::{Signal, kill_process_group};
     if let Some(group) = group(pid) {
         // An error means that no one is left.
@@ -282,7 +291,7 @@ fn wait_without_reaping(pid: u32) {
 }
 
 #[cfg(not(unix))]
-fn kill_group(_: u32) {}
+pub(super) fn kill_group(_: u32) {}
 
 #[cfg(not(unix))]
 fn wait_without_reaping(_: u32) {}
@@ -314,6 +323,17 @@ fn lifetime(request: &Request, pid: u32, begin: u64) -> Span {
         nanoseconds: Some(span::now().saturating_sub(begin)),
         thread: 0,
         fields: BTreeMap::from([("cell".to_owned(), cell.into()), ("pid".to_owned(), pid.into())]),
+    }
+}
+
+/// Whether a process was ended as the system does when memory is short.
+fn is_killed(status: ExitStatus) -> bool {
+    #[cfg(unix)]
+    return std::os::unix::process::ExitStatusExt::signal(&status) == Some(9);
+    #[cfg(not(unix))]
+    {
+        let _ = status;
+        false
     }
 }
 

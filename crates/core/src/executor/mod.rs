@@ -3,15 +3,15 @@
 //! A run asks an [`Executor`] whether there is room for a cell, submits it, and hears what becomes of
 //! it. What there is to share (threads, memory, accelerators, places in a queue) lies behind
 //! [`Executor::capacity`]: the run knows of none of it. [`Machine`] is this machine, by worker
-//! [`Processes`] or [`InProcess`]. A queue of a cluster is one more implementation: it submits
-//! `sconce exec` on the request, asks the queue from time to time, and when a job is gone looks for
-//! the receipt. The store decides success, never the queue: a queue that says nothing is neither
-//! done nor failed.
+//! [`Processes`] or [`InProcess`]; [`queue::Cluster`] is the queue of a cluster, and [`Routes`] sends
+//! each cell to the one that it asks for.
 
 mod budget;
 mod in_process;
 mod local;
 mod machine;
+pub mod queue;
+mod routes;
 mod serve;
 mod strays;
 
@@ -24,6 +24,7 @@ pub use local::Processes;
 #[cfg(unix)]
 pub(crate) use local::signal_name;
 pub use machine::Machine;
+pub use routes::Routes;
 pub use serve::{Lines, serve};
 
 use crate::run::{Failure, Outcome, Request};
@@ -68,6 +69,11 @@ pub trait Executor {
 
     /// Ends all submitted cells at once. Each still tells that it is over.
     fn kill(&self);
+
+    /// What it has to say of itself, since the last time: that a queue does not answer.
+    fn notices(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Computes one cell and returns when that is done: what a thread of a [`Machine`] waits for.

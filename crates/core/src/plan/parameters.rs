@@ -8,6 +8,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::edge::Edge;
+use crate::stage::Place;
 use crate::stage::kinds::Shape;
 use crate::text::axes::{Axis, AxisValue};
 use crate::text::diagnostic::Diagnostic;
@@ -331,7 +332,8 @@ pub(crate) fn with_slots(mut parameters: Value, shape: &Shape) -> Value {
     parameters
 }
 
-/// Overrides of what a cell needs: `resources = { threads = 2, memory = "4GiB", gpu = false }`.
+/// Overrides of what a cell needs, `resources = { threads = 2, memory = "4GiB", gpu = false, time = "2h" }`,
+/// and of where it runs, `executor = "slurm"`.
 pub(crate) fn resources(
     stage: &StageTable<'_>,
     mut resources: crate::Resources,
@@ -362,11 +364,19 @@ pub(crate) fn resources(
                 continue;
             }
             ("gpu", _) => "true or false",
+            ("time", Value::String(text)) => match quantity::duration(text) {
+                Ok(time) => {
+                    resources.seconds = Some(time.as_secs().max(1));
+                    continue;
+                }
+                Err(_) => quantity::DURATION,
+            },
+            ("time", _) => quantity::DURATION,
             _ => {
                 let message = format!("`{key}` is no resource");
                 errors.push(Diagnostic::new(message, node.span()).did_you_mean(
                     key,
-                    ["threads", "memory", "gpu"],
+                    ["threads", "memory", "gpu", "time"],
                     "resources",
                 ));
                 continue;
@@ -374,6 +384,16 @@ pub(crate) fn resources(
         };
         errors
             .push(Diagnostic::new(format!("`resources.{key}`: expected {expected}"), node.span()));
+    }
+    if let Some(node) = &stage.executor {
+        match document::to_json(node, &mut Vec::new()).as_str() {
+            Some("local") => resources.place = Place::Local,
+            Some("slurm" | "command") => resources.place = Place::Queue,
+            _ => errors.push(Diagnostic::new(
+                "`executor`: expected \"local\", \"slurm\" or \"command\"",
+                node.span(),
+            )),
+        }
     }
     resources
 }

@@ -171,6 +171,11 @@ pub enum Event {
         /// Why.
         error: String,
     },
+    /// What the executor has to say of itself: that a queue does not answer.
+    Notice {
+        /// The words.
+        text: String,
+    },
     /// The run was asked to stop.
     Stopping {
         /// Cells that are still running.

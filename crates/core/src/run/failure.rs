@@ -19,6 +19,11 @@ pub enum Failure {
         /// The whole error.
         message: String,
     },
+    /// A process of it was ended as the system does when memory is short.
+    Killed {
+        /// The whole error.
+        message: String,
+    },
     /// Anything else.
     Failed {
         /// The whole error.
@@ -37,6 +42,7 @@ impl Failure {
         match error.root() {
             Error::Cancelled => Self::Cancelled,
             Error::Damaged { digest, .. } => Self::Damaged { digest: *digest, message },
+            Error::Killed(_) => Self::Killed { message },
             _ => Self::Failed { message },
         }
     }
@@ -69,7 +75,9 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cancelled => f.write_str("cancelled"),
-            Self::Damaged { message, .. } | Self::Failed { message } => f.write_str(message),
+            Self::Damaged { message, .. } | Self::Killed { message } | Self::Failed { message } => {
+                f.write_str(message)
+            }
         }
     }
 }

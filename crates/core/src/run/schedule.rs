@@ -93,6 +93,9 @@ fn run_queued(walk: &mut Walk<'_>, executor: &dyn Executor) -> bool {
     let (mut submitted, mut taken_in) = (0, 0);
     let mut stop = Stop::default();
     loop {
+        for text in executor.notices() {
+            (walk.events)(Event::Notice { text });
+        }
         stop.check(walk, executor, submitted + taken_in);
         if !stop.is_asked() {
             while taken_in < machine_threads()

@@ -23,7 +23,7 @@ pub use artifact::tree_digest;
 pub use kind::{AnyStage, Arity, Kind, Slot, properties};
 pub use output::{Out, Output, Yields};
 pub use report::{Reporter, Silent, Update};
-pub use resources::{Resources, Threads};
+pub use resources::{Place, Resources, Threads};
 pub use text::{METRICS, TABLE};
 
 /// What a stage does. The struct is the kind's TOML schema, its documentation and its part of the

@@ -9,6 +9,18 @@ pub enum Threads {
     Count(usize),
 }
 
+/// Where a cell runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// Where the run's cells run.
+    #[default]
+    Usual,
+    /// On the machine of the run.
+    Local,
+    /// In the queue.
+    Queue,
+}
+
 /// What a cell needs while it runs. It never changes the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Resources {
@@ -18,11 +30,21 @@ pub struct Resources {
     pub memory: u64,
     /// Whether the cell computes on the accelerator where the run has one.
     pub gpu: bool,
+    /// Seconds that a queue gives it at most; the queue's own limit without.
+    pub seconds: Option<u64>,
+    /// Where it runs.
+    pub place: Place,
 }
 
 impl Default for Resources {
     fn default() -> Self {
-        Self { threads: Threads::Count(1), memory: 512 << 20, gpu: false }
+        Self {
+            threads: Threads::Count(1),
+            memory: 512 << 20,
+            gpu: false,
+            seconds: None,
+            place: Place::Usual,
+        }
     }
 }
 
@@ -32,6 +54,6 @@ impl Resources {
 
     /// A cell that uses every thread and `memory` bytes, on the accelerator where there is one.
     pub const fn heavy(memory: u64) -> Self {
-        Self { threads: Threads::All, memory, gpu: true }
+        Self { threads: Threads::All, memory, gpu: true, seconds: None, place: Place::Usual }
     }
 }

@@ -14,7 +14,7 @@ mod run_record;
 pub use journal::{End, Ending, Journal, Point, Progress, Standing};
 pub use local::{
     Changes, CheckReport, Count, Damage, GcLimits, GcReport, Imported, KeyLock, RunLog, Scratch,
-    Snapshot, Store, Usage,
+    Snapshot, Store, Submissions, Usage,
 };
 pub(crate) use local::{JournalWriter, hash};
 pub use receipt::{OutputRecord, Receipt};

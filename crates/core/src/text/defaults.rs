@@ -16,7 +16,7 @@ use super::overlay;
 use crate::stage::kinds::{Kinds, Shape, Shapes};
 
 /// Keys of a stage that `[defaults.KIND]` may set beside the kind's own parameters.
-const ENGINE: [&str; 1] = ["resources"];
+const ENGINE: [&str; 2] = ["resources", "executor"];
 
 /// What stages of a kind have where they say nothing.
 pub(crate) struct Defaults<'a> {

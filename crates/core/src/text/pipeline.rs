@@ -21,7 +21,8 @@ use crate::plan::expand::limit::MAX_CELLS;
 use crate::stage::kinds::{Kinds, Shape, Shapes};
 
 /// Keys of a stage that belong to the engine; no kind has a parameter of these names.
-pub const RESERVED: [&str; 6] = ["kind", "matrix", "seed", "resources", "description", "unset"];
+pub const RESERVED: [&str; 7] =
+    ["kind", "matrix", "seed", "resources", "executor", "description", "unset"];
 
 const TOP: [&str; 9] =
     ["name", "description", "seed", "max_cells", "vars", "defaults", "labels", "stage", "profile"];
@@ -58,6 +59,8 @@ pub(crate) struct StageTable<'a> {
     /// Where the stage's own seed stands, if it has one.
     pub(crate) own_seed: Option<Span>,
     pub(crate) resources: Vec<(String, Node<'a>)>,
+    /// Where its cells run, if it says.
+    pub(crate) executor: Option<Node<'a>>,
     /// The kind's own parameters.
     pub(crate) parameters: Table<'a>,
     pub(crate) variables: Variables,
@@ -187,6 +190,7 @@ impl<'a> Reader<'a, '_> {
             .into_iter()
             .map(|(key, value)| (key.into_inner().into_owned(), value))
             .collect();
+        let executor = parameters.remove("executor");
         let matrix = take_table(&mut parameters, "matrix", errors).unwrap_or_default();
         let (axes, bad_axes) = axes::read(matrix, &own, shape.as_deref(), errors);
         for (_, node) in parameters.iter() {
@@ -202,6 +206,7 @@ impl<'a> Reader<'a, '_> {
             seed,
             own_seed: own_seed.map(|node| node.span()),
             resources,
+            executor,
             parameters,
             variables: Rc::clone(&self.variables),
         })

@@ -114,6 +114,9 @@ impl Writer<'_> {
         for (key, node) in &stage.resources {
             self.node(&mut vec!["resources".to_owned(), key.clone()], node, &mut entries);
         }
+        if let Some(node) = &stage.executor {
+            self.node(&mut vec!["executor".to_owned()], node, &mut entries);
+        }
         Resolved { stage: stage.name.clone(), entries }
     }
 

@@ -76,7 +76,7 @@ pub(super) fn parse<'a>(
         [one, ..]
             if matches!(
                 one.0.as_str(),
-                "kind" | "matrix" | "resources" | "description" | "unset"
+                "kind" | "matrix" | "resources" | "executor" | "description" | "unset"
             ) =>
         {
             let message = format!("`{}` is no parameter, and cannot have several values", one.0);

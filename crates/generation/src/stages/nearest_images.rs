@@ -72,7 +72,7 @@ impl Stage for NearestImages {
     const SEEDED: bool = true;
 
     fn resources(&self) -> Resources {
-        Resources { threads: Threads::All, memory: 2 * Resources::GIB, gpu: false }
+        Resources { threads: Threads::All, memory: 2 * Resources::GIB, ..Resources::default() }
     }
 
     fn check(&self) -> Result<()> {

@@ -53,7 +53,7 @@ impl Stage for CrossValidate {
     const SEEDED: bool = true;
 
     fn resources(&self) -> Resources {
-        Resources { threads: Threads::All, memory: 3 * Resources::GIB, gpu: false }
+        Resources { threads: Threads::All, memory: 3 * Resources::GIB, ..Resources::default() }
     }
 
     fn check(&self) -> Result<()> {

@@ -60,7 +60,7 @@ impl Stage for FitHead {
     const VERSION: u32 = 2;
 
     fn resources(&self) -> Resources {
-        Resources { threads: Threads::All, memory: 2 * Resources::GIB, gpu: false }
+        Resources { threads: Threads::All, memory: 2 * Resources::GIB, ..Resources::default() }
     }
 
     fn check(&self) -> Result<()> {

@@ -54,7 +54,7 @@ impl Stage for FitSvm {
     const VERSION: u32 = 2;
 
     fn resources(&self) -> Resources {
-        Resources { threads: Threads::All, memory: 2 * Resources::GIB, gpu: false }
+        Resources { threads: Threads::All, memory: 2 * Resources::GIB, ..Resources::default() }
     }
 
     fn check(&self) -> Result<()> {

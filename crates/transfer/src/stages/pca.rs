@@ -56,7 +56,7 @@ impl Stage for PcaCurve {
     const VERSION: u32 = 2;
 
     fn resources(&self) -> Resources {
-        Resources { threads: Threads::All, memory: 3 * Resources::GIB, gpu: false }
+        Resources { threads: Threads::All, memory: 3 * Resources::GIB, ..Resources::default() }
     }
 
     fn check(&self) -> Result<()> {

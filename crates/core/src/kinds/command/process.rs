@@ -154,11 +154,15 @@ pub(super) fn run(
         return Ok(());
     }
     let code = status.code().unwrap_or(-1);
-    Err(Error::message(match (describe(status), line) {
+    let text = match (describe(status), line) {
         (Some(signal), _) => format!("the program was ended by {signal}"),
         (None, Line::Shell(_)) => format!("the program ended with status {code}{}", of_pipe(code)),
         (None, Line::Arguments(_)) => format!("the program ended with status {code}"),
-    }))
+    };
+    // As the system does when memory is short: a queue may have more.
+    const BY_KILL: i32 = 128 + 9;
+    let killed = describe(status).is_some_and(|signal| signal.starts_with("signal 9 "));
+    Err(if killed || code == BY_KILL { Error::Killed(text) } else { Error::message(text) })
 }
 
 /// Waits for the program; ends it when the run is cancelled.

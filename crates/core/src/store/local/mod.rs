@@ -12,6 +12,7 @@
 //! | `last/<pipeline>.json` | the last key of each cell, for reasons |
 //! | `runs/<number>.jsonl` | what was run when, line by line |
 //! | `stat-index/`, `views/` | caches: digests of local files by stat; what was exported where |
+//! | `queue/<batch>/` | what was handed to a cluster's queue and is not over |
 //! | `locks/`, `scratch/` | OS locks, private folders of living processes |
 //! | `logs/`, `quarantine/` | logs of cells; damaged content that was moved out of the way |
 //!
@@ -43,6 +44,7 @@ mod manifest;
 mod materialise;
 mod numbers;
 mod parallel;
+mod queue;
 mod receipts;
 mod runs;
 mod scratch;
@@ -66,6 +68,7 @@ pub use damage::Damage;
 pub use gc::{GcLimits, GcReport};
 pub(crate) use journals::Writer as JournalWriter;
 pub use locks::KeyLock;
+pub use queue::Submissions;
 pub use runs::RunLog;
 pub use scratch::Scratch;
 pub use snapshot::{Changes, Snapshot};
