@@ -17,6 +17,7 @@ mod lock;
 mod mutations;
 mod names;
 mod page;
+mod queue;
 mod runs;
 mod spans;
 mod stops;

@@ -11,6 +11,7 @@ use sconce_core::executor::queue::Reins;
 use crate::arguments::TalkArguments;
 use crate::executor::own_arguments;
 use crate::failure::Failure;
+use crate::report::Pause;
 use crate::session::Session;
 use crate::style::{GOOD, WARN, status};
 
@@ -35,7 +36,7 @@ pub(crate) fn detach(session: &Session) -> Result<ExitCode, Failure> {
 
 /// On Ctrl-C asks whether jobs are cancelled or go on. Without a terminal they go on: who ends a run
 /// from outside, such as a login node that is restarted, does not mean its jobs.
-pub(crate) fn ask_on_signals(reins: &Reins, pause: Box<dyn Fn(&dyn Fn()) + Send>) {
+pub(crate) fn ask_on_signals(reins: &Reins, pause: Pause) {
     let reins = reins.clone();
     let asks = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     // Without a handler Ctrl-C ends the run, and its jobs go on.

@@ -27,6 +27,9 @@ pub(crate) enum Report {
     Text(RefCell<Text>),
 }
 
+/// Calls a function while nothing is drawn.
+pub(crate) type Pause = Box<dyn Fn(&dyn Fn()) + Send>;
+
 /// Lines, and live bars on a terminal.
 pub(crate) struct Text {
     lines: Lines,
@@ -72,7 +75,7 @@ impl Report {
     }
 
     /// Calls a function while nothing is drawn.
-    pub(crate) fn pause(&self) -> Box<dyn Fn(&dyn Fn()) + Send> {
+    pub(crate) fn pause(&self) -> Pause {
         match self {
             Self::Text(text) => match &text.borrow().live {
                 Some(live) => Box::new(live.paused()),

@@ -285,10 +285,7 @@ impl Follower {
             Ok(lock) => lock,
             Err(error) => return Err((fresh, error)),
         };
-        let mut rest = match self.take_up(fresh) {
-            Ok(rest) => rest,
-            Err(failed) => return Err(failed),
-        };
+        let mut rest = self.take_up(fresh)?;
         let mut made = Vec::new();
         while !rest.is_empty() {
             let (ask, pipeline) = (rest[0].ask, rest[0].task.request.cell.pipeline.clone());

@@ -118,6 +118,9 @@ mod tests {
     const LOST: Duration = Duration::from_secs(300);
     const LATE: Duration = Duration::from_secs(60);
 
+    /// A name, answers, the second of the verdict, and the verdict.
+    type Row<'a> = (&'a str, &'a [(u64, Option<State>)], u64, Verdict);
+
     fn seen(state: State) -> Seen {
         Seen { name: "b".to_owned(), element: 0, job: "1".to_owned(), state, words: String::new() }
     }
@@ -138,7 +141,7 @@ mod tests {
     fn failure_is_a_state_that_was_told_or_a_long_absence() {
         use Cause::{Cancelled, Failed, Lost, Memory, Time};
         use State::{Ended, Runs, Waits};
-        let table: &[(&str, &[(u64, Option<State>)], u64, Verdict)] = &[
+        let table: &[Row<'_>] = &[
             ("no answer ever", &[], 10_000, Verdict::Lives),
             ("waits", &[(0, Some(Waits))], 10_000, Verdict::Lives),
             (
