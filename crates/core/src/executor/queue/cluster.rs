@@ -156,6 +156,8 @@ pub(super) struct Live {
     /// When it was last handed over without an answer, where it has no number.
     unsure: Option<Instant>,
     pub(super) sights: Vec<Sight>,
+    /// Cells of it that are followed.
+    waiting: usize,
     /// How far the notes of each element are read.
     read: Vec<u64>,
     /// Cells that their job began with.
@@ -254,8 +256,30 @@ impl Follower {
 
     /// A followed cell is over.
     pub(super) fn done(&mut self, key: &Digest, outcome: Result<Outcome, Failure>) {
-        if let Some(followed) = self.followed.remove(key) {
+        if let Some(followed) = self.unfollow(key) {
             self.done_unfollowed(&followed.submission, followed.share, outcome);
+        }
+    }
+
+    /// Takes a cell out of those that are followed. A batch of which nothing is left goes before that is
+    /// told, since the run may end with it.
+    pub(super) fn unfollow(&mut self, key: &Digest) -> Option<Followed> {
+        let followed = self.followed.remove(key)?;
+        if let Some(live) = self.live.get_mut(&followed.batch) {
+            live.waiting = live.waiting.saturating_sub(1);
+            if live.waiting == 0 {
+                self.close(&followed.batch);
+            }
+        }
+        Some(followed)
+    }
+
+    /// Nobody here waits for a batch any more; another run may wait for others of its cells.
+    fn close(&mut self, id: &str) {
+        let Some(live) = self.live.remove(id) else { return };
+        let settled = live.batch.settled(&self.submissions).unwrap_or_default();
+        if live.batch.head.keys.iter().flatten().all(|key| settled.contains(key)) {
+            let _ = self.submissions.remove(id);
         }
     }
 
@@ -342,6 +366,9 @@ impl Follower {
         let batch = batch.to_owned();
         let followed =
             Followed { submission, share, batch, element, told: String::new(), claimed: None };
+        if let Some(live) = self.live.get_mut(&followed.batch) {
+            live.waiting += 1;
+        }
         self.followed.insert(key, followed);
     }
 
@@ -491,7 +518,6 @@ impl Follower {
         }
         self.judge();
         self.show();
-        self.tidy();
     }
 
     /// What the jobs say.
@@ -682,22 +708,6 @@ impl Follower {
         }
     }
 
-    /// Batches of which nothing is left go.
-    fn tidy(&mut self) {
-        let followed: BTreeSet<&str> =
-            self.followed.values().map(|followed| &*followed.batch).collect();
-        let idle: Vec<String> =
-            self.live.keys().filter(|id| !followed.contains(id.as_str())).cloned().collect();
-        for id in idle {
-            let Some(live) = self.live.remove(&id) else { continue };
-            // Another run may wait for others of its cells.
-            let settled = live.batch.settled(&self.submissions).unwrap_or_default();
-            if live.batch.head.keys.iter().flatten().all(|key| settled.contains(key)) {
-                let _ = self.submissions.remove(&id);
-            }
-        }
-    }
-
     /// The run was asked to stop: jobs are cancelled, or left running.
     fn stop(&mut self, fresh: Vec<(Box<Submission>, Share)>) {
         self.stopped = true;
@@ -749,6 +759,7 @@ impl Live {
             batch,
             job,
             unsure: None,
+            waiting: 0,
             sights: vec![Sight::default(); elements],
             read: vec![0; elements],
             tasks,

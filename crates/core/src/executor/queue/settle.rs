@@ -176,7 +176,7 @@ impl Follower {
             }
         }
         self.moved(batch, key);
-        let followed = self.followed.remove(&key)?;
+        let followed = self.unfollow(&key)?;
         let Followed { submission, share, .. } = followed;
         if at_fault {
             let more = match why.cause {
