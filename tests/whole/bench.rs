@@ -47,6 +47,7 @@ impl Bench {
             .current_dir(self.folder.path())
             .env("XDG_CONFIG_HOME", self.folder.path().join("no-configuration"))
             .env_remove("SCONCE_STORE")
+            .env_remove("SCONCE_REMOTE")
             .env_remove("SCONCE_MIRROR")
             .env_remove("SCONCE_LOG")
             .stdin(Stdio::null());

@@ -52,6 +52,7 @@ fn arrows_point_one_way() {
         ("core", &[]),
         ("data", &["sconce-core"]),
         ("figures", &["sconce-core", "sconce-data"]),
+        ("remote", &["sconce-core"]),
         ("ops", &["candle-core"]),
         ("models", &["sconce-core", "sconce-data", "sconce-ops", "candle-core", "candle-nn"]),
         (

@@ -18,6 +18,7 @@ mod mutations;
 mod names;
 mod page;
 mod queue;
+mod remote;
 mod runs;
 mod spans;
 mod stops;

@@ -27,7 +27,7 @@ Examples:
   sconce kinds fit-svm                               what a stage of this kind can hold
 
 Configuration: `sconce.toml` in the current directory, then
-`$XDG_CONFIG_HOME/sconce/config.toml`, can set `store`, `mirror`, `artifacts`, `device`, `jobs`,
+`$XDG_CONFIG_HOME/sconce/config.toml`, can set `store`, `store.remote`, `mirror`, `artifacts`, `device`, `jobs`,
 `threads`, `memory` and `[executor]` (docs/cluster.md). Flags win over variables of the environment, and those over files.
 
 Exit codes: 0 all is well; 1 a cell failed; 2 the command line or the pipeline file is wrong;
@@ -54,6 +54,17 @@ pub(crate) struct Global {
     /// The store's folder [environment: SCONCE_STORE; default: .sconce]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Places")]
     pub(crate) store: Option<PathBuf>,
+    /// The store that machines share, such as `s3://bucket/prefix`; without an address the configured
+    /// one [environment: SCONCE_REMOTE]
+    #[arg(long, global = true, value_name = "ADDRESS", help_heading = "Places", num_args = 0..=1,
+          default_missing_value = "")]
+    pub(crate) remote: Option<String>,
+    /// Take results from the remote store, and put none there
+    #[arg(long, global = true, help_heading = "Places")]
+    pub(crate) read_only_remote: bool,
+    /// Do not ask the remote store
+    #[arg(long, global = true, help_heading = "Places")]
+    pub(crate) offline: bool,
     /// A folder of files that sources may be taken from [environment: SCONCE_MIRROR]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Places")]
     pub(crate) mirror: Option<PathBuf>,
@@ -184,8 +195,31 @@ Results of the last run of each pipeline always stay.
 Examples:
   sconce gc --dry-run                                what would go
   sconce gc --max-age 30d                            results that were not used for 30 days
-  sconce gc --max-size 20GiB                         the least recently used, down to this size")]
+  sconce gc --max-size 20GiB                         the least recently used, down to this size
+  sconce gc --remote --max-age 90d                   what would go of the remote store; with --yes it goes
+
+Of the remote store, results that were put there longer ago go, and content that no result names; never
+what a pin (`sconce push FILE --pin`), a cell that is running somewhere or the last hour needs.")]
     Gc(GcArguments),
+    /// Put results into the remote store: those of a pipeline, or all
+    #[cfg(feature = "remote")]
+    #[command(after_help = "\
+A run does so with what it computes; this is for results from before, or that could not be pushed.
+
+Examples:
+  sconce push --remote s3://bucket/group             all results of this machine
+  sconce push transfer.toml svm                      those of a stage
+  sconce push transfer.toml --pin                    and `sconce gc --remote` never removes them")]
+    Push(PushArguments),
+    /// Bring results, with their content, from the remote store
+    #[cfg(feature = "remote")]
+    #[command(after_help = "\
+A run takes what it needs by itself; this is for what is to be read without one, or offline.
+
+Examples:
+  sconce pull transfer.toml                          all results of a pipeline
+  sconce pull transfer.toml table                    those of a stage")]
+    Pull(TransferArguments),
     /// Look at this machine: devices, threads, store, mirror, configuration
     Doctor(DoctorArguments),
     /// Tell what is in a cluster's queue, and how far it is
@@ -394,6 +428,45 @@ pub(crate) struct GcArguments {
     /// Only tell what would go
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// With --remote: remove it, and do not just tell
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) yes: bool,
+}
+
+/// Which results go over.
+#[cfg(feature = "remote")]
+#[derive(Debug, Args)]
+pub(crate) struct TransferArguments {
+    /// The pipeline file
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// The stages, or some of their cells, such as `svm[c=10]`; all without any
+    #[arg(value_name = "STAGE")]
+    pub(crate) stages: Vec<String>,
+    /// Lay `[profile.NAME]` over the file; may be repeated
+    #[arg(long = "profile", value_name = "NAME", requires = "file")]
+    profiles: Vec<String>,
+    /// Set a value, such as `stage.svm.c=10` or `vars.epochs=2`; may be repeated
+    #[arg(long = "set", value_name = "PATH=VALUE", requires = "file")]
+    sets: Vec<String>,
+}
+
+#[cfg(feature = "remote")]
+#[derive(Debug, Args)]
+pub(crate) struct PushArguments {
+    #[command(flatten)]
+    pub(crate) which: TransferArguments,
+    /// Keep `sconce gc --remote` from removing these results, under the pipeline's name
+    #[arg(long, requires = "file")]
+    pub(crate) pin: bool,
+}
+
+#[cfg(feature = "remote")]
+impl TransferArguments {
+    pub(crate) fn pipeline(&self) -> Option<PipelineArguments> {
+        let (profiles, sets) = (self.profiles.clone(), self.sets.clone());
+        Some(PipelineArguments { file: self.file.clone()?, profiles, sets })
+    }
 }
 
 #[derive(Debug, Args)]

@@ -19,7 +19,7 @@ use crate::failure::Failure;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileSettings {
-    store: Option<PathBuf>,
+    store: Option<StoreSettings>,
     mirror: Option<PathBuf>,
     artifacts: Option<PathBuf>,
     device: Option<OneOrMore>,
@@ -27,6 +27,42 @@ struct FileSettings {
     threads: Option<usize>,
     memory: Option<ByteSize>,
     executor: Option<ExecutorSettings>,
+}
+
+/// The store's folder, or that and more.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a folder, or `path`, `remote` and `read_only`")]
+enum StoreSettings {
+    Path(PathBuf),
+    More(StoreTable),
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoreTable {
+    path: Option<PathBuf>,
+    remote: Option<String>,
+    read_only: Option<bool>,
+}
+
+impl StoreSettings {
+    fn into_table(self) -> StoreTable {
+        match self {
+            Self::Path(path) => StoreTable { path: Some(path), ..StoreTable::default() },
+            Self::More(table) => table,
+        }
+    }
+}
+
+/// The remote store and how it is used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RemoteSettings {
+    /// Its address, such as `s3://bucket/prefix`.
+    pub(crate) address: String,
+    /// Whether nothing is put there.
+    pub(crate) read_only: bool,
+    /// Whether it is not asked at all.
+    pub(crate) offline: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -41,6 +77,8 @@ enum OneOrMore {
 pub(crate) struct Configuration {
     /// The store's folder.
     pub(crate) store: PathBuf,
+    /// The remote store.
+    pub(crate) remote: Option<RemoteSettings>,
     /// The mirror folder.
     pub(crate) mirror: Option<PathBuf>,
     /// Where the human view goes.
@@ -65,13 +103,19 @@ impl Configuration {
         let mut settings = Self::default();
         let mut store = global.store.clone().or_else(|| environment::path(environment::STORE));
         let mut mirror = global.mirror.clone().or_else(|| environment::path(environment::MIRROR));
+        let mut remote = global.remote.clone().filter(|address| !address.is_empty());
+        remote = remote.or(environment::text(environment::REMOTE)?);
+        let mut read_only = global.read_only_remote.then_some(true);
         let mut artifacts = global.artifacts.clone();
         let mut executor = None;
         for path in candidates() {
             let Some(file) = read(&path)? else { continue };
             let folder = path.parent().unwrap_or(Path::new("."));
             let below = |value: Option<PathBuf>| value.map(|value| folder.join(value));
-            store = store.or_else(|| below(file.store));
+            let table = file.store.map(StoreSettings::into_table).unwrap_or_default();
+            store = store.or_else(|| below(table.path));
+            remote = remote.or(table.remote);
+            read_only = read_only.or(table.read_only);
             mirror = mirror.or_else(|| below(file.mirror));
             artifacts = artifacts.or_else(|| below(file.artifacts));
             if settings.devices.is_empty() {
@@ -89,6 +133,11 @@ impl Configuration {
         }
         settings.executor = executor.unwrap_or_default();
         settings.store = store.unwrap_or_else(|| PathBuf::from(".sconce"));
+        settings.remote = remote.map(|address| RemoteSettings {
+            address,
+            read_only: read_only.unwrap_or(false),
+            offline: global.offline,
+        });
         settings.artifacts = artifacts.unwrap_or_else(|| PathBuf::from("artifacts"));
         if let Some(mirror) = mirror {
             // Workers may run elsewhere.

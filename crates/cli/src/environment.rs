@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::failure::Failure;
 
 pub(crate) const STORE: &str = "SCONCE_STORE";
+pub(crate) const REMOTE: &str = "SCONCE_REMOTE";
 pub(crate) const MIRROR: &str = "SCONCE_MIRROR";
 pub(crate) const LOG: &str = "SCONCE_LOG";
 
@@ -32,6 +33,11 @@ const fn variable(name: &'static str, reader: Reader, meaning: &'static str) -> 
 
 const VARIABLES: &[Variable] = &[
     variable(STORE, Reader::Sconce, "the store's folder; --store wins"),
+    variable(
+        REMOTE,
+        Reader::Sconce,
+        "the store that machines share, such as s3://bucket/prefix; --remote wins",
+    ),
     variable(
         MIRROR,
         Reader::Sconce,
@@ -107,6 +113,18 @@ pub(crate) fn job() -> Result<String, Failure> {
     Ok(format!("process {} {bytes:02x?}", std::process::id()))
 }
 
+/// The variables by which providers of object stores tell credentials and addresses.
+#[cfg(feature = "remote")]
+pub(crate) fn of_providers() -> std::collections::BTreeMap<String, String> {
+    let theirs = |name: &str| {
+        name == "HOME" || ["AWS_", "GOOGLE_", "AZURE_"].iter().any(|start| name.starts_with(start))
+    };
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| theirs(name))
+        .collect()
+}
+
 /// The path that a variable holds, where it is set and not empty.
 pub(crate) fn path(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
@@ -153,7 +171,7 @@ mod tests {
 
     #[test]
     fn every_variable_of_the_code_is_in_the_table_and_the_other_way_round() {
-        let mut found = BTreeSet::from([STORE, MIRROR, LOG].map(str::to_owned));
+        let mut found = BTreeSet::from([STORE, REMOTE, MIRROR, LOG].map(str::to_owned));
         collect(&root().join("crates"), &mut found);
         collect(&root().join("tests"), &mut found);
         let ours = |one: &&Variable| one.name.starts_with("SCONCE_");

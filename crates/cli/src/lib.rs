@@ -29,6 +29,11 @@ mod export;
 mod failure;
 mod kinds;
 mod media_type;
+#[cfg(not(feature = "remote"))]
+#[path = "no_remote.rs"]
+mod remote;
+#[cfg(feature = "remote")]
+mod remote;
 mod report;
 mod session;
 mod spans;

@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 
 use sconce_core::plan::{CellIndex, Plan, load_resolved};
+use sconce_core::run::Interrupt;
 use sconce_core::text::Resolved;
-use sconce_core::{Device, Store};
+use sconce_core::{Device, Digest, Store};
 use sconce_core::{Kinds, LoadOptions, load};
 
 use crate::arguments::{Global, PipelineArguments, ResourceArguments};
 use crate::configuration::Configuration;
 use crate::failure::Failure;
+use crate::remote::{Behind, attach};
 use crate::spans::Spans;
 
 /// What every command is given.
@@ -22,14 +24,27 @@ pub(crate) struct Call<'a> {
 /// Configuration and the open store.
 pub(crate) struct Session {
     pub(crate) configuration: Configuration,
+    /// The store of this machine, with the remote one behind it.
     pub(crate) store: Store,
+    pub(crate) behind: Behind,
 }
 
 impl Session {
     pub(crate) fn open(call: &Call<'_>) -> Result<Self, Failure> {
         let configuration = Configuration::load(call.global)?;
-        let store = Store::open(&configuration.store)?;
-        Ok(Self { configuration, store })
+        let (store, behind) = attach(&configuration, Store::open(&configuration.store)?)?;
+        Ok(Self { configuration, store, behind })
+    }
+
+    /// Puts a result into the remote store, if there is one.
+    pub(crate) fn push_result(&self, key: &Digest, replace: bool) -> Result<(), Failure> {
+        if let (Some(remote), Some(receipt)) =
+            (self.store.remote(), self.store.alone().receipt(key)?)
+        {
+            remote.offer(&receipt, replace);
+            self.behind.finish(&Interrupt::default(), true);
+        }
+        Ok(())
     }
 }
 

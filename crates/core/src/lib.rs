@@ -13,6 +13,9 @@
     reason = "the engine reads the clock and the environment, so that no stage does"
 )]
 
+#[cfg(test)]
+extern crate self as sconce_core;
+
 pub mod canonical;
 pub mod cell;
 pub mod clock;

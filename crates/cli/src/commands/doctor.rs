@@ -56,6 +56,9 @@ pub(crate) fn doctor(call: &Call<'_>, arguments: &DoctorArguments) -> Result<Exi
             None => format!("none {}", paint(DIM, "(set SCONCE_MIRROR or --mirror)")),
         },
     )?;
+    for text in session.behind.describe() {
+        line("remote", text)?;
+    }
     for name in CLIENTS {
         let found = find_program(name);
         line(name, found.map_or("not found".to_owned(), |path| path.display().to_string()))?;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use sconce_core::executor::queue::{ElementEnd, run_element};
 use sconce_core::executor::{Lines, serve};
-use sconce_core::run::Request;
+use sconce_core::run::{Mode, Request};
 
 use super::run::workers;
 use crate::arguments::ExecArguments;
@@ -43,6 +43,10 @@ pub(crate) fn exec(call: &Call<'_>, arguments: &ExecArguments) -> Result<ExitCod
     }
     let session = Session::open(call)?;
     let good = serve(&session.store, call.kinds, &request, control, &lines);
+    // What a run started, the run pushes.
+    if good && !supervised && request.mode != Mode::Verify {
+        session.push_result(&request.cell.parts.key(), request.mode == Mode::Force)?;
+    }
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
 

@@ -13,6 +13,9 @@ use crate::style::{GOOD, WARN, status};
 
 pub(crate) fn gc(call: &Call<'_>, arguments: &GcArguments) -> Result<ExitCode, Failure> {
     let session = Session::open(call)?;
+    if call.global.remote.is_some() {
+        return session.behind.collect(&session, arguments);
+    }
     let limits = GcLimits {
         max_age: arguments.max_age,
         max_size: arguments.max_size.map(|size| size.0),

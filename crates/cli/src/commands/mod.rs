@@ -11,6 +11,8 @@ mod kinds;
 mod lock;
 mod plan;
 mod publish;
+#[cfg(feature = "remote")]
+mod push;
 mod run;
 mod runs;
 mod schema;
@@ -59,6 +61,10 @@ pub(crate) fn dispatch(arguments: &Arguments, kinds: &Kinds) -> Result<ExitCode,
         Command::Verify(arguments) => verify::verify(call, arguments),
         Command::Lock(arguments) => lock::lock(call, arguments),
         Command::Gc(arguments) => gc::gc(call, arguments),
+        #[cfg(feature = "remote")]
+        Command::Push(arguments) => push::push(call, arguments),
+        #[cfg(feature = "remote")]
+        Command::Pull(arguments) => push::pull(call, arguments),
         Command::Doctor(arguments) => doctor::doctor(call, arguments),
         Command::Status(arguments) => status::status(call, arguments),
         Command::Cancel(arguments) => cancel::cancel(call, arguments),

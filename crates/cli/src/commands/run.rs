@@ -113,6 +113,7 @@ pub(super) fn execute_plan(
         }
     };
     report.finish()?;
+    session.behind.finish(&options.interrupt, talk.quiet || talk.json);
     if let Some(held) = &options.lock {
         lock::tell(held, &summary, talk)?;
     }
@@ -121,12 +122,15 @@ pub(super) fn execute_plan(
 
 /// Worker processes: this very program.
 pub(super) fn workers(call: &Call<'_>, session: &Session) -> Result<Processes, Failure> {
-    let mut worker = vec![
-        OsString::from("--store"),
-        session.store.root().as_os_str().to_owned(),
-        "exec".into(),
-        "-".into(),
-    ];
+    let mut worker = vec![OsString::from("--store"), session.store.root().as_os_str().to_owned()];
+    match &session.configuration.remote {
+        Some(remote) if !remote.offline => {
+            worker.extend(["--remote".into(), remote.address.clone().into()]);
+            worker.extend(remote.read_only.then(|| "--read-only-remote".into()));
+        }
+        _ => worker.push("--offline".into()),
+    }
+    worker.extend(["exec".into(), "-".into()]);
     let spans = call.spans.for_workers();
     worker.extend(spans.iter().flat_map(|filter| ["--spans".into(), filter.into()]));
     let mut workers = Processes::new(session.store.clone(), std::env::current_exe()?, worker);

@@ -64,6 +64,7 @@ pub(crate) fn sweep(call: &Call<'_>, arguments: &SweepArguments) -> Result<ExitC
     stop_on_signals(&interrupt);
     let executor = Machine::new(workers(call, &session)?.adopting(), limits);
     sweep.run(&executor, at_once)?;
+    session.behind.finish(&interrupt, arguments.quiet || arguments.json);
     sweep.finish(arguments, interrupt.is_asked())
 }
 

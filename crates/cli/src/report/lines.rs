@@ -77,6 +77,7 @@ impl Lines {
                 let then = if *rebuilt { "rebuilding" } else { "the next run rebuilds it" };
                 vec![status(WARN, "Damaged", format_args!("{cell}: {text}; {then}"))]
             }
+            Event::Remote { text } => vec![status(WARN, "Warning", text)],
             Event::StaleKept { error } => {
                 let text = "cannot remove what is shown of results that the pipeline no longer has";
                 vec![status(WARN, "Warning", format_args!("{text}: {error}"))]

@@ -34,13 +34,20 @@ pub fn assess(
     let _span = tracing::info_span!("assess", cells = plan.indices().len()).entered();
     let last = store.last(&plan.pipeline)?;
     let mut states = PerCell::new(plan, |_| State::Depends(Vec::new()));
-    for cell in plan.indices() {
-        let mut waits = plan.upstream(cell);
-        // What a local file yields is known before it is taken in.
-        waits.retain(|upstream| {
-            !matches!(states[*upstream], State::Hit(_)) && !contents.contains_key(upstream)
-        });
-        states[cell] = if waits.is_empty() {
+    let indices: Vec<CellIndex> = plan.indices().collect();
+    // The cells of a stage follow one another, and none reads another of its own stage.
+    for stage in indices.chunk_by(|a, b| plan[*a].id.stage == plan[*b].id.stage) {
+        let mut known = Vec::with_capacity(stage.len());
+        for &cell in stage {
+            let mut waits = plan.upstream(cell);
+            // What a local file yields is known before it is taken in.
+            waits.retain(|upstream| {
+                !matches!(states[*upstream], State::Hit(_)) && !contents.contains_key(upstream)
+            });
+            if !waits.is_empty() {
+                states[cell] = State::Depends(waits);
+                continue;
+            }
             let digest = |upstream: CellIndex, source: &Source| match &states[upstream] {
                 State::Hit(receipt) => output_digest(receipt, source),
                 _ => contents
@@ -48,11 +55,14 @@ pub fn assess(
                     .copied()
                     .ok_or_else(|| Error::message("the upstream cell has no result")),
             };
-            let parts = plan.key_parts(cell, digest, contents.get(&cell).copied())?;
-            assess_cell(plan, cell, &parts, store.results(), &last)?
-        } else {
-            State::Depends(waits)
-        };
+            known.push((cell, plan.key_parts(cell, digest, contents.get(&cell).copied())?));
+        }
+        if store.remote().is_some() {
+            store.ask_ahead(&known.iter().map(|(_, parts)| parts.key()).collect::<Vec<_>>())?;
+        }
+        for (cell, parts) in known {
+            states[cell] = assess_cell(plan, cell, &parts, store.results(), &last)?;
+        }
     }
     Ok(states)
 }

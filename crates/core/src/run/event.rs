@@ -153,6 +153,11 @@ pub enum Event {
         /// Whether this run rebuilds it; otherwise the next one that needs it does.
         rebuilt: bool,
     },
+    /// Something is wrong with the remote store; the run goes on without it.
+    Remote {
+        /// What is wrong.
+        text: String,
+    },
     /// What was shown of results that the pipeline no longer has was removed.
     StaleRemoved {
         /// The folders, below the pipeline's.

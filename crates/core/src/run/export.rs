@@ -7,7 +7,7 @@ use super::Options;
 use crate::plan::{CellIndex, Plan};
 use crate::store::Receipt;
 use crate::store::Store;
-use crate::{CellId, Result};
+use crate::{CellId, Error, Result};
 
 /// Where the results of a cell are shown below `artifacts`: `<pipeline>/<stage>/`, with a folder
 /// for the place along the axes where the stage has a matrix.
@@ -61,7 +61,16 @@ pub(super) fn export(
     let alone = receipt.outputs.len() == 1;
     for (name, output) in &receipt.outputs {
         let folder = if alone { folder.clone() } else { folder.join(name) };
-        store.export(&output.digest, &folder)?;
+        match store.export(&output.digest, &folder) {
+            // What is bad here may be good in the remote store.
+            Err(error)
+                if matches!(error.root(), Error::Damaged { .. })
+                    && store.bring(&output.digest)? =>
+            {
+                store.export(&output.digest, &folder)?;
+            }
+            other => _ = other?,
+        }
     }
     Ok(())
 }

@@ -51,8 +51,8 @@ pub(super) fn run(
     let _span = debug_span!("cell", cell = %cell.cell, kind = cell.parts.kind, key = %key.short())
         .entered();
     let _claim = debug_span!("lock")
-        .in_scope(|| claim(store.results(), &key, &Silent, &AtomicBool::new(false)))?;
-    if let Some(receipt) = store.receipt(&key)? {
+        .in_scope(|| claim(store.alone().results(), &key, &Silent, &AtomicBool::new(false)))?;
+    if let Some(receipt) = store.alone().receipt(&key)? {
         return Ok(Outcome::Shared(Box::new(receipt)));
     }
     let _commit = debug_span!("commit").entered();

@@ -113,6 +113,7 @@ fn run_queued(walk: &mut Walk<'_>, executor: &dyn Executor) -> bool {
         if submitted + taken_in == 0 && (stop.is_asked() || !walk.has_queued()) {
             return stop.is_asked();
         }
+        walk.tell_remote();
         match receiver.recv_timeout(TICK) {
             Ok((index, Told::Done(result))) => {
                 let local = walk.task(index).is_some_and(|task| task.local.is_some());

@@ -3,9 +3,9 @@
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::export::{export, remove_stale};
+use super::export::{export, remove_stale, shown_at};
 use super::walk::{Cell, How, Task, Walk};
-use super::{Difference, Event, Failure, Outcome, Summary};
+use super::{Difference, Event, Failure, Mode, Outcome, Summary};
 use crate::lock::Change;
 use crate::plan::CellIndex;
 use crate::store::Receipt;
@@ -54,7 +54,12 @@ impl Walk<'_> {
         self.tell_damage(index);
         self.release_twins(&task.key);
         match result {
-            Ok(Outcome::Ran(receipt)) => self.finished(index, receipt, false),
+            Ok(Outcome::Ran(receipt)) => {
+                if let Some(remote) = self.store.remote() {
+                    remote.offer(&receipt, task.request.mode == Mode::Force);
+                }
+                self.finished(index, receipt, false);
+            }
             Ok(Outcome::Shared(receipt)) => self.finished(index, receipt, true),
             Ok(Outcome::Verified(digests)) => self.compare(index, task, &digests),
             Err(Failure::Cancelled) => {
@@ -97,7 +102,7 @@ impl Walk<'_> {
     fn have(&mut self, index: CellIndex, receipt: Box<Receipt>, how: How) {
         self.how[index] = Some(how);
         self.keys.insert(self.id(index).to_string(), receipt.key);
-        let shown = if self.options.verify {
+        let shown = if self.options.verify || self.stays_beyond(index, &receipt) {
             Ok(())
         } else {
             export(self.plan, self.store, self.options, index, &receipt)
@@ -111,6 +116,20 @@ impl Walk<'_> {
             self.tell_unshown(index, &error);
         }
         self.pending.extend(self.plan.readers(index));
+    }
+
+    /// Whether a result need not come over: its content is in the remote store alone, nothing reads it here,
+    /// and nobody asked for it. Others are shown.
+    fn stays_beyond(&self, index: CellIndex, receipt: &Receipt) -> bool {
+        if self.store.remote().is_none() || self.store.is_here(receipt) {
+            return false;
+        }
+        let asked = !self.options.wanted.is_empty() && self.is_named(index);
+        let last = self.plan.readers(index).next().is_none();
+        let shown = |artifacts: &PathBuf| {
+            shown_at(artifacts, &self.plan.pipeline, &self.plan[index].id).exists()
+        };
+        !(asked || last || self.options.artifacts.as_ref().is_some_and(shown))
     }
 
     fn tell_unshown(&mut self, index: CellIndex, error: &Error) {
@@ -167,7 +186,8 @@ impl Walk<'_> {
         let mut lost = Vec::new();
         for one in self.plan.upstream(index) {
             if let Cell::Done(receipt) = &self.cells[one]
-                && !matches!(self.store.receipt(&receipt.key), Ok(Some(_)))
+                && !(matches!(self.store.receipt(&receipt.key), Ok(Some(_)))
+                    && matches!(self.store.have(receipt), Ok(true)))
             {
                 lost.push(one);
             }

@@ -165,17 +165,64 @@ impl<'a> Walk<'a> {
 
     /// Looks at the pending cells whose inputs are known, and at those that this makes ready.
     pub(super) fn look_at_pending(&mut self) {
-        while let Some(index) = self.pending.pop_first() {
-            self.look_if_ready(index);
+        if self.store.remote().is_none() {
+            while let Some(index) = self.pending.pop_first() {
+                self.look_if_ready(index);
+            }
+            return;
         }
+        // In waves, so that the remote store is asked for all of one at once.
+        while !self.pending.is_empty() {
+            let mut wave = std::mem::take(&mut self.pending);
+            wave.retain(|&index| self.is_ready(index));
+            // What is wrong with the remote store, the look at each cell tells.
+            let _ = self.ask_ahead(&wave);
+            for index in wave {
+                self.look_if_ready(index);
+            }
+        }
+        self.tell_remote();
+    }
+
+    /// Whether a cell waits, and all that it reads has its results.
+    fn is_ready(&self, index: CellIndex) -> bool {
+        let waits = matches!(self.cells[index], Cell::Waiting);
+        let done = |one| matches!(self.cells[one], Cell::Done(_));
+        waits && self.plan.reads(index).all(done)
     }
 
     fn look_if_ready(&mut self, index: CellIndex) {
-        let waits = matches!(self.cells[index], Cell::Waiting);
-        let done = |one| matches!(self.cells[one], Cell::Done(_));
-        let ready = waits && self.plan.reads(index).all(done);
-        if ready && let Err(error) = self.look(index) {
+        if self.is_ready(index)
+            && let Err(error) = self.look(index)
+        {
             self.fail(index, &error.into(), None);
+        }
+    }
+
+    /// Asks the remote store for the keys of these cells at once. Local paths are not among them: their
+    /// content is looked at one by one.
+    fn ask_ahead(&self, wave: &BTreeSet<CellIndex>) -> Result<()> {
+        let mut keys = Vec::with_capacity(wave.len());
+        for &index in wave.iter().filter(|&&index| file::local_path(self.plan, index).is_none()) {
+            keys.push(
+                self.plan.key_parts(index, |from, source| self.digest(from, source), None)?.key(),
+            );
+        }
+        self.store.ask_ahead(&keys)
+    }
+
+    /// The digest of an output of a cell that has its result.
+    fn digest(&self, cell: CellIndex, source: &Source) -> Result<Digest> {
+        match &self.cells[cell] {
+            Cell::Done(receipt) => output_digest(receipt, source),
+            _ => Err(Error::message("an input has no result")),
+        }
+    }
+
+    /// Tells what went wrong with the remote store.
+    pub(super) fn tell_remote(&self) {
+        for text in self.store.remote().map(|remote| remote.take_told()).unwrap_or_default() {
+            (self.events)(Event::Remote { text });
         }
     }
 
@@ -189,10 +236,7 @@ impl<'a> Walk<'a> {
             }
             None => None,
         };
-        let digest = |upstream: CellIndex, source: &Source| match &self.cells[upstream] {
-            Cell::Done(receipt) => output_digest(receipt, source),
-            _ => Err(Error::message("an input has no result")),
-        };
+        let digest = |upstream: CellIndex, source: &Source| self.digest(upstream, source);
         let content = local.as_ref().map(|(_, snapshot)| snapshot.digest);
         let parts = self.plan.key_parts(index, digest, content)?;
         let state = match self.known_local(index, &parts)? {
@@ -230,6 +274,11 @@ impl<'a> Walk<'a> {
             return Ok(None);
         }
         Ok(self.store.recorded(&parts.key())?.map(Box::new))
+    }
+
+    /// Whether the cell itself was asked for, and not just one that needs it.
+    pub(super) fn is_named(&self, index: CellIndex) -> bool {
+        self.named.contains(&index)
     }
 
     /// Whether the cell itself was asked to be verified, and not just one that needs it.

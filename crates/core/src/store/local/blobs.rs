@@ -53,6 +53,7 @@ impl Store {
     /// # Errors
     /// [`Error::Damaged`] when the manifest is missing or bad; a bad one was quarantined.
     pub fn tree(&self, tree: &Digest) -> Result<BTreeMap<String, Member>> {
+        self.bring_missing(tree)?;
         let mut text = Vec::new();
         self.read_manifest(tree, &mut text)?;
         manifest::decode(&text).ok_or_else(|| damaged(tree, &self.blob(tree)))
@@ -64,6 +65,14 @@ impl Store {
     /// [`Error::Damaged`] when a blob is missing or bad. Bad ones were quarantined; all of them
     /// are told by [`Store::take_damage`].
     pub fn files(&self, tree: &Digest) -> Result<Files> {
+        match self.own_files(tree) {
+            // What is bad here may be good there.
+            Err(Error::Damaged { .. }) if self.bring(tree)? => self.own_files(tree),
+            other => other,
+        }
+    }
+
+    fn own_files(&self, tree: &Digest) -> Result<Files> {
         let members = self.tree(tree)?;
         let members: Vec<_> = members
             .into_iter()

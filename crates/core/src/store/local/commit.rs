@@ -185,7 +185,7 @@ impl Store {
 
     /// Waits until all of the store's file system is on the disk; false where the system cannot
     /// do that.
-    fn sync_file_system(&self) -> bool {
+    pub(super) fn sync_file_system(&self) -> bool {
         #[cfg(any(target_os = "linux", target_os = "android"))]
         return rustix::fs::syncfs(&self.inner.lock).is_ok();
         #[cfg(not(any(target_os = "linux", target_os = "android")))]

@@ -220,7 +220,7 @@ impl Store {
             }
         }
         report.scratch = scratch::remove_stale(&self.root().join("scratch"), !limits.dry_run);
-        for area in ["stat-index", "views"] {
+        for area in ["stat-index", "views", "remote"] {
             for path in files_below(&self.root().join(area)) {
                 if is_old(newest(&path)) {
                     remove(&path, limits)?;

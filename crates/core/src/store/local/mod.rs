@@ -11,6 +11,7 @@
 //! | `journals/<key>.jsonl` | what a cell told while it ran: the points of its curves, progress, its end |
 //! | `last/<pipeline>.json` | the last key of each cell, for reasons |
 //! | `runs/<number>.jsonl` | what was run when, line by line |
+//! | `remote/` | what is known of the store that machines share ([`Remote`]), and unfinished downloads |
 //! | `stat-index/`, `views/` | caches: digests of local files by stat; what was exported where |
 //! | `queue/<batch>/` | what was handed to a cluster's queue and is not over |
 //! | `locks/`, `scratch/` | OS locks, private folders of living processes |
@@ -30,6 +31,7 @@
 //! [`Store::check`] find those. What is no plain file where one has to be goes to the quarantine, too,
 //! and is as none. By the quarantine, [`Store::export`] knows which of its hard links are bad.
 
+mod beyond;
 mod blobs;
 mod commit;
 mod damage;
@@ -60,7 +62,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::error::IoResultExt;
-use crate::store::{Claim, Receipt, Results};
+use crate::store::{Claim, Receipt, Remote, Results};
 use crate::{CellId, Digest, Error, Files, Result};
 
 pub use commit::Imported;
@@ -84,6 +86,8 @@ const FORMAT: u32 = 1;
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
+    /// What is asked for what this machine does not hold.
+    remote: Option<Arc<dyn Remote>>,
 }
 
 struct Inner {
@@ -134,6 +138,7 @@ impl Store {
         scratch::remove_stale(&root.join("scratch"), true);
         let writable = durable::is_writable(&root.join("scratch"));
         Ok(Self {
+            remote: None,
             inner: Arc::new(Inner {
                 #[cfg(unix)]
                 blobs: File::open(root.join("blobs")).at(root.join("blobs"))?,
@@ -247,7 +252,9 @@ impl Results for Store {
     }
 
     fn claim(&self, key: &Digest) -> Result<Option<Claim>> {
-        Ok(self.try_lock_key(key)?.map(|lock| Box::new(lock) as Claim))
+        let Some(lock) = self.try_lock_key(key)? else { return Ok(None) };
+        let Some(remote) = &self.remote else { return Ok(Some(Box::new(lock))) };
+        Ok(remote.claim(key)?.map(|claim| Box::new((claim, lock)) as Claim))
     }
 }
 

@@ -22,23 +22,37 @@ impl Store {
     ///
     /// Manifests are hashed, files are checked by their stat and hashed where that is off. What
     /// is bad goes to the quarantine, and the answer is none; [`Store::take_damage`] tells it.
+    ///
+    /// Where there is a remote store, content may still be there ([`Store::with_remote`]).
     pub fn receipt(&self, key: &Digest) -> Result<Option<Receipt>> {
-        let Some(receipt) = self.read_receipt(key, true)? else {
-            return Ok(None);
-        };
+        let receipt = self.read_receipt(key, true)?;
+        let Some(receipt) = receipt else { return self.find(key) };
         let mut text = Vec::new();
         let mut whole = true;
         for output in receipt.outputs.values() {
-            whole &= match self.read_manifest(&output.digest, &mut text) {
-                Err(Error::Damaged { .. }) => false,
-                Err(error) => return Err(error),
-                Ok(()) => match manifest::entries(&text) {
-                    Some(members) => self.holds_all(&members)?,
-                    None => false,
-                },
+            whole &= match &self.remote {
+                None => self.holds_tree(&output.digest, &mut text)?,
+                // What is not here and was never brought is no damage.
+                Some(remote) => {
+                    (self.blob(&output.digest).exists()
+                        && self.holds_tree(&output.digest, &mut text)?)
+                        || remote.has(&self.alone(), &output.digest)
+                }
             };
         }
-        Ok(whole.then_some(receipt))
+        if whole { Ok(Some(receipt)) } else { self.find(key) }
+    }
+
+    /// Whether all of a tree is there; `text` is room for its manifest.
+    pub(super) fn holds_tree(&self, tree: &Digest, text: &mut Vec<u8>) -> Result<bool> {
+        match self.read_manifest(tree, text) {
+            Err(Error::Damaged { .. }) => Ok(false),
+            Err(error) => Err(error),
+            Ok(()) => match manifest::entries(text) {
+                Some(members) => self.holds_all(&members),
+                None => Ok(false),
+            },
+        }
     }
 
     /// The receipt of `key` as it was recorded, whether or not its outputs are still there: for
@@ -50,6 +64,9 @@ impl Store {
     /// Whether the receipt of `key`, or content that it names, was found bad and has not been put
     /// again.
     pub fn is_damaged(&self, key: &Digest) -> Result<bool> {
+        if self.remote.as_ref().is_some_and(|remote| remote.is_damaged(&self.alone(), key)) {
+            return Ok(true);
+        }
         if self.quarantined()?.is_empty() {
             return Ok(false);
         }
@@ -142,7 +159,7 @@ pub(super) fn parse_hex(hex: &str) -> Option<Digest> {
     Some(Digest::from_bytes(*hash.as_bytes()))
 }
 
-fn encode(receipt: &Receipt) -> Result<Vec<u8>> {
+pub(super) fn encode(receipt: &Receipt) -> Result<Vec<u8>> {
     let json = serde_json::to_vec(receipt)?;
     let sum = Digest::of(&json).hex();
     Ok([BEFORE_SUM, sum.as_bytes(), AFTER_SUM, &json, END].concat())
