@@ -37,6 +37,11 @@ bench-engine *ARGS:
 pictures *ARGS:
     python3 tests/pictures.py {{ ARGS }}
 
+# The remote store beside DVC, on moto's server; both are installed outside the repository: [--files 1000]
+bench-remote *ARGS:
+    cargo build --release --package sconce
+    python3 crates/cli/benches/remote.py {{ ARGS }}
+
 # Do two versions give the same results? record PROGRAM FILE at each commit, then compare FILE FILE
 digests *ARGS:
     python3 tests/digests.py {{ ARGS }}

@@ -70,6 +70,8 @@ pub use damage::Damage;
 pub use gc::{GcLimits, GcReport};
 pub(crate) use journals::Writer as JournalWriter;
 pub use locks::KeyLock;
+#[cfg(test)]
+pub(crate) use locks::are_off as locks_are_off;
 pub use queue::Submissions;
 pub use runs::RunLog;
 pub use scratch::Scratch;

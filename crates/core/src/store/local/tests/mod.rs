@@ -6,6 +6,7 @@ mod export;
 mod gc;
 mod runs;
 mod snapshot;
+mod unlocked;
 
 use std::collections::BTreeMap;
 use std::path::Path;
