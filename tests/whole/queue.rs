@@ -387,6 +387,19 @@ fn what_queues_do_wrong() {
     assert!(failed.is_empty(), "{} of {}:\n{}", failed.len(), CASES.len(), failed.join("\n"));
 }
 
+/// As it was seen when a controller died over the start of a job.
+#[test]
+fn a_job_that_is_held_after_its_start_failed_is_released() {
+    const HELD: &str = "0|PENDING|launch failed requeued held|";
+    let case = Case { sbatch: &["later"], squeue: &[HELD, HELD, RUNS], ..USUAL };
+    let bench = bench(&case);
+    let said = Said::from(command(&bench, &["run", "p.toml"]).output().unwrap());
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let called = bench.read("played/called");
+    assert!(called.lines().any(|line| line == "scontrol release 70_0"), "{called}");
+    assert_eq!((submitted(&bench).len(), begun(&bench)), (1, 1), "{called}");
+}
+
 /// The driver dies between the queue's word and its own record of it.
 #[test]
 fn a_batch_whose_driver_died_over_it_is_found_by_its_name() {

@@ -53,7 +53,7 @@ impl Follower {
                         .get(&key)
                         .map(|followed| (followed.batch.clone(), followed.element));
                     let Some((batch, element)) = place else { continue };
-                    let why = Why { cause: Cause::Memory, text: message };
+                    let why = Why { cause: Cause::Killed, text: message };
                     fresh.extend(self.again(&batch, element, key, &why, true));
                 }
                 What::Failed(failure) => self.done(&key, Err(failure)),

@@ -7,6 +7,8 @@
 //! - The last element of an array bears the array's own number: elements are told by their index.
 //! - A script that a signal ends is `FAILED` with reason `JobLaunchFailure` and exit code `0:9`.
 //! - `afterok` on a job that never was runs at once: no dependencies are handed over.
+//! - A job whose start fails while the controller dies is put back and held (`launch failed requeued held`):
+//!   it is released.
 //! - With the controller down every command fails after some seconds: that is no answer.
 
 use std::collections::BTreeSet;
@@ -51,6 +53,9 @@ pub(super) fn notice(seconds: Option<u64>) -> u64 {
     const NOTICE: u64 = 60;
     seconds.map_or(NOTICE, |seconds| NOTICE.min(seconds / 4).max(1))
 }
+
+/// Why a job waits that could not be started on its machine: until somebody releases it.
+const HELD: &str = "launch failed requeued held";
 
 /// Answers after which asking again makes no sense.
 const FINAL: [&str; 16] = [
@@ -174,6 +179,11 @@ impl Queue for Slurm {
         }
         let mut seen: Vec<Seen> =
             said.out.lines().filter_map(|line| queued(line, batches)).collect();
+        for one in seen.iter().filter(|one| one.words == HELD) {
+            // Where that is not allowed the words stay to be seen.
+            let job = format!("{}_{}", one.job, one.element);
+            let _ = self.call("scontrol", &["release".to_owned(), job]);
+        }
         let told: BTreeSet<(String, usize)> =
             seen.iter().map(|one| (one.name.clone(), one.element)).collect();
         let forgotten = |known: &&Known| {
