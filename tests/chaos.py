@@ -148,6 +148,8 @@ def main():
                 kills[what] += kill(int((slurm / "run/slurmctld.own").read_text()))
                 time.sleep(random.uniform(0, 1.5))
                 subprocess.run([*script, "controller", str(slurm)], check=True, **quiet)
+            # Slurm drains a node on which a job could not be started; an operator brings it back.
+            subprocess.run(["timeout", "5", "scontrol", "update", "NodeName=localhost", "State=RESUME"], check=False, **quiet)
             for run in [run for run in running if not run.is_alive()]:
                 running.remove(run)
                 over.append(run)

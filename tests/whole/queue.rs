@@ -225,7 +225,12 @@ const CASES: &[Case] = &[
         sbatch: &["nothing"],
         squeue: &["0|COMPLETED|None|"],
         good: false,
-        says: &["job 70_0 ended well, but the store does not hold its result"],
+        settings: "retries = 1",
+        says: &[
+            "the store does not hold its result: handed over again",
+            "the store does not hold its result; handed over again 1 times",
+        ],
+        submitted: 2,
         begun: 0,
         ..USUAL
     },
@@ -385,6 +390,24 @@ fn what_queues_do_wrong() {
     });
     let failed = failed.into_inner().unwrap();
     assert!(failed.is_empty(), "{} of {}:\n{}", failed.len(), CASES.len(), failed.join("\n"));
+}
+
+/// As it was seen when a controller forgot what it had taken: the batch is taken twice, the first job dies,
+/// and the second ends well, since the element is not its own.
+#[test]
+fn a_batch_that_is_taken_twice_and_whose_first_job_dies_is_not_lost() {
+    let case = Case {
+        sbatch: &["twice", "run"],
+        squeue: &["0|COMPLETED|None|", RUNS],
+        by_submission: true,
+        body: "test -e DIR/again || { touch DIR/again; kill -9 $(ps -o ppid= -p $PPID); sleep 5; }",
+        settings: "lost_after = \"2s\"",
+        ..USUAL
+    };
+    let bench = bench(&case);
+    let said = Said::from(command(&bench, &["run", "p.toml"]).output().unwrap());
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert_eq!((submitted(&bench).len(), begun(&bench)), (2, 2), "{}", said.err);
 }
 
 /// As it was seen when a controller died over the start of a job.

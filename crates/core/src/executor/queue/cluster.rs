@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::batch::{Batch, CANCEL, Head, Note, Task, What, notes};
 use super::sight::{Sight, Verdict};
-use super::{Ask, Cause, Habits, Job, Known, Queue, Refusal, Seen, group, slurm};
+use super::{Ask, Cause, Habits, Job, Known, Queue, Refusal, Seen, State, group, slurm};
 use crate::executor::{Executor, Limits, Share, Submission, Told};
 use crate::mutex::relock;
 use crate::run::{Failure, Interrupt, Mode, Outcome};
@@ -602,8 +602,9 @@ impl Follower {
             for (element, sight) in live.sights.iter_mut().enumerate() {
                 let told = by_place.get(&(name.as_str(), element)).map_or(&[][..], Vec::as_slice);
                 let beat = || self.submissions.read(id, &format!("beat-{element}")).ok().flatten();
-                // Signs of life are looked at where the queue tells nothing.
-                let beats = if told.is_empty() { beat() } else { None };
+                // Signs of life are looked at where the queue tells of nothing that lives.
+                let over = told.iter().all(|one| matches!(one.state, State::Ended(_)));
+                let beats = if over { beat() } else { None };
                 if asked || !told.is_empty() {
                     sight.answer(now, told, beats);
                 } else {

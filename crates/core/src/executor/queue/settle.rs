@@ -107,11 +107,8 @@ impl Follower {
                 Cause::Lost => "was lost: its machine failed, or the queue forgot it".to_owned(),
             };
             let why = Why { cause, text: format!("{job} {text}") };
-            let is_final = match cause {
-                Cause::Well => !any_stopped,
-                Cause::Failed => started || !began,
-                _ => false,
-            };
+            // One that ended well without a result may have found its element claimed by a job that died.
+            let is_final = cause == Cause::Failed && (started || !began);
             if is_final {
                 self.moved(batch, key);
                 self.done(&key, Err(Failure::message(why.text)));

@@ -78,6 +78,10 @@ impl Sight {
     /// What is to be believed now.
     pub(super) fn verdict(&self, now: Instant, lost_after: Duration, late: Duration) -> Verdict {
         if let Some((cause, heard)) = self.ended {
+            // One that was taken twice ends well at once where another job has the element.
+            if cause == Cause::Well && self.is_felt(now, lost_after) {
+                return Verdict::Lives;
+            }
             // What it wrote last may not be to be seen yet.
             let over = now.duration_since(heard) >= late;
             return if over { Verdict::Ended(cause) } else { Verdict::Lives };
