@@ -10,8 +10,8 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use crate::plan::edge::Edge;
+use crate::stage::METRICS;
 use crate::stage::kinds::Shape;
-use crate::stage::text::METRICS;
 use crate::text::diagnostic::Diagnostic;
 use crate::text::reference::{Name, Reference};
 

@@ -11,8 +11,8 @@ use ref_cast::{RefCastCustom, ref_cast_custom};
 
 use crate::error::{IoResultExt, ResultExt};
 use crate::random::{self, Generator};
+use crate::stage::metrics::{self, METRICS};
 use crate::stage::report::{Reporter, Silent, Update};
-use crate::stage::text::{self, METRICS};
 use crate::{
     Artifact, Coordinates, Device, Error, Files, Input, Inputs, NamedInputs, Out, Output, Result,
     Stage, Yields, key,
@@ -112,7 +112,7 @@ impl<S: Yields> Context<S> {
         else {
             return Ok(());
         };
-        let mut names = text::numbers(&self.folder(output))?.into_iter();
+        let mut names = metrics::numbers(&self.folder(output))?.into_keys();
         match names.find(|name| !declared.may_hold(name)) {
             Some(name) => Err(Error::message(format!("its number `{name}` is not declared"))),
             None => Ok(()),

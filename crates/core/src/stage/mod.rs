@@ -7,6 +7,7 @@ pub mod document;
 pub mod input;
 pub mod kind;
 pub(crate) mod kinds;
+pub(crate) mod metrics;
 pub mod output;
 pub mod report;
 pub mod resources;
@@ -21,10 +22,11 @@ use crate::{Context, Result};
 
 pub use artifact::tree_digest;
 pub use kind::{AnyStage, Arity, Kind, Slot, properties};
+pub use metrics::METRICS;
 pub use output::{Out, Output, Yields};
 pub use report::{Reporter, Silent, Update};
 pub use resources::{Place, Resources, Threads};
-pub use text::{METRICS, TABLE};
+pub use text::TABLE;
 
 /// What a stage does. The struct is the kind's TOML schema, its documentation and its part of the
 /// key; `run` reads the inputs and writes the outputs through the [`Context`].

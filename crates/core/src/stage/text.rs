@@ -1,36 +1,16 @@
 //! Texts of a stage with metrics in them, filled in before the stage runs.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use serde::Deserialize;
 use serde_json::Value;
 
-use crate::error::{IoResultExt, ResultExt};
+use super::metrics::{FILE, Numbers};
+use crate::error::ResultExt;
 use crate::text::reference::{self, Name, Part, Reference, string_at, strings};
 use crate::{Error, Files, Gathered, Kind, Result};
 
-/// The type of artifacts whose numbers texts can carry. They hold a file `metrics.json` with an
-/// object `values` of numbers by name.
-pub const METRICS: &str = "metrics";
-
 /// The type of artifacts whose rows texts can go through.
 pub const TABLE: &str = "table";
-
-const FILE: &str = "metrics.json";
-
-#[derive(Deserialize)]
-struct Numbers {
-    #[serde(default)]
-    values: BTreeMap<String, f64>,
-}
-
-/// The names of the numbers that metrics in a folder hold.
-pub(crate) fn numbers(folder: &Path) -> Result<Vec<String>> {
-    let path = folder.join(FILE);
-    let bytes = std::fs::read(&path).at(&path)?;
-    Ok(serde_json::from_slice::<Numbers>(&bytes)?.values.into_keys().collect())
-}
 
 /// The slot through which a text reads metrics: `{lenet.metrics}`. No parameter has such a name.
 pub(crate) fn slot(edge: &str) -> String {

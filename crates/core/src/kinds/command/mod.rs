@@ -51,7 +51,9 @@ pub struct Command {
     #[serde(default)]
     inputs: NamedInputs<Anything>,
     /// What the program has to write: a list of paths, which together are the output `files`; or a
-    /// table of output names, each with a path or with `{ path = "…", type = "…" }`.
+    /// table of output names, each with a path or with `{ path = "…", type = "…" }`. The type
+    /// `metrics` is a file `metrics.json`, `{"values": {"accuracy": 0.93}}`: its numbers stand in
+    /// tables, comparisons and studies.
     outputs: Outputs,
     /// Environment variables that count: a list of names whose values come from the user's
     /// environment, or a table in which `true` stands for the user's value and a text for itself.

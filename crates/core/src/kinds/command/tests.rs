@@ -162,6 +162,30 @@ fn what_goes_wrong_is_named() {
 }
 
 #[test]
+fn metrics_that_no_table_would_find_are_refused() {
+    let written = |text: &str, path: &str| {
+        json!({
+            "run": format!("mkdir m; echo '{text}' > m/metrics.json; cp m/metrics.json n.json"),
+            "outputs": { "scores": { "path": path, "type": "metrics" } }
+        })
+    };
+    let expected = "output `scores` is of type `metrics`: expected a file `metrics.json` such as";
+    for (text, path, why) in [
+        (r#"{"accuracy": 0.5}"#, "m", "missing field `values`"),
+        (r#"{"values": {"accuracy": "0.5"}}"#, "m/metrics.json", "expected f64"),
+        ("0.5", "m", "invalid type"),
+        (r#"{"values": {"accuracy": 0.5}}"#, "n.json", "it is not there"),
+    ] {
+        let said = error(written(text, path));
+        assert!(said.starts_with(expected) && said.contains(why), "{said}");
+    }
+    for path in ["m", "m/metrics.json"] {
+        let right = written(r#"{"values": {"accuracy": 0.5}, "arrays": {}}"#, path);
+        run(right, |ctx, _| ctx).unwrap();
+    }
+}
+
+#[test]
 fn a_pipe_fails_with_any_of_its_programs() {
     let run = |line: &str| run(json!({ "run": line, "outputs": ["x"] }), |ctx, _| ctx);
     let fails = |line: &str| run(line).unwrap_err().to_string();

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use super::Command;
 use super::parameters::{OutputPath, Outputs};
 use crate::error::{IoResultExt, ResultExt};
+use crate::stage::metrics;
 use crate::{Anything, CellId, Context, Error, Files, NamedInputs, Result};
 
 /// Where the program works.
@@ -171,7 +172,7 @@ pub(super) fn collect(
             }
         }
         Outputs::Named(named) => {
-            for (name, OutputPath { path, .. }) in named {
+            for (name, OutputPath { path, artifact }) in named {
                 let (from, output) = (workspace.folder.join(path), ctx.output(name)?);
                 if from.is_dir() {
                     for entry in fs::read_dir(&from).at(&from)? {
@@ -181,6 +182,7 @@ pub(super) fn collect(
                 } else if let Some(file) = from.file_name() {
                     transfer(&from, &output.join(file))?;
                 }
+                metrics::check(name, artifact, &output)?;
             }
         }
     }

@@ -17,7 +17,7 @@ use crate::plan::{CellGraph, CellIndex, Places};
 use crate::stage::Arity;
 use crate::stage::document::{Content, Found, Origin, OriginStage, Place, Wants};
 use crate::stage::kinds::Shape;
-use crate::stage::text::{METRICS, TABLE};
+use crate::stage::{METRICS, TABLE};
 use crate::text::diagnostic::Diagnostic;
 use crate::text::document::Table;
 use crate::text::reference::Reference;

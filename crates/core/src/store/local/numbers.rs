@@ -2,19 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-
 use super::{Store, parallel};
-use crate::stage::METRICS;
+use crate::stage::metrics::{FILE, METRICS, Numbers};
 use crate::store::{OutputRecord, Receipt};
 use crate::{Digest, Error, Result};
-
-/// Of metrics, what is a single number.
-#[derive(Deserialize)]
-struct Numbers {
-    #[serde(default)]
-    values: BTreeMap<String, f64>,
-}
 
 impl Store {
     /// What was recorded of each key, as [`Store::recorded`] tells it, on several threads.
@@ -73,7 +64,7 @@ impl Store {
 
     /// The verified numbers of one artifact of metrics.
     fn numbers_of(&self, tree: &Digest) -> Option<BTreeMap<String, f64>> {
-        let member = self.tree(tree).ok()?.remove("metrics.json")?;
+        let member = self.tree(tree).ok()?.remove(FILE)?;
         let mut bytes = Vec::new();
         self.read_file(Some(&member.digest), &self.blob(&member.digest), &mut bytes).ok()??;
         if Digest::of(&bytes) != member.digest {
