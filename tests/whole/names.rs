@@ -70,7 +70,7 @@ fn a_name_means_the_same_in_all_kinds() {
     let bench = Bench::new("");
     let schema: serde_json::Value = serde_json::from_str(&bench.sconce(&["schema"]).out).unwrap();
     let kinds = schema["properties"]["stage"]["additionalProperties"]["oneOf"].as_array().unwrap();
-    let engine = ["kind", "matrix", "seed", "resources", "description", "unset"];
+    let engine = ["kind", "matrix", "seed", "resources", "executor", "description", "unset"];
     let mut uses: BTreeMap<&str, BTreeMap<&str, String>> = BTreeMap::new();
     for kind in kinds {
         let title = kind["title"].as_str().unwrap();
