@@ -22,12 +22,13 @@ mod cluster;
 mod element;
 mod external;
 mod group;
+mod hand_over;
+mod live;
 mod settle;
 mod sight;
 mod slurm;
 mod template;
-#[cfg(test)]
-mod tests;
+mod watch;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,7 +1,8 @@
 //! What becomes of cells when their job said that they are over, or ended without a word.
 
 use super::batch::What;
-use super::cluster::{Followed, Follower, Fresh, key_of};
+use super::cluster::Follower;
+use super::live::{Followed, Fresh, key_of};
 use super::{Ask, Cause};
 use crate::run::{Failure, Outcome};
 use crate::{ByteSize, Digest, Error};
