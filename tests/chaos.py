@@ -51,6 +51,10 @@ retries = 1000
 max_memory = "512MiB"
 """
 
+# A controller that is killed before its node has registered with it takes jobs for running that have ended; one after
+# the other, nothing goes on.
+CONTROLLER_SECONDS = 20
+
 RIGHT = " ".join(str(7 * x) for x in range(1, 13))
 
 
@@ -127,7 +131,7 @@ def main():
     os.environ["SLURM_CONF"] = str(slurm / "slurm.conf")
     waiting = [Run(number, program, root / f"run-{number}") for number in range(count)]
     running, over, kills = [], [], collections.Counter()
-    begin = time.monotonic()
+    begin = controller = time.monotonic()
     try:
         while waiting or running:
             while waiting and len(running) < at_once:
@@ -144,10 +148,11 @@ def main():
             elif what == "job":
                 found = jobs(root)
                 kills[what] += bool(found) and kill(random.choice(found))
-            elif what == "controller":
+            elif what == "controller" and time.monotonic() - controller > CONTROLLER_SECONDS:
                 kills[what] += kill(int((slurm / "run/slurmctld.own").read_text()))
                 time.sleep(random.uniform(0, 1.5))
                 subprocess.run([*script, "controller", str(slurm)], check=True, **quiet)
+                controller = time.monotonic()
             # Slurm drains a node on which a job could not be started; an operator brings it back.
             subprocess.run(["timeout", "5", "scontrol", "update", "NodeName=localhost", "State=RESUME"], check=False, **quiet)
             for run in [run for run in running if not run.is_alive()]:
