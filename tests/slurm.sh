@@ -55,6 +55,7 @@ SlurmdParameters=config_overrides
 DependencyParameters=kill_invalid_depend
 MinJobAge=${MIN_JOB_AGE:-300}
 KillWait=2
+SlurmdTimeout=${SLURMD_TIMEOUT:-300}
 NodeName=localhost NodeAddr=127.0.0.1 CPUs=${CPUS:-4} RealMemory=${MEM:-8192} State=UNKNOWN
 PartitionName=main Nodes=localhost Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO
 END

@@ -27,4 +27,5 @@ mod studies;
 mod sweep;
 #[cfg(feature = "chapters")]
 mod training;
+mod warm;
 mod watch;

@@ -123,6 +123,26 @@ const CASES: &[Case] = &[
         ..USUAL
     },
     Case {
+        name: "failed without a word, as Slurm does with what it cannot start again",
+        sbatch: &["nothing", "run"],
+        squeue: &["0|FAILED|NonZeroExitCode|", RUNS],
+        by_submission: true,
+        says: &["ended without a word: FAILED, reason NonZeroExitCode: handed over again"],
+        submitted: 2,
+        ..USUAL
+    },
+    Case {
+        name: "failed without a word, always",
+        sbatch: &["nothing"],
+        squeue: &["0|FAILED|NonZeroExitCode|"],
+        settings: "retries = 2",
+        good: false,
+        says: &["ended without a word: FAILED, reason NonZeroExitCode; handed over again 2 times"],
+        submitted: 3,
+        begun: 0,
+        ..USUAL
+    },
+    Case {
         name: "out of memory, by its state",
         sbatch: &["nothing", "run"],
         squeue: &["0|OUT_OF_MEMORY|OutOfMemory|", RUNS],

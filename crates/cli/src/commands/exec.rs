@@ -1,14 +1,14 @@
 //! `sconce exec`: one resolved cell. The same command serves as worker of a run and as a job of a
 //! cluster.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufReader, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sconce_core::executor::queue::{ElementEnd, run_element};
-use sconce_core::executor::{Lines, serve};
+use sconce_core::executor::{Lines, serve, serve_all};
 use sconce_core::run::{Mode, Request};
 
 use super::run::workers;
@@ -22,31 +22,35 @@ pub(crate) fn exec(call: &Call<'_>, arguments: &ExecArguments) -> Result<ExitCod
     if let Some(batch) = &arguments.batch {
         return element(call, batch, &arguments.cell);
     }
-    let supervised = arguments.cell == Path::new("-");
-    let (text, control) = if supervised {
-        let mut control = BufReader::new(std::io::stdin());
-        let mut line = String::new();
-        control.read_line(&mut line)?;
-        (line, Some(Box::new(control) as Box<dyn BufRead + Send>))
-    } else {
-        let text = std::fs::read_to_string(&arguments.cell)
-            .map_err(|error| Failure::usage(format!("{}: {error}", arguments.cell.display())))?;
-        (text, None)
-    };
+    if arguments.cell == Path::new("-") {
+        return supervised(call, arguments);
+    }
+    let text = std::fs::read_to_string(&arguments.cell)
+        .map_err(|error| Failure::usage(format!("{}: {error}", arguments.cell.display())))?;
     let request: Request = serde_json::from_str(&text).map_err(|error| {
         Failure::usage(format!("{}: not a resolved cell: {error}", arguments.cell.display()))
     })?;
-    let out = if supervised { protocol_output()? } else { Box::new(std::io::stdout()) };
-    let lines = Arc::new(Lines::new(out));
+    let lines = Arc::new(Lines::new(Box::new(std::io::stdout())));
     if let Some(filter) = &arguments.spans {
         spans::send(filter, &lines)?;
     }
     let session = Session::open(call)?;
-    let good = serve(&session.store, call.kinds, &request, control, &lines);
-    // What a run started, the run pushes.
-    if good && !supervised && request.mode != Mode::Verify {
+    let good = serve(&session.store, call.kinds, &request, &lines);
+    if good && request.mode != Mode::Verify {
         session.push_result(&request.cell.parts.key(), request.mode == Mode::Force)?;
     }
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}
+
+/// A worker of a run. What a run started, the run pushes.
+fn supervised(call: &Call<'_>, arguments: &ExecArguments) -> Result<ExitCode, Failure> {
+    let lines = Arc::new(Lines::new(protocol_output()?));
+    if let Some(filter) = &arguments.spans {
+        spans::send(filter, &lines)?;
+    }
+    let session = Session::open(call)?;
+    let control = BufReader::new(std::io::stdin());
+    let good = serve_all(&session.store, call.kinds, control, &send_errors_to, &lines);
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
 
@@ -77,6 +81,18 @@ fn protocol_output() -> Result<Box<dyn Write + Send>, Failure> {
     let copy = std::io::stdout().as_fd().try_clone_to_owned()?;
     rustix::stdio::dup2_stdout(std::io::stderr()).map_err(std::io::Error::from)?;
     Ok(Box::new(std::fs::File::from(copy)))
+}
+
+/// From now on standard error is the end of this file.
+#[cfg(unix)]
+fn send_errors_to(log: &Path) -> std::io::Result<()> {
+    let file = std::fs::File::options().append(true).create(true).open(log)?;
+    Ok(rustix::stdio::dup2_stderr(file)?)
+}
+
+#[cfg(not(unix))]
+fn send_errors_to(_: &Path) -> std::io::Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(not(unix))]

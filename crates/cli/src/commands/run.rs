@@ -94,7 +94,7 @@ pub(super) fn execute_plan(
     let summary = match place {
         None => {
             stop_on_signals(&options.interrupt);
-            let executor = Machine::new(workers.adopting(), limits);
+            let executor = Machine::new(workers.adopting().settling(), limits);
             execute(plan, &session.store, &executor, options, &tell)?
         }
         Some(place) => {
@@ -104,7 +104,7 @@ pub(super) fn execute_plan(
                 pipeline: plan.pipeline.clone(),
             };
             detach::ask_on_signals(&reins, report.pause());
-            let executor = executor::routes(session, workers, limits, &reins, place)?;
+            let executor = executor::routes(session, workers.settling(), limits, &reins, place)?;
             let summary = execute(plan, &session.store, &executor, options, &tell)?;
             if summary.cancelled && reins.detach.is_set() {
                 detach::tell(talk);

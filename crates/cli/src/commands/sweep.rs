@@ -62,7 +62,7 @@ pub(crate) fn sweep(call: &Call<'_>, arguments: &SweepArguments) -> Result<ExitC
     let limits = limits(&session, &arguments.resources)?;
     let at_once = limits.jobs.unwrap_or(limits.threads).max(1);
     stop_on_signals(&interrupt);
-    let executor = Machine::new(workers(call, &session)?.adopting(), limits);
+    let executor = Machine::new(workers(call, &session)?.adopting().settling(), limits);
     sweep.run(&executor, at_once)?;
     session.behind.finish(&interrupt, arguments.quiet || arguments.json);
     sweep.finish(arguments, interrupt.is_asked())

@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::serve::Line;
+use super::serve::{Line, Order};
+use super::settler::Settler;
+use super::worker::{Served, Shape, Worker, ended, is_killed};
 use super::{Runner, Told, strays};
 use crate::CellId;
 use crate::mutex::relock;
@@ -25,6 +27,8 @@ pub struct Processes {
     arguments: Vec<OsString>,
     /// By number: the smallest that no other has. None for one that is being started.
     live: Mutex<BTreeMap<usize, Option<Arc<Worker>>>>,
+    /// Workers that wait for a further cell.
+    idle: Mutex<Vec<Served>>,
     /// The workers that were started and are not reaped yet; held while one is started.
     pids: Mutex<BTreeSet<u32>>,
     /// Whether other children of this process are what killed workers left behind.
@@ -32,34 +36,40 @@ pub struct Processes {
     cancelled: AtomicBool,
     killed: AtomicBool,
     spans: Option<Box<TakeSpan>>,
+    /// Waits for the disk in place of the workers, where it does.
+    settler: Option<Arc<Settler>>,
 }
 
 /// Takes what took time in worker processes: the worker's number (the smallest that no other running
 /// one has), its cell, and the span.
 type TakeSpan = dyn Fn(usize, &CellId, Span) + Send + Sync;
 
-/// A worker that was started and not yet reaped.
-struct Worker {
-    child: Mutex<Child>,
-    stdin: Mutex<Option<ChildStdin>>,
-    reaped: AtomicBool,
-}
-
 impl Processes {
-    /// A runner that starts `program` with `arguments`, which has to call
-    /// [`serve`](super::serve()) with the request on the first line of its standard input.
+    /// A runner that starts `program` with `arguments`, which has to call [`serve_all`](super::serve_all())
+    /// with its standard input.
     pub fn new(store: Store, program: PathBuf, arguments: Vec<OsString>) -> Self {
         Self {
             store,
             program,
             arguments,
             live: Mutex::default(),
+            idle: Mutex::default(),
             pids: Mutex::default(),
             adopts: false,
             cancelled: AtomicBool::default(),
             killed: AtomicBool::default(),
             spans: None,
+            settler: None,
         }
+    }
+
+    /// Waits for the disk in place of its workers, for many results at once and while further cells are
+    /// computed. All of it is durable after [`Runner::finish`].
+    #[must_use]
+    pub fn settling(mut self) -> Self {
+        self.store = self.store.deferring();
+        self.settler = Some(Settler::new(self.store.clone()));
+        self
     }
 
     /// Ends what workers that are killed leave behind, in sessions of their own too (Linux). This
@@ -101,43 +111,117 @@ impl Processes {
         relock(&self.live).remove(&number);
     }
 
-    fn start(&self, request: &Request, log: &Path) -> Result<(Child, ChildStdin), Failure> {
-        let cannot =
-            |what: &str, error: std::io::Error| Failure::message(format!("cannot {what}: {error}"));
+    /// A worker that computes the cell: one that waits for a further one, or a new one.
+    fn engage(&self, request: &Request, log: &Path, stays: bool) -> Result<Served, Failure> {
         let log_file = File::create(log)
-            .map_err(|error| cannot(&format!("write the log {}", log.display()), error))?;
+            .map_err(|error| cannot(&format!("write the log {}", log.display()), &error))?;
+        let settings = &request.cell.settings;
+        let shape = Shape { threads: settings.threads, device: settings.device };
+        while stays && let Some(served) = self.take_idle(shape) {
+            if served.worker.order(&self.order(request, Some(log), stays)?).is_ok() {
+                return Ok(served);
+            }
+            // It was ended meanwhile.
+            let _ = self.dismiss(&served.worker);
+        }
+        let served = self.start(shape, log_file)?;
+        match served.worker.order(&self.order(request, None, stays)?) {
+            Ok(()) => Ok(served),
+            // It ended before it read anything; what it said is in the log.
+            Err(_) => Err(death(self.dismiss(&served.worker))),
+        }
+    }
+
+    /// Whether the cell's worker may compute further ones. Only where what a cell leaves behind can be found
+    /// without an end of its worker.
+    fn may_stay(&self, request: &Request) -> bool {
+        cfg!(target_os = "linux")
+            && request.cell.settings.small
+            && !self.cancelled.load(Ordering::SeqCst)
+    }
+
+    /// The line that tells a worker its cell, and whether to stay for a further one.
+    fn order(&self, request: &Request, log: Option<&Path>, stays: bool) -> Result<String, Failure> {
+        let order = Order {
+            request: request.clone(),
+            log: log.map(Path::to_owned),
+            deferred: self.settler.is_some(),
+            last: !stays,
+        };
+        let text = serde_json::to_string(&order);
+        let text =
+            text.map_err(|error| Failure::message(format!("cannot describe the cell: {error}")))?;
+        Ok(text + "\n")
+    }
+
+    fn start(&self, shape: Shape, log: File) -> Result<Served, Failure> {
         let mut command = Command::new(&self.program);
         command
             .args(&self.arguments)
-            .env("RAYON_NUM_THREADS", request.cell.settings.threads.to_string())
+            .env("RAYON_NUM_THREADS", shape.threads.to_string())
             // Libraries would put backtraces into their messages; a panic's is still shown where one is asked for.
             .env("RUST_LIB_BACKTRACE", "0")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(log_file);
+            .stderr(log);
         // A group of its own: Ctrl-C in the terminal reaches the parent alone, and the worker can
         // be ended together with what it started.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut pids = relock(&self.pids);
         let mut child = command.spawn().map_err(|error| {
-            cannot(&format!("start a worker ({})", self.program.display()), error)
+            cannot(&format!("start a worker ({})", self.program.display()), &error)
         })?;
         pids.insert(child.id());
         drop(pids);
-        let mut text = serde_json::to_string(request)
-            .map_err(|error| Failure::message(format!("cannot describe the cell: {error}")))?;
-        text.push('\n');
-        let Some(mut stdin) = child.stdin.take() else {
-            return Err(Failure::message("the worker has no standard input"));
+        let stdout = child.stdout.take();
+        let worker = Worker {
+            pid: child.id(),
+            stdin: Mutex::new(child.stdin.take()),
+            child: Mutex::new(child),
+            reaped: AtomicBool::new(false),
         };
-        if let Err(error) = stdin.write_all(text.as_bytes()).and_then(|()| stdin.flush()) {
-            let _ = child.kill();
-            let _ = child.wait();
-            relock(&self.pids).remove(&child.id());
-            return Err(cannot("tell the worker its cell", error));
+        let Some(stdout) = stdout else {
+            return Err(Failure::message("the worker has no standard output"));
+        };
+        Ok(Served { worker: Arc::new(worker), lines: BufReader::new(stdout).lines(), shape })
+    }
+
+    /// Takes a worker that waits; another than that of this shape is no longer needed.
+    fn take_idle(&self, shape: Shape) -> Option<Served> {
+        let mut idle = relock(&self.idle);
+        if let Some(place) = idle.iter().position(|served| served.shape == shape) {
+            return Some(idle.swap_remove(place));
         }
-        Ok((child, stdin))
+        let other = idle.pop();
+        drop(idle);
+        if let Some(other) = other {
+            let _ = self.dismiss(&other.worker);
+        }
+        None
+    }
+
+    /// Waits for the end of a worker that has no further cell, and ends what it left behind.
+    fn end(&self, worker: &Worker, has_told: bool) -> std::io::Result<ExitStatus> {
+        if has_told {
+            drop(relock(&worker.stdin).take());
+        }
+        let status = worker.reap();
+        let mut pids = relock(&self.pids);
+        pids.remove(&worker.pid);
+        // A worker that tells its outcome has done that itself.
+        if self.adopts && !has_told {
+            strays::end_others(|child| pids.contains(&child));
+        }
+        status
+    }
+
+    /// Lets a worker end, and waits for that.
+    fn dismiss(&self, worker: &Worker) -> std::io::Result<ExitStatus> {
+        drop(relock(&worker.stdin).take());
+        let status = worker.reap();
+        relock(&self.pids).remove(&worker.pid);
+        status
     }
 
     /// The receipt of `key`: the store decides success, not the worker.
@@ -162,14 +246,10 @@ impl Runner for Processes {
         // The number first: what a worker's number is told of never overlaps.
         let number = self.number();
         let begin = span::now();
-        let (mut child, stdin) = self.start(request, log).inspect_err(|_| self.leave(number))?;
-        let stdout = child.stdout.take();
-        let pid = child.id();
-        let worker = Arc::new(Worker {
-            child: Mutex::new(child),
-            stdin: Mutex::new(Some(stdin)),
-            reaped: AtomicBool::new(false),
-        });
+        let stays = self.may_stay(request);
+        let mut served = self.engage(request, log, stays).inspect_err(|_| self.leave(number))?;
+        let worker = Arc::clone(&served.worker);
+        let pid = worker.pid;
         relock(&self.live).insert(number, Some(Arc::clone(&worker)));
         // Asked to stop while this worker started.
         if self.killed.load(Ordering::SeqCst) {
@@ -178,8 +258,7 @@ impl Runner for Processes {
             worker.cancel();
         }
         let mut last = None;
-        for line in stdout.into_iter().flat_map(|stdout| BufReader::new(stdout).lines()) {
-            let Ok(line) = line else { break };
+        while let Some(Ok(line)) = served.lines.next() {
             match serde_json::from_str(&line) {
                 Ok(Line::Update(update)) => tell(Told::Update(update)),
                 Ok(Line::Damage(text)) => tell(Told::Damage(text)),
@@ -188,37 +267,32 @@ impl Runner for Processes {
                 // Not ours: a library that prints.
                 Err(_) => {}
             }
+            if stays && last.is_some() {
+                break;
+            }
         }
-        let status = worker.reap(pid);
-        let mut pids = relock(&self.pids);
-        pids.remove(&pid);
-        // A worker that tells its outcome has done that itself.
-        if self.adopts && last.is_none() {
-            strays::end_others(|child| pids.contains(&child));
-        }
-        drop(pids);
+        let goes_on = stays
+            && matches!(last, Some(Line::Ran(_) | Line::Shared(_) | Line::Verified(_)))
+            && self.may_stay(request);
+        let status = if goes_on { None } else { Some(self.end(&worker, last.is_some())) };
         // Before another worker gets the number.
         self.take_span(number, request, || lifetime(request, pid, begin));
         self.leave(number);
+        if goes_on {
+            relock(&self.idle).push(served);
+        }
         match last {
-            Some(Line::Ran(key)) => self.receipt(&key).map(Outcome::Ran),
+            Some(Line::Ran(key)) => self.receipt(&key).map(|receipt| {
+                if let Some(settler) = &self.settler {
+                    settler.take((*receipt).clone());
+                }
+                Outcome::Ran(receipt)
+            }),
             Some(Line::Shared(key)) => self.receipt(&key).map(Outcome::Shared),
             Some(Line::Verified(digests)) => Ok(Outcome::Verified(digests)),
             Some(Line::Failed(failure)) => Err(failure),
             _ if self.killed.load(Ordering::SeqCst) => Err(Failure::Cancelled),
-            _ => Err(match status {
-                Ok(status) => {
-                    let message = format!("the worker process {}", ended(status));
-                    if is_killed(status) {
-                        Failure::Killed { message }
-                    } else {
-                        Failure::message(message)
-                    }
-                }
-                Err(error) => {
-                    Failure::message(format!("cannot wait for the worker process: {error}"))
-                }
-            }),
+            _ => Err(death(status.unwrap_or_else(|| Ok(ExitStatus::default())))),
         }
     }
 
@@ -236,80 +310,25 @@ impl Runner for Processes {
             worker.kill();
         }
     }
+
+    fn finish(&self) -> Vec<String> {
+        let wrong = self.settler.as_ref().map(|settler| settler.finish()).unwrap_or_default();
+        let told = |error| format!("results may be lost should the power fail: {error}");
+        wrong.into_iter().map(told).collect()
+    }
 }
 
-impl Worker {
-    fn cancel(&self) {
-        if let Some(stdin) = relock(&self.stdin).as_mut() {
-            // A worker that no longer listens is ending.
-            let _ = stdin.write_all(b"cancel\n").and_then(|()| stdin.flush());
+impl Drop for Processes {
+    fn drop(&mut self) {
+        let idle = std::mem::take(&mut *relock(&self.idle));
+        // All at once, then one after the other.
+        for served in &idle {
+            drop(relock(&served.worker.stdin).take());
+        }
+        for served in &idle {
+            let _ = self.dismiss(&served.worker);
         }
     }
-
-    /// Ends the worker and what it started.
-    fn kill(&self) {
-        let mut child = relock(&self.child);
-        if !self.reaped.load(Ordering::SeqCst) {
-            kill_group(child.id());
-            let _ = child.kill();
-        }
-    }
-
-    /// Waits for the end of the worker, and ends what it left behind.
-    fn reap(&self, pid: u32) -> std::io::Result<ExitStatus> {
-        wait_without_reaping(pid);
-        let mut child = relock(&self.child);
-        // Before its number can be given to another process.
-        kill_group(pid);
-        let status = child.wait();
-        self.reaped.store(true, Ordering::SeqCst);
-        drop(relock(&self.stdin).take());
-        status
-    }
-}
-
-#[cfg(unix)]
-fn group(pid: u32) -> Option<rustix::process::Pid> {
-    rustix::process::Pid::from_raw(i32::try_from(pid).ok()?)
-}
-
-#[cfg(unix)]
-pub(super) fn kill_group(pid: u32) {
-    use rustix::process::{Signal, kill_process_group};
-    if let Some(group) = group(pid) {
-        // An error means that no one is left.
-        let _ = kill_process_group(group, Signal::KILL);
-    }
-}
-
-#[cfg(unix)]
-fn wait_without_reaping(pid: u32) {
-    use rustix::process::{WaitId, WaitIdOptions, waitid};
-    let Some(pid) = group(pid) else { return };
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-    while let Err(rustix::io::Errno::INTR) = waitid(WaitId::Pid(pid), options) {}
-}
-
-#[cfg(not(unix))]
-pub(super) fn kill_group(_: u32) {}
-
-#[cfg(not(unix))]
-fn wait_without_reaping(_: u32) {}
-
-/// Ends this process and, where it leads its group, all that it started.
-#[expect(clippy::exit, reason = "nobody is left to return to")]
-pub(super) fn end_own_group() {
-    crate::run::will_be_killed();
-    strays::end_all();
-    #[cfg(unix)]
-    {
-        use rustix::process::{Signal, getpgrp, getpid, kill_process_group};
-        let group = getpgrp();
-        if group == getpid() {
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-    }
-    std::process::exit(137);
 }
 
 /// The whole life of a worker.
@@ -326,52 +345,58 @@ fn lifetime(request: &Request, pid: u32, begin: u64) -> Span {
     }
 }
 
-/// Whether a process was ended as the system does when memory is short.
-fn is_killed(status: ExitStatus) -> bool {
-    #[cfg(unix)]
-    return std::os::unix::process::ExitStatusExt::signal(&status) == Some(9);
-    #[cfg(not(unix))]
-    {
-        let _ = status;
-        false
+/// Why there is no outcome of a worker that ended.
+fn death(status: std::io::Result<ExitStatus>) -> Failure {
+    match status {
+        Ok(status) => {
+            let message = format!("the worker process {}", ended(status));
+            if is_killed(status) { Failure::Killed { message } } else { Failure::message(message) }
+        }
+        Err(error) => cannot("wait for the worker process", &error),
     }
 }
 
-/// How a worker that said nothing ended.
-fn ended(status: ExitStatus) -> String {
-    #[cfg(unix)]
-    {
-        use std::os::unix::process::ExitStatusExt;
-        if let Some(signal) = status.signal() {
-            let hint = if signal == 9 { ": the system may be short of memory" } else { "" };
-            return format!("was ended by {}{hint}", signal_name(signal));
+fn cannot(what: &str, error: &std::io::Error) -> Failure {
+    Failure::message(format!("cannot {what}: {error}"))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::key::KeyParts;
+    use crate::run::{Mode, ResolvedCell, Settings};
+    use crate::{CellId, Coordinates};
+
+    fn request() -> Request {
+        Request {
+            mode: Mode::Run,
+            cell: ResolvedCell {
+                pipeline: "test".to_owned(),
+                cell: CellId { stage: "stage".to_owned(), coordinates: Coordinates::none() },
+                parameters: serde_json::json!({}),
+                parts: KeyParts::of("test", 1, serde_json::json!({})),
+                settings: Settings { threads: 1, ..Settings::default() },
+            },
         }
     }
-    match status.code() {
-        Some(code) => format!("ended with status {code} and told no result"),
-        None => "ended and told no result".to_owned(),
-    }
-}
 
-/// `signal 9 (SIGKILL)`.
-#[cfg(unix)]
-pub(crate) fn signal_name(signal: i32) -> String {
-    let name = match signal {
-        1 => "SIGHUP",
-        2 => "SIGINT",
-        3 => "SIGQUIT",
-        4 => "SIGILL",
-        6 => "SIGABRT",
-        7 => "SIGBUS",
-        8 => "SIGFPE",
-        9 => "SIGKILL",
-        11 => "SIGSEGV",
-        13 => "SIGPIPE",
-        14 => "SIGALRM",
-        15 => "SIGTERM",
-        24 => "SIGXCPU",
-        25 => "SIGXFSZ",
-        _ => return format!("signal {signal}"),
-    };
-    format!("signal {signal} ({name})")
+    /// Whether it is killed before it reads its cell or after: the system may be short of memory, and a queue
+    /// hands the cell over again.
+    #[test]
+    fn a_worker_that_is_killed_is_told_as_killed_at_any_moment() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join(".sconce")).unwrap();
+        for script in ["kill -9 $$", "exec 0<&-; sleep 0.02; kill -9 $$", "read line; kill -9 $$"] {
+            let arguments = vec!["-c".into(), script.into()];
+            let workers = Processes::new(store.clone(), "/bin/sh".into(), arguments);
+            for _ in 0..10 {
+                match workers.run(&request(), &folder.path().join("log"), &|_| {}) {
+                    Err(Failure::Killed { message }) => {
+                        assert!(message.contains("signal 9"), "{script}: {message}");
+                    }
+                    other => panic!("{script}: {other:?}"),
+                }
+            }
+        }
+    }
 }

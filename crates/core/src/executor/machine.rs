@@ -51,4 +51,8 @@ impl<R: Runner> Executor for Machine<R> {
     fn kill(&self) {
         self.runner.kill();
     }
+
+    fn finish(&self) -> Vec<String> {
+        self.runner.finish()
+    }
 }

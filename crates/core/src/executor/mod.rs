@@ -13,7 +13,9 @@ mod machine;
 pub mod queue;
 mod routes;
 mod serve;
+mod settler;
 mod strays;
+mod worker;
 
 use std::path::{Path, PathBuf};
 
@@ -21,11 +23,11 @@ pub(crate) use budget::Budget;
 pub use budget::{Limits, Share, machine_memory, machine_threads};
 pub use in_process::InProcess;
 pub use local::Processes;
-#[cfg(unix)]
-pub(crate) use local::signal_name;
 pub use machine::Machine;
 pub use routes::Routes;
-pub use serve::{Lines, serve};
+pub use serve::{Lines, serve, serve_all};
+#[cfg(unix)]
+pub(crate) use worker::signal_name;
 
 use crate::run::{Failure, Outcome, Request};
 use crate::{Resources, Update};
@@ -74,6 +76,11 @@ pub trait Executor {
     fn notices(&self) -> Vec<String> {
         Vec::new()
     }
+
+    /// Waits until the results of all cells that are over are on the disk. Returns what went wrong.
+    fn finish(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Computes one cell and returns when that is done: what a thread of a [`Machine`] waits for.
@@ -92,4 +99,9 @@ pub trait Runner: Send + Sync + 'static {
 
     /// Ends all running cells at once.
     fn kill(&self);
+
+    /// See [`Executor::finish`].
+    fn finish(&self) -> Vec<String> {
+        Vec::new()
+    }
 }

@@ -53,4 +53,10 @@ impl<M: Executor, Q: Executor> Executor for Routes<M, Q> {
         notices.extend(self.queue.notices());
         notices
     }
+
+    fn finish(&self) -> Vec<String> {
+        let mut wrong = self.machine.finish();
+        wrong.extend(self.queue.finish());
+        wrong
+    }
 }

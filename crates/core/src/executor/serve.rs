@@ -1,13 +1,16 @@
 //! The worker's side of a run: `sconce exec`.
 //!
 //! A worker writes JSON lines: what the stage tells, then one line with the outcome. Its standard
-//! error is the cell's log. When it is supervised, its standard input is its life line: the line
-//! `cancel` asks it to stop, and the end of the input means that its parent is dead, so it ends
-//! itself and the processes that it started.
+//! error is the cell's log. When it is supervised, its standard input is its life line: each line is a cell
+//! to compute, one after the other, and the line `cancel` asks it to stop. The end of the input means that
+//! nobody wants more of it: it ends, and while it computes it ends itself at once with the processes that it
+//! started, because then its parent is dead.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,7 +21,7 @@ use crate::Kinds;
 use crate::run::{Failure, Outcome, Request, run_cell};
 use crate::span::Span;
 use crate::store::Store;
-use crate::{Digest, Reporter, Update};
+use crate::{Digest, Error, Reporter, Result, Update};
 
 /// Progress and metrics are told so often at most.
 const PACE: Duration = Duration::from_millis(50);
@@ -43,31 +46,87 @@ pub(super) enum Line {
     Failed(Failure),
 }
 
-/// Computes the cell of `request` and tells `lines` of it. `control` is the life line of a
-/// supervised worker, after the line with the request. Returns whether the cell has its result.
+/// What a supervised worker is to do: a line of its standard input.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Order {
+    pub(super) request: Request,
+    /// Where standard error is to go; none where it goes there already.
+    #[serde(default)]
+    pub(super) log: Option<PathBuf>,
+    /// Whether whoever started the worker waits for the disk ([`Store::settle`]).
+    #[serde(default)]
+    pub(super) deferred: bool,
+    /// Whether the worker is to end after it.
+    #[serde(default)]
+    pub(super) last: bool,
+}
+
+/// The line that asks a worker to stop.
+pub(super) const CANCEL: &str = "cancel";
+
+/// Computes the cell of `request` and tells `lines` of it. Returns whether the cell has its result.
 ///
 /// Children of this process that are left then are ended; on Linux theirs too, and those in sessions of
 /// their own.
-pub fn serve(
+pub fn serve(store: &Store, kinds: &Kinds, request: &Request, lines: &Arc<Lines>) -> bool {
+    strays::adopt();
+    let outcome = compute(store, kinds, request, &Arc::default(), lines);
+    tell(outcome, lines)
+}
+
+/// Computes the cells that a supervised worker is told on `control`, its life line, and tells `lines` of
+/// them. Before a cell that has a log of its own, `redirect` makes standard error go there. Returns whether
+/// the last cell has its result.
+pub fn serve_all(
+    store: &Store,
+    kinds: &Kinds,
+    control: impl BufRead + Send + 'static,
+    redirect: &dyn Fn(&Path) -> std::io::Result<()>,
+    lines: &Arc<Lines>,
+) -> bool {
+    strays::adopt();
+    let (orders, taken) = mpsc::channel();
+    let life = Arc::new(LifeLine::default());
+    let (listener, told) = (Arc::clone(&life), Arc::clone(lines));
+    // It ends with the process.
+    std::thread::spawn(move || listener.listen(control, &orders, &told));
+    let mut good = false;
+    for Order { request, log, deferred, last } in taken {
+        let store = if deferred { store.deferring() } else { store.clone() };
+        let redirected = log.as_deref().map_or(Ok(()), redirect);
+        let outcome = match redirected {
+            Ok(()) => compute(&store, kinds, &request, &life.cancelled, lines),
+            Err(error) => Err(Error::message(format!("cannot write the cell's log: {error}"))),
+        };
+        // Before the line after which the next cell may be told.
+        life.at_work.store(false, Ordering::SeqCst);
+        good = tell(outcome, lines);
+        if last {
+            break;
+        }
+    }
+    good
+}
+
+fn compute(
     store: &Store,
     kinds: &Kinds,
     request: &Request,
-    control: Option<Box<dyn BufRead + Send>>,
+    cancelled: &Arc<AtomicBool>,
     lines: &Arc<Lines>,
-) -> bool {
-    let cancelled = Arc::new(AtomicBool::new(false));
-    strays::adopt();
-    if let Some(control) = control {
-        let cancelled = Arc::clone(&cancelled);
-        // It ends with the process.
-        std::thread::spawn(move || listen(control, &cancelled));
-    }
+) -> Result<Outcome> {
     let reporter: Arc<dyn Reporter> = Arc::clone(lines) as _;
-    let outcome = run_cell(store, kinds, request, &reporter, &cancelled);
+    lines.begin();
+    let outcome = run_cell(store, kinds, request, &reporter, cancelled);
     strays::end_all();
     for damage in store.take_damage() {
         lines.write(&Line::Damage(damage.to_string()));
     }
+    outcome
+}
+
+fn tell(outcome: Result<Outcome>, lines: &Lines) -> bool {
     let (line, good) = match outcome {
         Ok(Outcome::Ran(receipt)) => (Line::Ran(receipt.key), true),
         Ok(Outcome::Shared(receipt)) => (Line::Shared(receipt.key), true),
@@ -78,15 +137,40 @@ pub fn serve(
     good
 }
 
-fn listen(control: Box<dyn BufRead + Send>, cancelled: &AtomicBool) {
-    for line in control.lines() {
-        match line {
-            Ok(line) if line.trim() == "cancel" => cancelled.store(true, Ordering::Relaxed),
-            Ok(_) => {}
-            Err(_) => break,
+/// What the life line has told.
+#[derive(Default)]
+struct LifeLine {
+    cancelled: Arc<AtomicBool>,
+    /// Whether a cell was told whose outcome was not.
+    at_work: AtomicBool,
+}
+
+impl LifeLine {
+    fn listen(&self, control: impl BufRead, orders: &Sender<Order>, lines: &Lines) {
+        for line in control.lines() {
+            let Ok(line) = line else { break };
+            if line.trim() == CANCEL {
+                self.cancelled.store(true, Ordering::Relaxed);
+                continue;
+            }
+            match serde_json::from_str(&line) {
+                Ok(order) => {
+                    self.at_work.store(true, Ordering::SeqCst);
+                    if orders.send(order).is_err() {
+                        // The last cell is over, and the process about to end.
+                        return;
+                    }
+                }
+                Err(error) => {
+                    let failure = Failure::message(format!("not a resolved cell: {error}"));
+                    lines.write(&Line::Failed(failure));
+                }
+            }
+        }
+        if self.at_work.load(Ordering::SeqCst) {
+            super::worker::end_own_group();
         }
     }
-    super::local::end_own_group();
 }
 
 /// The lines that a worker writes.
@@ -100,6 +184,11 @@ impl Lines {
     /// Lines to `out`.
     pub fn new(out: Box<dyn Write + Send>) -> Self {
         Self { out: Mutex::new(out), told: Mutex::default() }
+    }
+
+    /// Forgets what was told of the cell before.
+    fn begin(&self) {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Tells of a span that has ended.

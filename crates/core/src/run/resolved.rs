@@ -35,6 +35,9 @@ pub struct Settings {
     /// The user's mirror folder.
     #[serde(default)]
     pub mirror: Option<PathBuf>,
+    /// Whether a worker that computed it may compute further cells ([`Stage::SMALL`](crate::Stage::SMALL)).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub small: bool,
 }
 
 /// What is to be done with a cell.

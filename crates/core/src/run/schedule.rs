@@ -11,7 +11,7 @@ use super::{Event, Failure, Options, Settings, Summary, file};
 use crate::executor::{Executor, Share, Submission, Told, machine_threads};
 use crate::plan::{CellIndex, Plan};
 use crate::store::Store;
-use crate::{Device, Error, Result};
+use crate::{Error, Result};
 
 /// How often a waiting run looks whether it was asked to stop.
 const TICK: Duration = Duration::from_millis(50);
@@ -66,6 +66,8 @@ fn walk(
     events: &dyn Fn(Event),
 ) -> Result<Summary> {
     let clock = Instant::now();
+    // What it reads may be pending, and is waited for together.
+    let store = &store.deferring();
     let mut walk = Walk::new(plan, store, options, events)?;
     let limits = executor.limits();
     events(Event::RunStarted {
@@ -79,6 +81,10 @@ fn walk(
     let mut cancelled = false;
     if walk.has_queued() {
         cancelled = run_queued(&mut walk, executor);
+    }
+    // What a kill left pending, and was seen meanwhile.
+    if let Err(error) = store.settle(&[]) {
+        events(Event::Notice { text: error.to_string() });
     }
     let mut summary = walk.finish(cancelled)?;
     summary.seconds = clock.elapsed().as_secs_f64();
@@ -111,6 +117,9 @@ fn run_queued(walk: &mut Walk<'_>, executor: &dyn Executor) -> bool {
         }
         // Cells are left over where another run on the same executor takes all room.
         if submitted + taken_in == 0 && (stop.is_asked() || !walk.has_queued()) {
+            for text in executor.finish() {
+                (walk.events)(Event::Notice { text });
+            }
             return stop.is_asked();
         }
         walk.tell_remote();
@@ -142,7 +151,8 @@ fn submit(
     share: Share,
 ) {
     let mirror = walk.options.mirror.clone();
-    let settings = Settings { threads: share.threads, device: share.device, mirror };
+    let small = walk.plan[index].stage.small();
+    let settings = Settings { threads: share.threads, device: share.device, mirror, small };
     let Some((task, log)) = walk.start(index, &settings) else { return };
     let sender = sender.clone();
     // The walk listens until the last cell is done.
@@ -152,10 +162,10 @@ fn submit(
 
 /// Takes a local file or folder into the store, in a thread of this process.
 fn take_in(walk: &mut Walk<'_>, sender: &Sender<Message>, index: CellIndex) {
-    let settings = Settings { threads: 1, device: Device::Cpu, mirror: None };
+    let settings = Settings { threads: 1, ..Settings::default() };
     let output = walk.plan[index].outputs.first().cloned();
     let Some((Task { request, local, .. }, _)) = walk.start(index, &settings) else { return };
-    let (store, sender) = (walk.store.clone(), sender.clone());
+    let (store, sender) = (walk.store.waiting(), sender.clone());
     std::thread::spawn(move || {
         let result = match (&local, &output) {
             (Some((path, snapshot)), Some(output)) => {

@@ -22,6 +22,8 @@ pub trait AnyStage: Send + Sync {
     fn outputs(&self) -> Vec<Output>;
     /// See [`Stage::seeded`].
     fn seeded(&self) -> bool;
+    /// See [`Stage::SMALL`].
+    fn small(&self) -> bool;
     /// See [`Stage::resources`].
     fn resources(&self) -> Resources;
     /// See [`Stage::check`].
@@ -45,6 +47,9 @@ impl<S: Stage> AnyStage for S {
     }
     fn seeded(&self) -> bool {
         Stage::seeded(self)
+    }
+    fn small(&self) -> bool {
+        S::SMALL
     }
     fn resources(&self) -> Resources {
         Stage::resources(self)

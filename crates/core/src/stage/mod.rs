@@ -87,6 +87,9 @@ pub trait Stage:
     /// Whether a matrix may have axes that are no parameters (the stage reads them by
     /// [`Context::coordinates`]).
     const FREE_AXES: bool = false;
+    /// Whether it leaves nothing behind in the process that computed it, and its work is too small, or is done in a
+    /// process of its own, for another one to be started for each cell: the same worker may compute further cells then.
+    const SMALL: bool = false;
 
     /// The outputs of this very stage, where they depend on the parameters. Only the engine's own
     /// kinds can say so: nobody else has the argument's type.

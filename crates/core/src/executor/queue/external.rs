@@ -60,7 +60,7 @@ pub(super) fn call(
         }
     };
     let Some(status) = status else {
-        super::super::local::kill_group(child.id());
+        super::super::worker::kill_group(child.id());
         let _ = child.kill();
         let _ = child.wait();
         let seconds = patience.as_secs_f64();

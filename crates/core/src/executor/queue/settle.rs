@@ -78,6 +78,10 @@ impl Follower {
         };
         let waiting: Vec<Digest> = keys.iter().filter(waits).copied().collect();
         let began = keys.iter().any(|key| live.started.contains(key));
+        // What of ours fails says why. Slurm fails a job itself that it cannot start again after its controller died
+        // ("job credential revoked"), with the same reason and without a word.
+        let failed = self.output(batch, element);
+        let wordless = cause == Cause::Failed && failed.is_none();
         let mut fresh = Vec::new();
         for key in waiting {
             if let Some(outcome) = self.stored(&key) {
@@ -86,7 +90,10 @@ impl Follower {
             }
             let Some(live) = self.live.get(batch) else { break };
             let started = live.started.contains(&key);
-            let cause = live.cause_of(&key, cause);
+            let cause = match live.cause_of(&key, cause) {
+                Cause::Failed if wordless => Cause::Lost,
+                other => other,
+            };
             let any_stopped = keys.iter().any(|key| live.stopped.contains_key(key));
             let text = match cause {
                 Cause::Cancelled => {
@@ -100,7 +107,11 @@ impl Follower {
                 Cause::Well if !any_stopped => {
                     "ended well, but the store does not hold its result".to_owned()
                 }
-                Cause::Failed if !began => self.output(batch, element),
+                Cause::Failed if !began => {
+                    let printed = failed.as_deref().unwrap_or_default();
+                    format!("ended before it began with a cell; it printed: {printed}")
+                }
+                Cause::Lost if wordless => format!("ended without a word: {words}"),
                 Cause::Well | Cause::Failed => format!("ended early: {words}"),
                 Cause::Killed => format!("was ended by a signal: {words}"),
                 Cause::Memory => "was ended because it took too much memory".to_owned(),
@@ -189,18 +200,19 @@ impl Follower {
         Some(Fresh { submission, share, task, ask })
     }
 
-    /// The end of what a job printed that could not begin.
-    fn output(&self, batch: &str, element: usize) -> String {
+    /// The end of what a job printed, but for what Slurm says of its own doing; none where that is nothing.
+    fn output(&self, batch: &str, element: usize) -> Option<String> {
+        const SLURM: &str = "slurmstepd: ";
         let bytes = self.submissions.read(batch, &format!("output-{element}.txt"));
         let text = match bytes {
             Ok(Some(bytes)) => String::from_utf8_lossy(&bytes).into_owned(),
-            Ok(None) => "nothing".to_owned(),
+            Ok(None) => return None,
             Err(error) => Error::to_string(&error),
         };
-        let lines: Vec<&str> =
-            text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let said = |line: &&str| !line.is_empty() && !line.starts_with(SLURM);
+        let lines: Vec<&str> = text.lines().map(str::trim).filter(said).collect();
         let last = lines[lines.len().saturating_sub(TAIL)..].join("; ");
-        format!("ended before it began with a cell; it printed: {last}")
+        (!last.is_empty()).then_some(last)
     }
 }
 

@@ -76,6 +76,7 @@ impl Stage for Command {
     const VERSION: u32 = 2;
     const SEEDED: bool = true;
     const FREE_AXES: bool = true;
+    const SMALL: bool = true;
 
     fn outputs(&self, _: Own) -> Vec<Output> {
         let output = |name: &str, artifact: &str| Output {

@@ -188,9 +188,27 @@ fn wait(ctx: &Context, child: &mut Child, told: &mut Told) -> Result<ExitStatus>
             _ => {}
         }
         told.look(ctx);
-        std::thread::sleep(pause);
+        rest(child, pause);
         pause = (pause * 2).min(Duration::from_millis(20));
     }
+}
+
+/// Waits until the program ends, at most so long.
+#[cfg(target_os = "linux")]
+fn rest(child: &Child, pause: Duration) {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+    // Systems before Linux 5.3, and some sandboxes, have none.
+    let Ok(end) = pidfd_open(Pid::from_child(child), PidfdFlags::empty()) else {
+        return std::thread::sleep(pause);
+    };
+    let timeout = Timespec::try_from(pause).ok();
+    let _ = poll(&mut [PollFd::new(&end, PollFlags::IN)], timeout.as_ref());
+}
+
+#[cfg(not(target_os = "linux"))]
+fn rest(_: &Child, pause: Duration) {
+    std::thread::sleep(pause);
 }
 
 #[cfg(unix)]

@@ -1,12 +1,15 @@
 //! Which shell runs a line, so that a pipe fails when any of its programs does.
 
-use std::ffi::OsStr;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 
 use super::process::Variables;
 use super::workspace::Workspace;
 use crate::error::IoResultExt;
+use crate::mutex::relock;
 use crate::{Context, Result};
 
 /// Longer lines go to the shell as a file: Linux takes 128 KiB in one argument, Windows' `cmd` 8 KiB.
@@ -55,9 +58,17 @@ fn shell(_: &Context, _: &str, _: &Variables) -> (String, Vec<String>) {
     ("cmd".to_owned(), Vec::new())
 }
 
-/// Whether there is such a shell, and it takes these options.
+/// Whether there is such a shell, and it takes these options. Asked once in a process for each `PATH`.
 #[cfg(not(windows))]
-fn knows(program: impl AsRef<OsStr>, options: &[&str], environment: &Variables) -> bool {
+fn knows(program: &str, options: &[&str], environment: &Variables) -> bool {
+    static KNOWN: Mutex<BTreeMap<(String, Option<OsString>), bool>> = Mutex::new(BTreeMap::new());
+    let path = environment.get(OsStr::new("PATH")).cloned();
+    let mut known = relock(&KNOWN);
+    *known.entry((program.to_owned(), path)).or_insert_with(|| ask(program, options, environment))
+}
+
+#[cfg(not(windows))]
+fn ask(program: impl AsRef<OsStr>, options: &[&str], environment: &Variables) -> bool {
     let mut probe = Command::new(program);
     probe.args(options).args(["-c", ":"]).env_clear().envs(environment);
     let silent = probe.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

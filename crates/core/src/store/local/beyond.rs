@@ -6,6 +6,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::blobs::Mark;
 use super::commit::Staged;
 use super::damage::damaged;
 use super::{Store, durable, manifest, parallel, receipts, walk};
@@ -27,7 +28,7 @@ impl Store {
     /// The store of this machine alone.
     #[must_use]
     pub fn alone(&self) -> Self {
-        Self { inner: Arc::clone(&self.inner), remote: None }
+        Self { inner: Arc::clone(&self.inner), remote: None, deferred: self.deferred }
     }
 
     /// What is behind this store.
@@ -118,7 +119,7 @@ impl Store {
         };
         let staged: Result<Vec<_>> =
             parallel::map(parallel::FILES, contents, stage).into_iter().collect();
-        self.publish(staged?)
+        self.publish(staged?, Mark::Durable)
     }
 
     /// Takes in a file on this store's file system, which is gone afterwards.
@@ -129,7 +130,7 @@ impl Store {
         if Digest::of_file(&path).at(&path)? != *digest {
             return Err(damaged(digest, &path));
         }
-        self.publish(vec![Staged { digest: *digest, path, sealed: false }])
+        self.publish(vec![Staged { digest: *digest, path, sealed: false }], Mark::Durable)
     }
 
     /// Whether content of this digest and size is here, unchanged.

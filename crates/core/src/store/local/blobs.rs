@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::damage::{Opened, damaged, read_whole};
-use super::{Store, hash, manifest, parallel};
+use super::{Store, durable, hash, manifest, parallel};
 use crate::error::IoResultExt;
+use crate::mutex::relock;
 use crate::{Digest, Error, Files, Member, Result};
 
 /// What a look at a blob's stat tells.
@@ -17,34 +18,63 @@ use crate::{Digest, Error, Files, Member, Result};
 pub(super) enum Look {
     /// As it was when it was last verified.
     Unchanged,
+    /// As it was when it was put, but perhaps not on the disk yet ([`Store::deferring`]).
+    Pending,
     /// Not there.
     Missing,
     /// Something wrote to it, or its times were lost.
     Changed,
 }
 
+/// What the modification time of a blob says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// Its bytes were verified, and are on the disk.
+    Durable,
+    /// Its bytes were verified, but a loss of power may take them.
+    Pending,
+}
+
 /// The sub-second part, in nanoseconds, of the modification time of a blob with this digest:
 /// never 0, which coarse file systems give, and whole microseconds, which most can hold.
-fn mark(digest: &Digest) -> u32 {
+fn nanoseconds(mark: Mark, digest: &Digest) -> u32 {
+    const MARKS: u32 = 999_999;
     let [a, b, c, d, ..] = *digest.as_bytes();
-    (u32::from_le_bytes([a, b, c, d]) % 999_999 + 1) * 1000
+    let durable = u32::from_le_bytes([a, b, c, d]) % MARKS;
+    let place = match mark {
+        Mark::Durable => durable,
+        // Half a second away, so never the same.
+        Mark::Pending => (durable + MARKS / 2) % MARKS,
+    };
+    (place + 1) * 1000
+}
+
+/// The mark of `digest` that a modification time with this sub-second part carries.
+fn mark_of(subsecond: u32, digest: &Digest) -> Option<Mark> {
+    let marks = [Mark::Durable, Mark::Pending];
+    marks.into_iter().find(|&mark| nanoseconds(mark, digest) == subsecond)
 }
 
 /// Marks an open file as verified content of `digest`.
-pub(super) fn set_mark(file: &File, digest: &Digest) -> std::io::Result<()> {
+pub(super) fn set_mark(file: &File, mark: Mark, digest: &Digest) -> std::io::Result<()> {
     // The second before this one: programs that see the file must not find it from the future.
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let time = Duration::new(now.as_secs().saturating_sub(1), mark(digest));
+    let time = Duration::new(now.as_secs().saturating_sub(1), nanoseconds(mark, digest));
     file.set_modified(SystemTime::UNIX_EPOCH + time)
 }
 
-/// Whether the modification time carries the mark of `digest`.
-fn is_marked(metadata: &Metadata, digest: &Digest) -> bool {
-    metadata
-        .modified()
-        .ok()
-        .and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok())
-        .is_some_and(|time| time.subsec_nanos() == mark(digest))
+/// The mark of `digest` that a file carries.
+pub(super) fn mark(metadata: &Metadata, digest: &Digest) -> Option<Mark> {
+    let time = metadata.modified().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    mark_of(time.subsec_nanos(), digest)
+}
+
+fn look_at(mark: Option<Mark>) -> Look {
+    match mark {
+        Some(Mark::Durable) => Look::Unchanged,
+        Some(Mark::Pending) => Look::Pending,
+        None => Look::Changed,
+    }
 }
 
 impl Store {
@@ -141,11 +171,20 @@ impl Store {
             self.quarantine(Some(digest), path, &format!("its bytes have digest {found}"))?;
             return Ok(false);
         }
-        if !is_marked(&file.metadata().at(path)?, digest) {
+        match mark(&file.metadata().at(path)?, digest) {
+            Some(Mark::Durable) => {}
+            Some(Mark::Pending) if self.deferred => _ = relock(&self.inner.pending).insert(*digest),
+            Some(Mark::Pending) if self.sync_blob(&file, path).is_err() => {}
             // In a store of another user this fails, and the next look hashes again.
-            let _ = set_mark(&file, digest);
+            _ => _ = set_mark(&file, Mark::Durable, digest),
         }
         Ok(true)
+    }
+
+    /// Waits until a blob and its name are on the disk.
+    fn sync_blob(&self, file: &File, path: &Path) -> Result<()> {
+        file.sync_all().at(path)?;
+        path.ancestors().skip(1).take(2).try_for_each(durable::sync_folder)
     }
 
     /// Looks at a blob without reading it.
@@ -160,9 +199,9 @@ impl Store {
         let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
         match rustix::fs::statat(&self.inner.blobs, path.as_slice(), flags) {
             Ok(stat) => {
-                let same = u64::try_from(stat.st_size) == Ok(size)
-                    && u32::try_from(stat.st_mtime_nsec) == Ok(mark(digest));
-                Ok(if same { Look::Unchanged } else { Look::Changed })
+                let subsecond = u32::try_from(stat.st_mtime_nsec).ok();
+                let subsecond = subsecond.filter(|_| u64::try_from(stat.st_size) == Ok(size));
+                Ok(look_at(subsecond.and_then(|subsecond| mark_of(subsecond, digest))))
             }
             Err(rustix::io::Errno::NOENT) => Ok(Look::Missing),
             // A file where a folder has to be: opening the blob moves it away.
@@ -176,9 +215,7 @@ impl Store {
     pub(super) fn look(&self, digest: &Digest, size: u64) -> Result<Look> {
         let path = self.blob(digest);
         match std::fs::symlink_metadata(&path) {
-            Ok(metadata) if metadata.len() == size && is_marked(&metadata, digest) => {
-                Ok(Look::Unchanged)
-            }
+            Ok(metadata) if metadata.len() == size => Ok(look_at(mark(&metadata, digest))),
             Ok(_) => Ok(Look::Changed),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Look::Missing),
             Err(error) => Err(Error::io(path, error)),
@@ -190,7 +227,7 @@ impl Store {
         match self.look(&member.digest, member.size)? {
             Look::Unchanged => Ok(true),
             Look::Missing => Ok(false),
-            Look::Changed => {
+            Look::Pending | Look::Changed => {
                 let path = self.blob(&member.digest);
                 self.verify(&member.digest, Some(member.size), &path)
             }

@@ -5,7 +5,7 @@ use std::fs::{File, Metadata};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-use super::blobs::{Look, set_mark};
+use super::blobs::{Look, Mark, set_mark};
 use super::walk::{self, Stat};
 use super::{Store, durable, hash, manifest, parallel};
 use crate::error::IoResultExt;
@@ -15,6 +15,11 @@ use crate::{Digest, Error, Member, Result};
 /// From so many blobs on, one wait for the whole file system, with all that other programs have
 /// not written yet, is quicker than one for each file (about 0.25 to 1 ms).
 const MANY: usize = if cfg!(test) { 50 } else { 1024 };
+
+/// Trees up to so many bytes and files may become durable later, together with others. Larger files are
+/// not waited for together, and may be linked elsewhere, where their times count.
+const SMALL: u64 = 1 << 20;
+const FEW: usize = 64;
 
 /// A tree that is in the store now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +62,10 @@ impl Store {
     /// Symbolic links, devices and names that are not UTF-8 are refused, with their path.
     pub fn import(&self, folder: &Path) -> Result<Imported> {
         let files = walk::walk(folder, walk::Links::Refuse, |_, _| false)?.files;
-        let stage = |(name, _): &(String, Stat)| self.stage(&folder.join(name));
+        let size: u64 = files.iter().map(|(_, stat)| stat.size).sum();
+        let later = self.deferred && files.len() <= FEW && size <= SMALL;
+        let mark = if later { Mark::Pending } else { Mark::Durable };
+        let stage = |(name, _): &(String, Stat)| self.stage(&folder.join(name), mark);
         let staged: Result<Vec<_>> =
             parallel::map(parallel::FILES, &files, stage).into_iter().collect();
         let mut members = Vec::with_capacity(files.len());
@@ -66,19 +74,19 @@ impl Store {
             members.push((name, member));
             fresh.extend(staged);
         }
-        self.publish(fresh)?;
-        self.put_tree(&members)
+        self.publish(fresh, mark)?;
+        self.put_tree(&members, mark)
     }
 
     /// Writes the manifest of a tree whose blobs are there.
-    pub(super) fn put_tree(&self, members: &[(String, Member)]) -> Result<Imported> {
+    pub(super) fn put_tree(&self, members: &[(String, Member)], mark: Mark) -> Result<Imported> {
         let text = manifest::encode(members.iter().map(|(name, member)| (name, member)));
         let digest = Digest::of(&text);
         let size = text.len() as u64;
         if !self.holds(&Member { digest, size })? {
             let path = self.temporary()?;
             std::fs::write(&path, &text).at(&path)?;
-            self.publish(vec![Staged { digest, path, sealed: false }])?;
+            self.publish(vec![Staged { digest, path, sealed: false }], mark)?;
         }
         Ok(Imported {
             digest,
@@ -88,7 +96,7 @@ impl Store {
     }
 
     /// Hashes a file of an output, and makes it ready to be moved in unless its blob is there.
-    fn stage(&self, path: &Path) -> Result<(Member, Option<Staged>)> {
+    fn stage(&self, path: &Path, mark: Mark) -> Result<(Member, Option<Staged>)> {
         let file = File::open(path).at(path)?;
         let before = file.metadata().at(path)?;
         let (digest, size) = hash::of_file(&file).at(path)?;
@@ -100,7 +108,7 @@ impl Store {
         if self.holds(&member)? {
             return Ok((member, None));
         }
-        let sealed = self.can_move(&after) && seal(&file, &digest).is_ok();
+        let sealed = self.can_move(&after) && seal(&file, mark, &digest).is_ok();
         let path = if sealed { path.to_owned() } else { self.copy_in(path, &digest)? };
         Ok((member, Some(Staged { digest, path, sealed })))
     }
@@ -142,20 +150,22 @@ impl Store {
         done
     }
 
-    /// Gives staged files their names: synced, read-only, marked, renamed, folders synced.
-    pub(super) fn publish(&self, mut staged: Vec<Staged>) -> Result<()> {
+    /// Gives staged files their names: synced, read-only, marked, renamed, folders synced. Those that are
+    /// marked as pending are not synced.
+    pub(super) fn publish(&self, mut staged: Vec<Staged>, mark: Mark) -> Result<()> {
         staged.sort_unstable_by_key(|one| one.digest);
         staged.dedup_by_key(|one| one.digest);
-        let many = staged.len() >= MANY;
+        let later = mark == Mark::Pending;
+        let many = staged.len() >= MANY && !later;
         let prepare = |one: &Staged| -> Result<()> {
-            if many && one.sealed {
+            if (many || later) && one.sealed {
                 return Ok(());
             }
             let file = File::open(&one.path).at(&one.path)?;
             if !one.sealed {
-                seal(&file, &one.digest).at(&one.path)?;
+                seal(&file, mark, &one.digest).at(&one.path)?;
             }
-            if many { Ok(()) } else { file.sync_all().at(&one.path) }
+            if many || later { Ok(()) } else { file.sync_all().at(&one.path) }
         };
         all(parallel::map(parallel::FILES, &staged, prepare))?;
         if many && !self.sync_file_system() {
@@ -174,8 +184,12 @@ impl Store {
                 return Err(error);
             }
             folders.extend(to.parent().map(Path::to_owned));
+            // Who defers makes folders without a wait.
+            if self.deferred {
+                folders.insert(self.root().join("blobs"));
+            }
         }
-        if many && self.sync_file_system() {
+        if later || many && self.sync_file_system() {
             return Ok(());
         }
         let folders: Vec<_> = folders.into_iter().collect();
@@ -194,7 +208,7 @@ impl Store {
 
     fn is_there(&self, digest: &Digest, path: &Path) -> bool {
         let size = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-        matches!(self.look(digest, size), Ok(Look::Unchanged))
+        matches!(self.look(digest, size), Ok(Look::Unchanged | Look::Pending))
     }
 
     /// Whether a file can become a blob by a mere rename: it has no other name by which someone
@@ -219,13 +233,13 @@ fn all(results: Vec<Result<()>>) -> Result<()> {
 }
 
 /// Makes a file read-only and marks it as verified.
-fn seal(file: &File, digest: &Digest) -> std::io::Result<()> {
+fn seal(file: &File, mark: Mark, digest: &Digest) -> std::io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         file.set_permissions(std::fs::Permissions::from_mode(0o444))?;
     }
-    set_mark(file, digest)
+    set_mark(file, mark, digest)
 }
 
 pub(super) fn changed(path: &Path) -> Error {

@@ -9,9 +9,14 @@ use crate::Result;
 use crate::error::IoResultExt;
 
 impl Store {
-    /// Makes `path` hold `bytes`, at once and for good: synced, renamed, and the folder synced.
+    /// Makes `path` hold `bytes`, at once and for good: synced, renamed, and the folder synced, unless
+    /// someone else does that.
     pub(super) fn write(&self, path: &Path, bytes: &[u8]) -> Result<()> {
         let temporary = self.temporary()?;
+        if self.deferred {
+            std::fs::write(&temporary, bytes).at(&temporary)?;
+            return self.rename(&temporary, path);
+        }
         write_new(&temporary, bytes)?;
         self.rename(&temporary, path)?;
         path.parent().map_or(Ok(()), sync_folder)
@@ -43,8 +48,10 @@ impl Store {
                 if to.is_dir() {
                     self.quarantine(None, to, "is a folder, and no file")?;
                 }
-                if let Some(folder) = to.parent() {
-                    create_folder(folder)?;
+                match to.parent() {
+                    Some(folder) if self.deferred => std::fs::create_dir_all(folder).at(folder)?,
+                    Some(folder) => create_folder(folder)?,
+                    None => {}
                 }
                 std::fs::rename(from, to).at(to)
             }

@@ -19,7 +19,9 @@
 //!
 //! **Crash safety.** A file gets its final name by rename, after its bytes are on the disk; a
 //! receipt comes after everything that it names. Processes may be killed at any point and may
-//! commit the same content at once.
+//! commit the same content at once. Where a run waits for the disk in place of its workers, small results have
+//! their names before that: then their blobs carry another mark, by which nobody believes them without a hash
+//! ([`Store::settle`]).
 //!
 //! **Trust.** [`Store::files`] hashes every byte before it hands content out. [`Store::receipt`]
 //! hashes manifests and checks the files by their stat: a blob's modification time carries a mark
@@ -50,12 +52,14 @@ mod queue;
 mod receipts;
 mod runs;
 mod scratch;
+mod settle;
 mod snapshot;
 mod stale;
 mod stat_index;
 mod usage;
 mod walk;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -90,6 +94,8 @@ pub struct Store {
     inner: Arc<Inner>,
     /// What is asked for what this machine does not hold.
     remote: Option<Arc<dyn Remote>>,
+    /// Whether someone else waits for the disk ([`Store::settle`]).
+    deferred: bool,
 }
 
 struct Inner {
@@ -108,6 +114,8 @@ struct Inner {
     temporary: AtomicU64,
     /// Whether a reflink failed: the file system has none.
     no_reflink: AtomicBool,
+    /// What deferring clones found to be pending.
+    pending: Mutex<BTreeSet<Digest>>,
     /// Whether this process may write to the store.
     writable: bool,
     /// The number of the store's file system.
@@ -141,6 +149,7 @@ impl Store {
         let writable = durable::is_writable(&root.join("scratch"));
         Ok(Self {
             remote: None,
+            deferred: false,
             inner: Arc::new(Inner {
                 #[cfg(unix)]
                 blobs: File::open(root.join("blobs")).at(root.join("blobs"))?,
@@ -150,6 +159,7 @@ impl Store {
                 private: Mutex::default(),
                 temporary: AtomicU64::new(0),
                 no_reflink: AtomicBool::new(false),
+                pending: Mutex::default(),
                 writable,
                 #[cfg(unix)]
                 device: std::os::unix::fs::MetadataExt::dev(

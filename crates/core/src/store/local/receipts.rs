@@ -121,7 +121,8 @@ impl Store {
         Ok(Some(receipt))
     }
 
-    /// Records a finished cell. Its outputs have been imported before.
+    /// Records a finished cell. Its outputs have been imported before. A receipt that was torn, since someone
+    /// else was to wait for the disk and the power went first, does not have its checksum.
     pub fn put_receipt(&self, receipt: &Receipt) -> Result<()> {
         self.write(&self.receipt_path(&receipt.key), &encode(receipt)?)
     }

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::blobs::Mark;
 use super::commit::{Imported, Staged, changed};
 use super::stat_index::{self, Known};
 use super::walk::{self, Links, Stat, Walk};
@@ -160,8 +161,8 @@ impl Store {
         };
         let staged: Result<Vec<_>> =
             parallel::map(parallel::FILES, &missing, stage).into_iter().collect();
-        self.publish(staged?)?;
-        self.put_tree(&members)
+        self.publish(staged?, Mark::Durable)?;
+        self.put_tree(&members, Mark::Durable)
     }
 
     /// How a snapshot differs from an earlier tree; none when the store does not hold that one's

@@ -5,6 +5,7 @@ mod damage;
 mod export;
 mod gc;
 mod runs;
+mod settle;
 mod snapshot;
 mod unlocked;
 
