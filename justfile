@@ -79,3 +79,7 @@ check-page *ARGS:
     cargo build --package sconce --no-default-features
     mkdir -p target/page && npm install --silent --prefix target/page playwright-core@1.65.1
     node tests/page.mjs --modules target/page {{ ARGS }}
+
+# Are the types right with the features `cuda` and `cudnn`? Needs neither a GPU nor CUDA
+check-cuda *ARGS:
+    bash tests/cuda/check.sh {{ ARGS }}

@@ -50,6 +50,7 @@ impl Bench {
             .env_remove("SCONCE_REMOTE")
             .env_remove("SCONCE_MIRROR")
             .env_remove("SCONCE_LOG")
+            .env_remove("CUDA_VISIBLE_DEVICES")
             .stdin(Stdio::null());
         command
     }

@@ -7,6 +7,7 @@ mod cluster;
 mod compare;
 mod damage;
 mod dependencies;
+mod devices;
 mod documents;
 mod exports;
 mod face;

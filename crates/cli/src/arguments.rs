@@ -27,8 +27,8 @@ Examples:
   sconce kinds fit-svm                               what a stage of this kind can hold
 
 Configuration: `sconce.toml` in the current directory, then
-`$XDG_CONFIG_HOME/sconce/config.toml`, can set `store`, `store.remote`, `mirror`, `artifacts`, `device`, `jobs`,
-`threads`, `memory` and `[executor]` (docs/cluster.md). Flags win over variables of the environment, and those over files.
+`$XDG_CONFIG_HOME/sconce/config.toml`, can set `store`, `store.remote`, `mirror`, `artifacts`, `device`,
+`strict_device`, `jobs`, `threads`, `memory` and `[executor]` (docs/cluster.md). Flags win over variables of the environment, and those over files.
 
 Exit codes: 0 all is well; 1 a cell failed; 2 the command line or the pipeline file is wrong;
 130 interrupted.";
@@ -71,6 +71,20 @@ pub(crate) struct Global {
     /// Where results are shown under human names [default: artifacts]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Places")]
     pub(crate) artifacts: Option<PathBuf>,
+    /// Where networks compute: `cpu`; `cuda`, any CUDA device; `cuda:0,cuda:1`, these; `metal`; `auto`, what
+    /// there is. Given here, `cpu` wins over what stages say [default: cpu]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DEVICE",
+        value_delimiter = ',',
+        help_heading = "Devices"
+    )]
+    pub(crate) device: Vec<String>,
+    /// Keep results of different classes of devices apart: the class goes into the keys of cells that can
+    /// compute on a device
+    #[arg(long, global = true, help_heading = "Devices")]
+    pub(crate) strict_device: bool,
     /// Tell more: which cells are done already and what took how long; `-vv` every phase of a cell,
     /// `-vvv` steps of trainings [environment: SCONCE_LOG]
     #[arg(long, short, global = true, action = ArgAction::Count, help_heading = "Where time goes")]
@@ -266,9 +280,6 @@ pub(crate) struct ResourceArguments {
     /// Memory that cells share, such as `16GiB` [default: that of the machine]
     #[arg(long, value_name = "SIZE", help_heading = "Resources")]
     pub(crate) memory: Option<ByteSize>,
-    /// Where to compute: `cpu`, `cuda`, `cuda:1`, `metal`; several for several GPUs [default: cpu]
-    #[arg(long, value_name = "DEVICE", value_delimiter = ',', help_heading = "Resources")]
-    pub(crate) device: Vec<String>,
     /// Where cells run: `local`, `slurm`, or `command` with `executor.command` of a configuration
     /// file; `local` wins over what stages say [default: local]
     #[arg(long, value_enum, value_name = "WHERE", help_heading = "Resources")]

@@ -23,6 +23,7 @@ struct FileSettings {
     mirror: Option<PathBuf>,
     artifacts: Option<PathBuf>,
     device: Option<OneOrMore>,
+    strict_device: Option<bool>,
     jobs: Option<usize>,
     threads: Option<usize>,
     memory: Option<ByteSize>,
@@ -85,6 +86,10 @@ pub(crate) struct Configuration {
     pub(crate) artifacts: PathBuf,
     /// Devices by name.
     pub(crate) devices: Vec<String>,
+    /// Whether a flag names them.
+    pub(crate) devices_by_flag: bool,
+    /// Whether keys name the class of the device.
+    pub(crate) strict_device: bool,
     /// Most cells at once.
     pub(crate) jobs: Option<usize>,
     /// Threads.
@@ -100,7 +105,12 @@ pub(crate) struct Configuration {
 impl Configuration {
     /// Reads the files and lays flags and environment variables over them.
     pub(crate) fn load(global: &Global) -> Result<Self, Failure> {
-        let mut settings = Self::default();
+        let mut settings = Self {
+            devices: global.device.clone(),
+            devices_by_flag: !global.device.is_empty(),
+            ..Self::default()
+        };
+        let mut strict_device = global.strict_device.then_some(true);
         let mut store = global.store.clone().or_else(|| environment::path(environment::STORE));
         let mut mirror = global.mirror.clone().or_else(|| environment::path(environment::MIRROR));
         let mut remote = global.remote.clone().filter(|address| !address.is_empty());
@@ -125,6 +135,7 @@ impl Configuration {
                     None => Vec::new(),
                 };
             }
+            strict_device = strict_device.or(file.strict_device);
             settings.jobs = settings.jobs.or(file.jobs);
             settings.threads = settings.threads.or(file.threads);
             settings.memory = settings.memory.or(file.memory);
@@ -132,6 +143,7 @@ impl Configuration {
             settings.files.push(path);
         }
         settings.executor = executor.unwrap_or_default();
+        settings.strict_device = strict_device.unwrap_or(false);
         settings.store = store.unwrap_or_else(|| PathBuf::from(".sconce"));
         settings.remote = remote.map(|address| RemoteSettings {
             address,
@@ -154,6 +166,13 @@ impl Configuration {
             settings.mirror = Some(absolute);
         }
         Ok(settings)
+    }
+}
+
+impl Configuration {
+    /// Where the devices were said.
+    pub(crate) fn devices_from(&self) -> &'static str {
+        if self.devices_by_flag { "`--device`" } else { "`device` of a configuration file" }
     }
 }
 

@@ -8,6 +8,9 @@ pub(crate) const STORE: &str = "SCONCE_STORE";
 pub(crate) const REMOTE: &str = "SCONCE_REMOTE";
 pub(crate) const MIRROR: &str = "SCONCE_MIRROR";
 pub(crate) const LOG: &str = "SCONCE_LOG";
+pub(crate) const VISIBLE: &str = "CUDA_VISIBLE_DEVICES";
+/// Devices that a test plays.
+pub(crate) const TEST_DEVICES: &str = "SCONCE_TEST_DEVICES";
 
 /// Whom a variable tells something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +52,7 @@ const VARIABLES: &[Variable] = &[
         "as -v, -vv, -vvv: info, debug, trace; or by module: sconce_core=debug; -v wins",
     ),
     variable("NO_COLOR", Reader::Sconce, "no colours"),
+    variable(VISIBLE, Reader::Sconce, "the CUDA devices that count; each cell sees its own alone"),
     variable("TERM", Reader::Sconce, "plain lines on a terminal that is `dumb`"),
     variable(
         "XDG_CONFIG_HOME",

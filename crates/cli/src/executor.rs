@@ -49,6 +49,13 @@ pub(crate) struct ExecutorSettings {
     patience: Option<Duration>,
 }
 
+impl ExecutorSettings {
+    /// Whether it says where cells of the queue compute.
+    pub(crate) fn names_device(&self) -> bool {
+        self.device.is_some()
+    }
+}
+
 /// `50`, or `"10m"`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
@@ -88,6 +95,14 @@ pub(crate) fn place(session: &Session, plan: &Plan, asked: Option<Where>) -> Opt
             wants.then_some(Places { queue, usual: Place::Local })
         }
     }
+}
+
+/// Whether cells of this place go to a queue.
+pub(crate) fn is_queued(places: Option<Places>, place: Place) -> bool {
+    places.is_some_and(|places| match place {
+        Place::Usual => places.usual == Place::Queue,
+        place => place == Place::Queue,
+    })
 }
 
 /// The queue of the configuration.

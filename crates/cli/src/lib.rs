@@ -22,6 +22,7 @@ mod arguments;
 mod commands;
 mod compare;
 mod configuration;
+mod devices;
 mod diagnostics;
 mod environment;
 mod executor;

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use sconce_core::plan::{CellIndex, Plan, load_resolved};
 use sconce_core::run::Interrupt;
 use sconce_core::text::Resolved;
-use sconce_core::{Device, Digest, Store};
-use sconce_core::{Kinds, LoadOptions, load};
+use sconce_core::{DeviceClasses, Digest, Kinds, LoadOptions, Store, load};
 
-use crate::arguments::{Global, PipelineArguments, ResourceArguments};
+use crate::arguments::{Global, PipelineArguments};
 use crate::configuration::Configuration;
+use crate::devices;
 use crate::failure::Failure;
 use crate::remote::{Behind, attach};
 use crate::spans::Spans;
@@ -19,6 +19,13 @@ pub(crate) struct Call<'a> {
     pub(crate) global: &'a Global,
     pub(crate) kinds: &'a Kinds,
     pub(crate) spans: &'a Spans,
+}
+
+impl Call<'_> {
+    /// The classes of devices that keys name, if they do.
+    pub(crate) fn strict_device(&self) -> Result<Option<DeviceClasses>, Failure> {
+        devices::strict(&Configuration::load(self.global)?)
+    }
 }
 
 /// Configuration and the open store.
@@ -50,7 +57,7 @@ impl Session {
 
 /// Reads a pipeline file. The store is not needed for that, and a wrong file makes none.
 pub(crate) fn load_plan(call: &Call<'_>, arguments: &PipelineArguments) -> Result<Plan, Failure> {
-    load(&options(arguments), call.kinds)
+    load(&options(arguments, call.strict_device()?), call.kinds)
         .map_err(|diagnostics| Failure::Pipeline(Box::new(diagnostics)))
 }
 
@@ -60,7 +67,7 @@ pub(crate) fn load_stages(
     arguments: &PipelineArguments,
     names: &[String],
 ) -> Result<Vec<Resolved>, Failure> {
-    let (plan, mut stages) = load_resolved(&options(arguments), call.kinds)
+    let (plan, mut stages) = load_resolved(&options(arguments, call.strict_device()?), call.kinds)
         .map_err(|diagnostics| Failure::Pipeline(Box::new(diagnostics)))?;
     let named = named(&plan, names)?;
     let is_named = |stage: &Resolved| named.iter().any(|&cell| plan[cell].id.stage == stage.stage);
@@ -69,11 +76,15 @@ pub(crate) fn load_stages(
 }
 
 /// How the pipeline file is to be read.
-pub(crate) fn options(arguments: &PipelineArguments) -> LoadOptions {
+pub(crate) fn options(
+    arguments: &PipelineArguments,
+    strict_device: Option<DeviceClasses>,
+) -> LoadOptions {
     LoadOptions {
         path: arguments.file.clone(),
         profiles: arguments.profiles.clone(),
         sets: arguments.sets.clone(),
+        strict_device,
     }
 }
 
@@ -94,22 +105,4 @@ pub(crate) fn named(plan: &Plan, names: &[String]) -> Result<BTreeSet<CellIndex>
 /// The cells that `name` means: those of a stage, or some of them, as `svm[c=10]`.
 pub(crate) fn cells(plan: &Plan, name: &str) -> Result<Vec<CellIndex>, Failure> {
     plan.select(name).map_err(|error| Failure::usage(error.to_string()))
-}
-
-/// The accelerators to use; none for the processor.
-pub(crate) fn devices(
-    resources: &ResourceArguments,
-    configuration: &Configuration,
-) -> Result<Vec<Device>, Failure> {
-    let names =
-        if resources.device.is_empty() { &configuration.devices } else { &resources.device };
-    let mut devices = Vec::new();
-    for name in names {
-        match name.parse::<Device>().map_err(Failure::Usage)? {
-            Device::Cpu => {}
-            device if devices.contains(&device) => {}
-            device => devices.push(device),
-        }
-    }
-    Ok(devices)
 }

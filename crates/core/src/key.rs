@@ -16,7 +16,8 @@
 //! | environment variables | those that the stage declares | the program sees them |
 //! | content of a local path | kind `file` | it is the result |
 //! | cosmetic parameters, names of stages, pipelines and edges | never | they change no result |
-//! | times, absolute paths, machine, device, threads, memory, log settings | never | they belong in the receipt |
+//! | class of the device | under `--strict-device`, for cells that can compute on an accelerator | results of different classes are then apart |
+//! | times, absolute paths, machine, which device, threads, memory, log settings | never | they belong in the receipt |
 //!
 //! # Defaults
 //!
@@ -76,7 +77,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::stage::kinds::Shape;
-use crate::{CellId, Coordinates, Digest, Files, Gathered, Kind, Result, Stage, canonical};
+use crate::{
+    CellId, Coordinates, DeviceClass, Digest, Files, Gathered, Kind, Result, Stage, canonical,
+};
 
 pub use defaults::Defaults;
 pub(crate) use defaults::same;
@@ -113,6 +116,9 @@ pub struct KeyParts {
     /// Content of the local file or folder, for kind `file`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<Digest>,
+    /// The class of the device, under `--strict-device`, for cells that can compute on an accelerator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceClass>,
 }
 
 fn first_recipe() -> u32 {
@@ -143,6 +149,7 @@ impl KeyParts {
             axes: Coordinates::none(),
             environment: BTreeMap::new(),
             content: None,
+            device: None,
         }
     }
 
@@ -163,6 +170,9 @@ impl KeyParts {
         }
         if let Some(content) = self.content {
             put("content", json!(content));
+        }
+        if let Some(device) = self.device {
+            put("device", json!(device));
         }
         // Serialising cannot fail: all maps have string keys and the numbers are finite.
         canonical::digest(&json!({ "sconce": self.recipe, "parts": parts }))

@@ -40,11 +40,11 @@ pub mod text;
 pub use cell::{CellId, Coordinates};
 pub use digest::Digest;
 pub use error::{Error, Result};
-pub use plan::{LoadOptions, load};
+pub use plan::{DeviceClasses, LoadOptions, load};
 pub use quantity::ByteSize;
 pub use stage::artifact::{Anything, Artifact, Files, Folder, Member};
 pub use stage::context::{Context, Gathered};
-pub use stage::device::Device;
+pub use stage::device::{Device, DeviceChoice, DeviceClass};
 pub use stage::input::{Input, Inputs, NamedInputs};
 pub use stage::kinds::Kinds;
 pub use stage::{

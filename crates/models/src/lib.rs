@@ -6,7 +6,7 @@
 )]
 
 pub mod average;
-mod device;
+pub mod device;
 pub mod images;
 pub mod init;
 pub mod networks;

@@ -54,8 +54,11 @@ impl CustomOp1 for PositiveGradient {
 
 /// [`leaky_relu`] from candle's operations, for other devices and types.
 fn composed(x: &Tensor, slope: f64) -> Result<Tensor> {
-    let below = if slope == 0.0 { x.zeros_like()? } else { (x * slope)? };
-    x.le(0.0)?.where_cond(&below, x)
+    // not the number 0, which would go to the device each time
+    let zeros = x.zeros_like()?;
+    let not_above = x.le(&zeros)?;
+    let below = if slope == 0.0 { zeros } else { (x * slope)? };
+    not_above.where_cond(&below, x)
 }
 
 #[cfg(test)]

@@ -6,15 +6,14 @@
 //! needs them. Sums are taken in an order that depends on the shapes alone, so that results do not change with the number
 //! of threads.
 
+mod composed;
 pub(crate) mod depthwise;
 mod frozen;
 mod transpose;
 
-use crate::activation::relu;
 use crate::cpu::conv::geometry::Sizes;
 use crate::cpu::conv::op;
 use crate::pool::{Pool2d, max_pool2d};
-use crate::slices::{every, margin};
 use candle_core::{Result, Tensor, bail};
 pub use depthwise::{DepthwiseConv2d, depthwise_conv2d, same_padding};
 pub use frozen::FrozenConv2d;
@@ -181,7 +180,7 @@ pub fn conv2d(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d) -> Resu
     if op::applies(x, w, b) {
         op::conv2d(x, w, b, conv, sizes, None, false)
     } else {
-        composed(x, w, b, conv)
+        composed::conv2d(x, w, b, conv)
     }
 }
 
@@ -211,41 +210,6 @@ fn check_bias(b: Option<&Tensor>, outputs: usize) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// [`conv2d`] from candle's operations, for other devices and types.
-///
-/// candle's own convolution has a forward kernel on each device, but its gradient fails for some shapes and is slow for
-/// all; patches and a matrix product are right everywhere.
-fn composed(x: &Tensor, w: &Tensor, b: Option<&Tensor>, conv: &Conv2d) -> Result<Tensor> {
-    let (n, c, h, wd) = x.dims4()?;
-    let (m, _, kh, kw) = w.dims4()?;
-    let [oh, ow] = conv.output_size([h, wd], [kh, kw])?;
-    let [py, px] = conv.padding;
-    let x = margin(&margin(x, 2, [py, py], 0.0)?, 3, [px, px], 0.0)?;
-    let mut patches = Vec::with_capacity(kh * kw);
-    for ky in 0..kh {
-        let rows = every(&x, 2, ky * conv.dilation[0], conv.stride[0], oh)?;
-        for kx in 0..kw {
-            patches.push(every(&rows, 3, kx * conv.dilation[1], conv.stride[1], ow)?.reshape((
-                n,
-                c,
-                1,
-                oh * ow,
-            ))?);
-        }
-    }
-    let patches = Tensor::cat(&patches, 2)?.reshape((n, c * kh * kw, oh * ow))?;
-    let y = w.reshape((m, c * kh * kw))?.broadcast_left(n)?.contiguous()?.matmul(&patches)?;
-    finish(y.reshape((n, m, oh, ow))?, b, conv.relu)
-}
-
-fn finish(y: Tensor, b: Option<&Tensor>, rectify: bool) -> Result<Tensor> {
-    let y = match b {
-        Some(b) => y.broadcast_add(&b.reshape((1, (), 1, 1))?)?,
-        None => y,
-    };
-    if rectify { relu(&y) } else { Ok(y) }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub(crate) mod scratch;
 pub(crate) mod separable;
 pub mod threads;
 
+use crate::device::is_composed;
 use candle_core::{
     CpuStorage, DType, Device, Layout, Result, Shape, Storage, Tensor, WithDType, bail,
 };
@@ -22,7 +23,7 @@ pub(crate) const PARALLEL_FROM: usize = 1 << 15;
 
 /// Whether this crate's CPU kernels apply: a CPU tensor of f32 or f64.
 pub(crate) fn has_kernels(x: &Tensor) -> bool {
-    x.device().is_cpu() && matches!(x.dtype(), DType::F32 | DType::F64)
+    x.device().is_cpu() && matches!(x.dtype(), DType::F32 | DType::F64) && !is_composed()
 }
 
 /// The elements of a contiguous layout.

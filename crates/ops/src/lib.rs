@@ -8,8 +8,9 @@
 //!
 //! One file holds an operation's contract (what it computes, shapes, errors), its composition from candle's operations, and
 //! the choice between that and a device's own code: `conv.rs`, `pool.rs`, `norm.rs`, `linear.rs`, `activation.rs`, `loss.rs`,
-//! `separable.rs`, `dropout.rs`, `reversal.rs`. The processor's code is in `cpu/`, in files of the same names; another
-//! device's will stand beside it.
+//! `separable.rs`, `dropout.rs`, `reversal.rs`. The processor's code is in `cpu/`, in files of the same names. On CUDA and Metal
+//! operations are composed (`conv/composed.rs` tells how convolutions reach cuDNN); [`device::composed`] does so on the CPU, for
+//! tests. `docs/devices.md` has the tolerances.
 //!
 //! # How a convolution is computed on the processor
 //!
@@ -52,6 +53,7 @@
 pub mod activation;
 pub mod conv;
 mod cpu;
+pub mod device;
 pub mod dropout;
 pub mod linear;
 pub mod loss;

@@ -19,7 +19,8 @@ pub fn bce_with_logits_each(logits: &Tensor, targets: &Tensor) -> Result<Tensor>
     if has_kernels(logits) {
         return cpu::loss::bce_with_logits(logits, targets);
     }
-    let positive = logits.gt(0.0)?.where_cond(logits, &logits.zeros_like()?)?;
+    let zeros = logits.zeros_like()?;
+    let positive = logits.gt(&zeros)?.where_cond(logits, &zeros)?;
     // -|x| = x - 2 max(x, 0): its derivative at 0 makes the whole's sigmoid(0) - t
     let softplus = ((logits - (&positive * 2.0)?)?.exp()? + 1.0)?.log()?;
     (positive - logits.mul(&targets)?)? + softplus
@@ -33,7 +34,8 @@ pub fn bce_with_logits(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
 /// Cross-entropy of each row of logits `(batch, classes)` with a class `(batch)` of u32:
 /// `ln Σ exp(x) − x[class]`, `(batch)`.
 ///
-/// The gradient is `softmax(x) − onehot(class)`. PyTorch's `cross_entropy(reduction="none")`.
+/// The gradient is `softmax(x) − onehot(class)`. PyTorch's `cross_entropy(reduction="none")`. A class that there is not is an
+/// error on the CPU, and a loss that is not a number on other devices.
 ///
 /// ```
 /// use candle_core::{Device, Tensor};
@@ -54,16 +56,28 @@ pub fn cross_entropy_each(logits: &Tensor, classes: &Tensor) -> Result<Tensor> {
             classes.dtype()
         );
     }
-    let list = classes.to_vec1::<u32>()?;
-    if let Some(class) = list.iter().find(|&&class| class as usize >= c) {
-        bail!("cross-entropy expects classes below {c}, got {class}");
+    // A class that there is not is seen on the processor; elsewhere nobody waits for the device, and its loss is not a number.
+    if logits.device().is_cpu() {
+        let list = classes.to_vec1::<u32>()?;
+        if let Some(class) = list.iter().find(|&&class| class as usize >= c) {
+            bail!("cross-entropy expects classes below {c}, got {class}");
+        }
+        if has_kernels(logits) {
+            return cpu::loss::cross_entropy(logits, list);
+        }
     }
-    if has_kernels(logits) {
-        return cpu::loss::cross_entropy(logits, list);
-    }
+    cross_entropy_composed(logits, classes)
+}
+
+fn cross_entropy_composed(logits: &Tensor, classes: &Tensor) -> Result<Tensor> {
+    let (n, c) = logits.dims2()?;
     let shifted = logits.broadcast_sub(&logits.detach().max_keepdim(D::Minus1)?)?;
     let log_sum = shifted.exp()?.sum_keepdim(D::Minus1)?.log()?.squeeze(1)?;
-    log_sum - shifted.gather(&classes.unsqueeze(1)?.contiguous()?, 1)?.squeeze(1)?
+    let last = Tensor::full(c as u32 - 1, n, classes.device())?;
+    let known = classes.minimum(&last)?;
+    let losses = (log_sum - shifted.gather(&known.unsqueeze(1)?.contiguous()?, 1)?.squeeze(1)?)?;
+    let no_number = Tensor::full(f64::NAN, n, logits.device())?.to_dtype(logits.dtype())?;
+    classes.eq(&known)?.where_cond(&losses, &no_number)
 }
 
 /// The mean of [`cross_entropy_each`], a scalar.
@@ -197,6 +211,10 @@ mod tests {
         for classes in [&[0u32, 3][..], &[0]] {
             assert!(cross_entropy(&x, &Tensor::new(classes, &Device::Cpu)?).is_err());
         }
+        // where nobody looks at the classes
+        let losses = cross_entropy_composed(&x, &Tensor::new(&[1u32, 3], &Device::Cpu)?)?;
+        let losses = losses.to_vec1::<f64>()?;
+        assert!(losses[0].is_finite() && losses[1].is_nan(), "{losses:?}");
         assert!(cross_entropy(&x, &Tensor::new(&[0f32, 1.0], &Device::Cpu)?).is_err());
         assert!(bce_with_logits(&x, &random(1, &[2])?).is_err());
         Ok(())

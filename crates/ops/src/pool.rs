@@ -170,6 +170,9 @@ fn average_composed(x: &Tensor, pool: &Pool2d, count_include_pad: bool) -> Resul
     let places = places(x, pool, 0.0)?;
     let sum = places[1..].iter().try_fold(places[0].clone(), |sum, v| sum + v)?;
     let weights: Vec<f64> = (0..oh * ow).map(|i| divisor(i).recip()).collect();
+    if weights.iter().all(|weight| *weight == weights[0]) {
+        return sum * weights[0];
+    }
     sum.broadcast_mul(&Tensor::from_vec(weights, (oh, ow), x.device())?.to_dtype(x.dtype())?)
 }
 

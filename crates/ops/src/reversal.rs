@@ -1,6 +1,6 @@
 //! The gradient reversal layer of domain-adversarial training.
 
-use crate::cpu::by_dtype;
+use crate::cpu::{by_dtype, has_kernels};
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType};
 
@@ -20,8 +20,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDTyp
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn gradient_reversal(x: &Tensor, strength: f64) -> Result<Tensor> {
-    if x.device().is_cpu() && matches!(x.dtype(), candle_core::DType::F32 | candle_core::DType::F64)
-    {
+    if has_kernels(x) {
         return x.contiguous()?.apply_op1(Reversal { strength });
     }
     // x·(−s) + (x·(1 + s)) without history: the value of x, the gradient of the first term

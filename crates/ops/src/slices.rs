@@ -1,8 +1,6 @@
-//! Cuts and margins from candle's operations, with right gradients on every device.
-
 use candle_core::{Result, Tensor};
 
-/// `count` indices of a dimension, `step` apart.
+/// `count` indices of a dimension, `step` apart. (By views alone: a list of indices would have to go to the device each time.)
 pub(crate) fn every(
     x: &Tensor,
     d: usize,
@@ -13,8 +11,12 @@ pub(crate) fn every(
     if step == 1 {
         return x.narrow(d, from, count)?.contiguous();
     }
-    let at: Vec<u32> = (0..count).map(|i| (from + i * step) as u32).collect();
-    x.contiguous()?.index_select(&Tensor::from_vec(at, count, x.device())?, d)
+    let there = (x.dim(d)? - from).min(count * step);
+    let x = x.narrow(d, from, there)?.pad_with_zeros(d, 0, count * step - there)?;
+    let mut dims = x.dims().to_vec();
+    dims[d] = count;
+    dims.insert(d + 1, step);
+    x.contiguous()?.reshape(dims)?.narrow(d + 1, 0, 1)?.squeeze(d + 1)?.contiguous()
 }
 
 /// A value added before and behind a dimension.
@@ -22,7 +24,10 @@ pub(crate) fn margin(x: &Tensor, d: usize, sizes: [usize; 2], fill: f64) -> Resu
     let piece = |size: usize| -> Result<Tensor> {
         let mut dims = x.dims().to_vec();
         dims[d] = size;
-        Tensor::full(fill, dims, x.device())?.to_dtype(x.dtype())
+        match fill {
+            0.0 => Tensor::zeros(dims, x.dtype(), x.device()),
+            fill => Tensor::full(fill, dims, x.device())?.to_dtype(x.dtype()),
+        }
     };
     match sizes {
         [0, 0] => Ok(x.clone()),
@@ -30,4 +35,11 @@ pub(crate) fn margin(x: &Tensor, d: usize, sizes: [usize; 2], fill: f64) -> Resu
         [before, 0] => Tensor::cat(&[&piece(before)?, x], d),
         [before, after] => Tensor::cat(&[&piece(before)?, x, &piece(after)?], d),
     }
+}
+
+/// A dimension from its end to its beginning; for short ones, such as a filter's.
+pub(crate) fn mirrored(x: &Tensor, d: usize) -> Result<Tensor> {
+    let len = x.dim(d)?;
+    let places = (0..len).rev().map(|at| x.narrow(d, at, 1)).collect::<Result<Vec<_>>>()?;
+    Tensor::cat(&places, d)
 }

@@ -191,6 +191,7 @@ fn of_plans(call: &Call<'_>, arguments: &CompareArguments, file: &Path) -> Resul
                 path: file.to_owned(),
                 profiles: names.clone(),
                 sets: arguments.sets.iter().chain(sets).cloned().collect(),
+                strict_device: call.strict_device()?,
             };
             plans.push(
                 load(&options, call.kinds).map_err(|errors| Failure::Pipeline(Box::new(errors)))?,

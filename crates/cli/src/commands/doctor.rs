@@ -1,7 +1,7 @@
 //! `sconce doctor`: what this machine has.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use sconce_core::executor::{machine_memory, machine_threads};
@@ -9,6 +9,7 @@ use sconce_core::{ByteSize, processor};
 
 use crate::arguments::DoctorArguments;
 use crate::configuration::candidates;
+use crate::devices;
 use crate::failure::{FAILED, Failure};
 use crate::session::{Call, Session};
 use crate::style::{BAD, BOLD, DIM, GOOD, paint};
@@ -32,7 +33,9 @@ pub(crate) fn doctor(call: &Call<'_>, arguments: &DoctorArguments) -> Result<Exi
         machine_memory().map_or("unknown".to_owned(), |bytes| ByteSize(bytes).to_string()),
     )?;
     line("processor", processor::describe())?;
-    line("devices", devices())?;
+    for (title, text) in devices::describe() {
+        line(title, text)?;
+    }
     let root = session.store.root();
     let format = std::fs::read_to_string(root.join("format")).unwrap_or_default();
     let usage = session.store.usage()?;
@@ -85,15 +88,6 @@ pub(crate) fn doctor(call: &Call<'_>, arguments: &DoctorArguments) -> Result<Exi
 
 fn kinds(call: &Call<'_>) -> String {
     format!("{} kinds", call.kinds.names().count())
-}
-
-/// What this build can compute on, and what the machine seems to have besides.
-fn devices() -> String {
-    let mut text = "cpu".to_owned();
-    if Path::new("/proc/driver/nvidia/version").exists() {
-        text.push_str("; there is an NVIDIA driver, which this build does not use");
-    }
-    text
 }
 
 fn find_program(name: &str) -> Option<PathBuf> {

@@ -6,19 +6,28 @@ use std::process::ExitCode;
 use sconce_core::executor::queue::{Detach, Reins};
 use sconce_core::executor::{Limits, Machine, Processes};
 use sconce_core::plan::Plan;
-use sconce_core::run::{Interrupt, Options, Summary, execute};
+use sconce_core::run::{Event, Interrupt, Options, Summary, execute};
 use sconce_core::store::Invocation;
 
 use super::{detach, lock};
 use crate::arguments::{ResourceArguments, RunArguments, TalkArguments};
+use crate::devices;
 use crate::executor;
 use crate::failure::{FAILED, Failure, INTERRUPTED};
 use crate::report::Report;
-use crate::session::{Call, Session, devices, named, open_with_plan};
+use crate::session::{Call, Session, named, open_with_plan};
 
 pub(crate) fn run(call: &Call<'_>, arguments: &RunArguments) -> Result<ExitCode, Failure> {
-    let (session, plan) = open_with_plan(call, &arguments.pipeline)?;
-    let limits = limits(&session, &arguments.resources)?;
+    let (session, mut plan) = open_with_plan(call, &arguments.pipeline)?;
+    // A name that means nothing is a mistake of usage, and not one of the run.
+    named(&plan, &arguments.stages)?;
+    let mut limits = limits(&session, &arguments.resources);
+    let place = executor::place(&session, &plan, arguments.resources.executor);
+    let devices = devices::resolve(&session, &plan, &arguments.stages, |cell| {
+        executor::is_queued(place, cell)
+    })?;
+    devices.limit(&mut limits);
+    devices.settle(&mut plan);
     let lock = match arguments.locked {
         true => match lock::held(&arguments.pipeline, &plan, &arguments.stages)? {
             Ok(held) => Some(held),
@@ -44,11 +53,9 @@ pub(crate) fn run(call: &Call<'_>, arguments: &RunArguments) -> Result<ExitCode,
         }),
         ..Options::default()
     };
-    // A name that means nothing is a mistake of usage, and not one of the run.
-    named(&plan, &options.wanted)?;
     named(&plan, &options.force)?;
-    let place = executor::place(&session, &plan, arguments.resources.executor);
-    execute_plan(call, &session, &plan, &options, limits, &arguments.talk, place)
+    let chosen = devices.chosen;
+    execute_plan(call, &session, &plan, &options, limits, &arguments.talk, (place, chosen))
 }
 
 /// `--force` alone means all that was asked for.
@@ -62,20 +69,16 @@ fn forced(plan: &Plan, wanted: &[String], force: &[String]) -> Vec<String> {
 }
 
 /// What the flags and the configuration say about resources.
-pub(super) fn limits(session: &Session, resources: &ResourceArguments) -> Result<Limits, Failure> {
+pub(super) fn limits(session: &Session, resources: &ResourceArguments) -> Limits {
     let configuration = &session.configuration;
-    let mut limits = Limits {
-        jobs: resources.jobs.or(configuration.jobs),
-        devices: devices(resources, configuration)?,
-        ..Limits::default()
-    };
+    let mut limits = Limits { jobs: resources.jobs.or(configuration.jobs), ..Limits::default() };
     if let Some(threads) = resources.threads.or(configuration.threads) {
         limits.threads = threads.max(1);
     }
     if let Some(memory) = resources.memory.or(configuration.memory) {
         limits.memory = memory.0;
     }
-    Ok(limits)
+    limits
 }
 
 /// Executes the plan with worker processes and shows what happens.
@@ -86,9 +89,12 @@ pub(super) fn execute_plan(
     options: &Options,
     limits: Limits,
     talk: &TalkArguments,
-    place: Option<executor::Places>,
+    (place, chosen): (Option<executor::Places>, Option<String>),
 ) -> Result<ExitCode, Failure> {
     let report = Report::new(plan, options, talk, call);
+    if let Some(text) = chosen {
+        report.event(&Event::DeviceChosen { text });
+    }
     let workers = workers(call, session)?;
     let tell = |event| report.event(&event);
     let summary = match place {

@@ -157,7 +157,12 @@ fn engine_keys() -> Value {
                     "minimum": 0,
                     "description": "Bytes, or a size such as \"4GiB\"."
                 },
-                "gpu": { "type": "boolean" },
+                "gpu": { "type": "boolean", "description": "Whether it computes on a device where the run has one." },
+                "device": {
+                    "type": "string",
+                    "pattern": "^(auto|cpu|(cuda|metal)(:[0-9]+)?)$",
+                    "description": "Where it computes: \"auto\", \"cpu\", \"cuda\", \"cuda:1\" or \"metal\"."
+                },
                 "time": { "type": "string", "description": "What a queue gives a cell at most: \"2h\"." }
             }
         },

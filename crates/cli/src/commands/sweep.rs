@@ -16,6 +16,7 @@ use super::run::{limits, stop_on_signals, workers};
 use super::runs::quoted;
 use crate::arguments::SweepArguments;
 use crate::compare::number::Style;
+use crate::devices;
 use crate::failure::{FAILED, Failure, INTERRUPTED};
 use crate::session::{Call, Session, load_plan};
 use crate::style::{BAD, BUSY, DIM, GOOD, WARN, count, paint, seconds, status};
@@ -33,12 +34,16 @@ pub(crate) fn sweep(call: &Call<'_>, arguments: &SweepArguments) -> Result<ExitC
     let base = load_plan(call, &arguments.pipeline)?;
     let objective = objective(arguments, &base)?;
     let session = Session::open(call)?;
+    let wanted = [objective.cell.clone()];
+    let devices = devices::resolve(&session, &base, &wanted, |_| false)?;
     let interrupt = Interrupt::default();
     let search = Search {
         file: arguments.pipeline.file.clone(),
         profiles: arguments.pipeline.profiles.clone(),
         sets: arguments.pipeline.sets.clone(),
         objective,
+        devices: devices.clone(),
+        strict_device: call.strict_device()?,
         kinds: call.kinds,
         store: session.store.clone(),
         mirror: session.configuration.mirror.clone(),
@@ -59,7 +64,8 @@ pub(crate) fn sweep(call: &Call<'_>, arguments: &SweepArguments) -> Result<ExitC
         said: Mutex::default(),
     };
     sweep.say_what(arguments)?;
-    let limits = limits(&session, &arguments.resources)?;
+    let mut limits = limits(&session, &arguments.resources);
+    devices.limit(&mut limits);
     let at_once = limits.jobs.unwrap_or(limits.threads).max(1);
     stop_on_signals(&interrupt);
     let executor = Machine::new(workers(call, &session)?.adopting().settling(), limits);

@@ -6,18 +6,22 @@ use sconce_core::run::Options;
 
 use super::run::{execute_plan, limits};
 use crate::arguments::VerifyArguments;
+use crate::devices;
 use crate::failure::Failure;
 use crate::session::{Call, named, open_with_plan};
 
 pub(crate) fn verify(call: &Call<'_>, arguments: &VerifyArguments) -> Result<ExitCode, Failure> {
-    let (session, plan) = open_with_plan(call, &arguments.pipeline)?;
-    let limits = limits(&session, &arguments.resources)?;
+    let (session, mut plan) = open_with_plan(call, &arguments.pipeline)?;
+    let mut limits = limits(&session, &arguments.resources);
     named(&plan, &arguments.stages)?;
+    let devices = devices::resolve(&session, &plan, &arguments.stages, |_| false)?;
+    devices.limit(&mut limits);
+    devices.settle(&mut plan);
     let options = Options {
         wanted: arguments.stages.clone(),
         verify: true,
         mirror: session.configuration.mirror.clone(),
         ..Options::default()
     };
-    execute_plan(call, &session, &plan, &options, limits, &arguments.talk, None)
+    execute_plan(call, &session, &plan, &options, limits, &arguments.talk, (None, devices.chosen))
 }

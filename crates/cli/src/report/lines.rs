@@ -153,6 +153,7 @@ impl Lines {
                 };
                 vec![status(GOOD, "Verified", format_args!("{cell}: the same bits{but}"))]
             }
+            Event::DeviceChosen { text } => vec![status(GOOD, "Device", text)],
             Event::StaleRemoved { folders } => {
                 let mut named: Vec<_> =
                     folders.iter().take(FOLDERS).map(|one| one.display().to_string()).collect();

@@ -8,8 +8,9 @@ use sconce_core::plan::{CellIndex, Plan, known};
 use sconce_core::run::{Event, Interrupt, Options, execute, snapshots};
 use sconce_core::store::{Invocation, Receipt};
 use sconce_core::sweep::Objective;
-use sconce_core::{Digest, Kinds, LoadOptions, Store, load};
+use sconce_core::{DeviceClasses, Digest, Kinds, LoadOptions, Store, load};
 
+use crate::devices::Devices;
 use crate::failure::Failure;
 
 /// So many trials are looked at for what all have in common.
@@ -22,6 +23,10 @@ pub(crate) struct Search<'a> {
     /// The settings of every trial.
     pub(crate) sets: Vec<String>,
     pub(crate) objective: Objective,
+    /// What the cells of all trials compute on.
+    pub(crate) devices: Devices,
+    /// The classes of devices that keys name.
+    pub(crate) strict_device: Option<DeviceClasses>,
     pub(crate) kinds: &'a Kinds,
     pub(crate) store: Store,
     pub(crate) mirror: Option<PathBuf>,
@@ -55,9 +60,11 @@ impl Search<'_> {
             path: self.file.clone(),
             profiles: self.profiles.clone(),
             sets: self.all_sets(sets),
+            strict_device: self.strict_device,
         };
-        let plan =
+        let mut plan =
             load(&options, self.kinds).map_err(|errors| Failure::Pipeline(Box::new(errors)))?;
+        self.devices.settle(&mut plan);
         let cells =
             plan.select(&self.objective.cell).map_err(|error| Failure::usage(error.to_string()))?;
         match cells.as_slice() {

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use sconce_core::plan::{CellIndex, Plan, State};
 use sconce_core::store::{Journal, Standing};
-use sconce_core::{Digest, Kinds, Store, load};
+use sconce_core::{DeviceClasses, Digest, Kinds, Store, load};
 
 use crate::arguments::PipelineArguments;
 use crate::commands::{Assessed, assess_plan};
+use crate::devices;
 use crate::failure::Failure;
 use crate::session::{Session, options};
 use crate::watch::{self, Status};
@@ -42,6 +43,8 @@ pub(super) struct Shown {
 pub(super) struct Board<'a> {
     pub(super) session: &'a Session,
     pub(super) pipeline: &'a PipelineArguments,
+    /// The classes of devices that keys name.
+    strict_device: Option<DeviceClasses>,
     shown: Mutex<Arc<Shown>>,
 }
 
@@ -69,7 +72,8 @@ impl<'a> Board<'a> {
             problem: String::new(),
         };
         look(&session.store, &mut shown, &mut BTreeMap::new());
-        Ok(Self { session, pipeline, shown: Mutex::new(Arc::new(shown)) })
+        let strict_device = devices::strict(&session.configuration)?;
+        Ok(Self { session, pipeline, strict_device, shown: Mutex::new(Arc::new(shown)) })
     }
 
     pub(super) fn store(&self) -> &Store {
@@ -134,7 +138,7 @@ impl<'a> Board<'a> {
     }
 
     fn reload(&self, kinds: &Kinds, shown: &mut Shown) {
-        match load(&options(self.pipeline), kinds) {
+        match load(&options(self.pipeline, self.strict_device), kinds) {
             Ok(plan) => {
                 shown.plan = Arc::new(plan);
                 shown.edition += 1;

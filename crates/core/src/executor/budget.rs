@@ -1,6 +1,7 @@
 //! What the running cells share: threads, memory, accelerators.
 
-use crate::{Device, Resources, Threads};
+use crate::{Device, DeviceChoice, Resources, Threads};
+use std::collections::BTreeSet;
 
 /// Threads of this machine that this process may use.
 pub fn machine_threads() -> usize {
@@ -27,8 +28,11 @@ pub struct Limits {
     pub threads: usize,
     /// Bytes of memory that cells share.
     pub memory: u64,
-    /// Accelerators, one cell each at a time; without any, all cells compute on the processor.
+    /// Accelerators of cells that leave the choice to the run, one cell each at a time; without any, such cells compute on the
+    /// processor.
     pub devices: Vec<Device>,
+    /// Accelerators that cells may ask for by name.
+    pub named_devices: Vec<Device>,
 }
 
 /// All of this machine but its accelerators.
@@ -39,6 +43,7 @@ impl Default for Limits {
             threads: machine_threads(),
             memory: machine_memory().unwrap_or(u64::MAX),
             devices: Vec::new(),
+            named_devices: Vec::new(),
         }
     }
 }
@@ -48,11 +53,14 @@ pub(crate) struct Budget {
     jobs: usize,
     threads: usize,
     memory: u64,
-    has_devices: bool,
+    /// Those of cells that leave the choice to the run.
+    usual: BTreeSet<Device>,
+    /// All that there are, and those that no cell has.
+    devices: Vec<Device>,
+    devices_left: Vec<Device>,
     running: usize,
     threads_left: usize,
     memory_left: u64,
-    devices_left: Vec<Device>,
 }
 
 /// What one running cell was given.
@@ -85,18 +93,19 @@ impl Share {
 impl Budget {
     pub(crate) fn new(limits: &Limits) -> Self {
         let threads = limits.threads.max(1);
-        let mut devices = limits.devices.clone();
-        // Taken from the end.
-        devices.reverse();
+        let all = limits.devices.iter().chain(&limits.named_devices).copied();
+        let all: BTreeSet<_> = all.filter(|&one| one != Device::Cpu).collect();
+        let devices: Vec<_> = all.into_iter().collect();
         Self {
             jobs: limits.jobs.unwrap_or(usize::MAX).max(1),
             threads,
             memory: limits.memory,
-            has_devices: !devices.is_empty(),
+            usual: limits.devices.iter().copied().filter(|&one| one != Device::Cpu).collect(),
             running: 0,
             threads_left: threads,
             memory_left: limits.memory,
-            devices_left: devices,
+            devices_left: devices.clone(),
+            devices,
         }
     }
 
@@ -114,8 +123,7 @@ impl Budget {
         if threads > self.threads_left || memory > self.memory_left {
             return None;
         }
-        let device =
-            if needs.gpu && self.has_devices { self.devices_left.pop()? } else { Device::Cpu };
+        let device = self.device(needs)?;
         self.running += 1;
         self.threads_left -= threads;
         self.memory_left -= memory;
@@ -129,13 +137,34 @@ impl Budget {
         })
     }
 
+    /// Takes a device that the cell can have, the one of the smallest number. One that nobody found is named all the same: the
+    /// worker fails to open it, and nothing is computed elsewhere in silence.
+    fn device(&mut self, needs: &Resources) -> Option<Device> {
+        let fits = |one: &Device| match (needs.device, one) {
+            (DeviceChoice::Usual, one) => self.usual.contains(one),
+            (DeviceChoice::Cuda(id), Device::Cuda(number))
+            | (DeviceChoice::Metal(id), Device::Metal(number)) => id.is_none_or(|id| id == *number),
+            _ => false,
+        };
+        if !needs.gpu || !self.devices.iter().any(fits) {
+            return Some(match needs.device {
+                DeviceChoice::Cuda(id) if needs.gpu => Device::Cuda(id.unwrap_or(0)),
+                DeviceChoice::Metal(id) if needs.gpu => Device::Metal(id.unwrap_or(0)),
+                _ => Device::Cpu,
+            });
+        }
+        let place = self.devices_left.iter().position(fits)?;
+        Some(self.devices_left.remove(place))
+    }
+
     /// Gives a share back.
     pub(crate) fn give(&mut self, share: &Share) {
         self.running -= 1;
         self.threads_left += share.taken_threads;
         self.memory_left += share.taken_memory;
-        if share.device != Device::Cpu {
+        if self.devices.contains(&share.device) {
             self.devices_left.push(share.device);
+            self.devices_left.sort_unstable();
         }
     }
 }
@@ -151,7 +180,8 @@ mod tests {
     #[test]
     fn shares_never_exceed_what_there_is() {
         let devices = vec![Device::Cuda(2), Device::Cuda(3)];
-        let mut budget = Budget::new(&Limits { jobs: None, threads: 4, memory: 100, devices });
+        let mut budget =
+            Budget::new(&Limits { threads: 4, memory: 100, devices, ..Limits::default() });
         let a = budget.take(&needs(3, 10, true)).unwrap();
         assert_eq!((a.threads, a.device), (3, Device::Cuda(2)));
         assert_eq!(budget.take(&needs(2, 10, false)), None, "threads");
@@ -172,12 +202,45 @@ mod tests {
 
     #[test]
     fn jobs_and_all_threads() {
-        let limits = Limits { jobs: Some(1), threads: 8, memory: 100, devices: Vec::new() };
+        let limits = Limits { jobs: Some(1), threads: 8, memory: 100, ..Limits::default() };
         let mut budget = Budget::new(&limits);
         let heavy = budget.take(&Resources::heavy(50)).unwrap();
         assert_eq!((heavy.threads, heavy.device), (8, Device::Cpu));
         assert_eq!(budget.take(&needs(0, 0, false)), None);
         budget.give(&heavy);
         assert!(budget.take(&needs(0, 0, false)).is_some());
+    }
+
+    #[test]
+    fn a_cell_gets_the_device_that_it_names() {
+        let named_devices = vec![Device::Cuda(0), Device::Cuda(1), Device::Metal(0)];
+        let limits = Limits {
+            threads: 8,
+            memory: 100,
+            devices: vec![Device::Cuda(1)],
+            named_devices,
+            ..Limits::default()
+        };
+        let mut budget = Budget::new(&limits);
+        let of = |device: DeviceChoice| Resources { device, ..needs(0, 0, true) };
+        let usual = budget.take(&of(DeviceChoice::Usual)).unwrap();
+        assert_eq!(usual.device, Device::Cuda(1));
+        assert_eq!(budget.take(&of(DeviceChoice::Usual)), None, "the run has one");
+        assert_eq!(budget.take(&of(DeviceChoice::Cuda(Some(1)))), None, "and it is taken");
+        let any = budget.take(&of(DeviceChoice::Cuda(None))).unwrap();
+        assert_eq!(any.device, Device::Cuda(0));
+        assert_eq!(budget.take(&of(DeviceChoice::Cuda(None))), None);
+        budget.give(&usual);
+        assert_eq!(budget.take(&of(DeviceChoice::Cuda(None))).unwrap().device, Device::Cuda(1));
+        assert_eq!(budget.take(&of(DeviceChoice::Metal(None))).unwrap().device, Device::Metal(0));
+        assert_eq!(budget.take(&of(DeviceChoice::Cpu)).unwrap().device, Device::Cpu);
+        // Not there: the worker says so, and the processor does not step in.
+        let absent = budget.take(&of(DeviceChoice::Cuda(Some(7)))).unwrap();
+        assert_eq!(absent.device, Device::Cuda(7));
+        budget.give(&absent);
+        assert_eq!(budget.take(&of(DeviceChoice::Cuda(Some(7)))).unwrap().device, Device::Cuda(7));
+        // A kind that only the processor computes, whatever the run has.
+        let plain = Resources { device: DeviceChoice::Cuda(None), ..needs(0, 0, false) };
+        assert_eq!(budget.take(&plain).unwrap().device, Device::Cpu);
     }
 }

@@ -17,6 +17,7 @@ use crate::CellId;
 use crate::mutex::relock;
 use crate::run::{Failure, Outcome, Request};
 use crate::span::{self, Span};
+use crate::stage::device;
 use crate::store::Store;
 
 /// Computes each cell in a process of its own, so that a crash, a leak or a stuck thread stays
@@ -159,6 +160,8 @@ impl Processes {
         command
             .args(&self.arguments)
             .env("RAYON_NUM_THREADS", shape.threads.to_string())
+            // The device of its own and no other: what it forgets or a library opens is not another cell's.
+            .env(device::VISIBLE, shape.device.visible_alone())
             // Libraries would put backtraces into their messages; a panic's is still shown where one is asked for.
             .env("RUST_LIB_BACKTRACE", "0")
             .stdin(Stdio::piped())

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::Plan;
 use super::expand::{self, From};
-use crate::Kinds;
 use crate::text::pipeline::Pipeline;
 use crate::text::{Diagnostic, Diagnostics, Resolved, Sources, document, pipeline, resolved};
+use crate::{DeviceClass, Kinds};
 
 /// What to load.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +17,17 @@ pub struct LoadOptions {
     pub profiles: Vec<String>,
     /// `path=value` settings, such as `stage.svm.c=10`; they win over profiles.
     pub sets: Vec<String>,
+    /// The classes that keys of cells name which can compute on an accelerator; without, no key names one.
+    pub strict_device: Option<DeviceClasses>,
+}
+
+/// What the choices of a run come to that are not classes themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceClasses {
+    /// Of cells that leave the choice to the run.
+    pub usual: DeviceClass,
+    /// Of cells that say `auto`.
+    pub auto: DeviceClass,
 }
 
 impl LoadOptions {
@@ -87,7 +98,11 @@ fn read<T>(
         let _span = tracing::info_span!("plan").entered();
         let seen = look(&pipeline, &sources);
         let from = From { folder, stem: stem.unwrap_or_default(), options };
-        expand::expand(pipeline, from, &mut all, &mut errors).map(|plan| (plan, seen))
+        let mut plan = expand::expand(pipeline, from, &mut all, &mut errors)?;
+        if let Some(classes) = options.strict_device {
+            plan.name_device_classes(classes);
+        }
+        Some((plan, seen))
     });
     match found {
         Some(found) if errors.is_empty() => Ok(found),

@@ -40,6 +40,7 @@ mod load;
 pub(crate) mod parameters;
 mod reason;
 mod references;
+mod resources;
 mod select;
 
 #[cfg(test)]
@@ -56,12 +57,12 @@ use serde_json::Value;
 pub use assess::{State, assess, assess_cell, output_digest};
 pub use graph::{CellGraph, CellIndex, PerCell};
 pub use known::{Known, known};
-pub use load::{LoadOptions, load, load_resolved};
+pub use load::{DeviceClasses, LoadOptions, load, load_resolved};
 pub use reason::{Reason, explain};
 pub use select::Selection;
 
 use crate::key::{self, InputPart, KeyParts};
-use crate::{AnyStage, CellId, Digest, Kind, Output, Resources, Result};
+use crate::{AnyStage, CellId, DeviceChoice, DeviceClass, Digest, Kind, Output, Resources, Result};
 
 /// A pipeline, expanded into cells.
 pub struct Plan {
@@ -100,6 +101,8 @@ pub struct Cell {
     pub seed: Option<u64>,
     /// What the cell needs, with the pipeline file's overrides.
     pub resources: Resources,
+    /// The class of devices that its key names, where keys do that ([`LoadOptions::strict_device`]).
+    pub device_class: Option<DeviceClass>,
     /// What it yields.
     pub outputs: Vec<Output>,
 }
@@ -144,6 +147,21 @@ impl Plan {
             axes,
             environment: cell.stage.environment().iter().map(value).collect(),
             content,
+            device: cell.device_class,
         })
+    }
+
+    /// Has the class of its device in the key of each cell that can compute on an accelerator: results of different classes are
+    /// then different results.
+    fn name_device_classes(&mut self, classes: DeviceClasses) {
+        for cell in self.graph.node_weights_mut().filter(|cell| cell.resources.gpu) {
+            cell.device_class = Some(match cell.resources.device {
+                DeviceChoice::Usual => classes.usual,
+                DeviceChoice::Auto => classes.auto,
+                DeviceChoice::Cpu => DeviceClass::Cpu,
+                DeviceChoice::Cuda(_) => DeviceClass::Cuda,
+                DeviceChoice::Metal(_) => DeviceClass::Metal,
+            });
+        }
     }
 }

@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use serde_json::Value;
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::edge::Edge;
-use crate::stage::Place;
 use crate::stage::kinds::Shape;
 use crate::text::axes::{Axis, AxisValue};
 use crate::text::diagnostic::Diagnostic;
@@ -16,7 +14,7 @@ use crate::text::document::{self, Node, Table};
 use crate::text::pipeline::StageTable;
 use crate::text::source::Span;
 use crate::text::words;
-use crate::{AnyStage, ByteSize, Error, quantity};
+use crate::{AnyStage, Error};
 
 /// Parses the stage with `axes` put into its parameters; says all that is wrong with them.
 pub(crate) fn parse<'a>(
@@ -330,70 +328,4 @@ pub(crate) fn with_slots(mut parameters: Value, shape: &Shape) -> Value {
         }
     }
     parameters
-}
-
-/// Overrides of what a cell needs, `resources = { threads = 2, memory = "4GiB", gpu = false, time = "2h" }`,
-/// and of where it runs, `executor = "slurm"`.
-pub(crate) fn resources(
-    stage: &StageTable<'_>,
-    mut resources: crate::Resources,
-    errors: &mut Vec<Diagnostic>,
-) -> crate::Resources {
-    for (key, node) in &stage.resources {
-        let value = document::to_json(node, &mut Vec::new());
-        let expected = match (key.as_str(), &value) {
-            ("threads", Value::Number(n)) if n.as_u64().is_some_and(|n| n > 0) => {
-                let count = n.as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or(1);
-                resources.threads = crate::Threads::Count(count);
-                continue;
-            }
-            ("threads", Value::String(all)) if all == "all" => {
-                resources.threads = crate::Threads::All;
-                continue;
-            }
-            ("threads", _) => "a number of threads or \"all\"",
-            ("memory", value) => match ByteSize::deserialize(value) {
-                Ok(size) => {
-                    resources.memory = size.0;
-                    continue;
-                }
-                Err(_) => quantity::SIZE,
-            },
-            ("gpu", Value::Bool(gpu)) => {
-                resources.gpu = *gpu;
-                continue;
-            }
-            ("gpu", _) => "true or false",
-            ("time", Value::String(text)) => match quantity::duration(text) {
-                Ok(time) => {
-                    resources.seconds = Some(time.as_secs().max(1));
-                    continue;
-                }
-                Err(_) => quantity::DURATION,
-            },
-            ("time", _) => quantity::DURATION,
-            _ => {
-                let message = format!("`{key}` is no resource");
-                errors.push(Diagnostic::new(message, node.span()).did_you_mean(
-                    key,
-                    ["threads", "memory", "gpu", "time"],
-                    "resources",
-                ));
-                continue;
-            }
-        };
-        errors
-            .push(Diagnostic::new(format!("`resources.{key}`: expected {expected}"), node.span()));
-    }
-    if let Some(node) = &stage.executor {
-        match document::to_json(node, &mut Vec::new()).as_str() {
-            Some("local") => resources.place = Place::Local,
-            Some("slurm" | "command") => resources.place = Place::Queue,
-            _ => errors.push(Diagnostic::new(
-                "`executor`: expected \"local\", \"slurm\" or \"command\"",
-                node.span(),
-            )),
-        }
-    }
-    resources
 }

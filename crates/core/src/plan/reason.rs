@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::cell::Plain;
 use crate::key::{KeyParts, same};
-use crate::{Digest, Kind};
+use crate::{DeviceClass, Digest, Kind};
 
 /// Why a cell runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,6 +78,13 @@ pub enum Reason {
         /// The digest now.
         new: Option<Digest>,
     },
+    /// The class of the device, which the key names, changed; `None` where it named none.
+    Device {
+        /// The class then.
+        old: Option<DeviceClass>,
+        /// The class now.
+        new: Option<DeviceClass>,
+    },
     /// The result was there, but its content is gone.
     Missing,
     /// The result was there, but its content was found damaged.
@@ -125,6 +132,7 @@ impl fmt::Display for Reason {
             Self::Content { old, new } => {
                 change(f, format_args!("content"), short(old), short(new))
             }
+            Self::Device { old, new } => change(f, format_args!("class of the device"), *old, *new),
             Self::Missing => f.write_str("its stored content is gone"),
             Self::Damaged => f.write_str("its stored content is damaged"),
         }
@@ -177,6 +185,9 @@ pub fn explain(old: &KeyParts, new: &KeyParts, kind: &Kind) -> Vec<Reason> {
     }
     if old.content != new.content {
         reasons.push(Reason::Content { old: old.content, new: new.content });
+    }
+    if old.device != new.device {
+        reasons.push(Reason::Device { old: old.device, new: new.device });
     }
     if reasons.is_empty() && old.recipe != new.recipe {
         reasons.push(Reason::Recipe { old: old.recipe, new: new.recipe });

@@ -181,6 +181,11 @@ pub enum Event {
         /// The words.
         text: String,
     },
+    /// Where cells compute that leave it to the program, and why.
+    DeviceChosen {
+        /// The words.
+        text: String,
+    },
     /// The run was asked to stop.
     Stopping {
         /// Cells that are still running.

@@ -26,6 +26,8 @@ pub trait AnyStage: Send + Sync {
     fn small(&self) -> bool;
     /// See [`Stage::resources`].
     fn resources(&self) -> Resources;
+    /// See [`Stage::can_use_gpu`].
+    fn can_use_gpu(&self) -> bool;
     /// See [`Stage::check`].
     fn check(&self) -> Result<()>;
     /// See [`Stage::local_path`].
@@ -53,6 +55,9 @@ impl<S: Stage> AnyStage for S {
     }
     fn resources(&self) -> Resources {
         Stage::resources(self)
+    }
+    fn can_use_gpu(&self) -> bool {
+        Stage::can_use_gpu(self)
     }
     fn check(&self) -> Result<()> {
         Stage::check(self)

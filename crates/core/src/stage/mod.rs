@@ -108,6 +108,11 @@ pub trait Stage:
         Resources::default()
     }
 
+    /// Whether a pipeline file can ask for an accelerator. A kind that uses one by itself says so in its resources.
+    fn can_use_gpu(&self) -> bool {
+        self.resources().gpu
+    }
+
     /// Refuses parameter values that the types let through: [`Error::Parameter`](crate::Error::Parameter) names
     /// the key.
     fn check(&self) -> Result<()> {

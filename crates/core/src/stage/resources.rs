@@ -1,5 +1,7 @@
 //! What a cell needs while it runs.
 
+use super::device::DeviceChoice;
+
 /// How many threads a cell can use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Threads {
@@ -30,6 +32,8 @@ pub struct Resources {
     pub memory: u64,
     /// Whether the cell computes on the accelerator where the run has one.
     pub gpu: bool,
+    /// Which device that is, where the cell does not leave it to the run.
+    pub device: DeviceChoice,
     /// Seconds that a queue gives it at most; the queue's own limit without.
     pub seconds: Option<u64>,
     /// Where it runs.
@@ -42,6 +46,7 @@ impl Default for Resources {
             threads: Threads::Count(1),
             memory: 512 << 20,
             gpu: false,
+            device: DeviceChoice::Usual,
             seconds: None,
             place: Place::Usual,
         }
@@ -54,6 +59,13 @@ impl Resources {
 
     /// A cell that uses every thread and `memory` bytes, on the accelerator where there is one.
     pub const fn heavy(memory: u64) -> Self {
-        Self { threads: Threads::All, memory, gpu: true, seconds: None, place: Place::Usual }
+        Self {
+            threads: Threads::All,
+            memory,
+            gpu: true,
+            device: DeviceChoice::Usual,
+            seconds: None,
+            place: Place::Usual,
+        }
     }
 }

@@ -53,7 +53,7 @@ impl FrozenConv2d {
         if op::applies(x, w, b) {
             op::conv2d(x, w, b, &self.conv, sizes, Some(self.forms.clone()), false)
         } else {
-            composed(x, w, b, &self.conv)
+            composed::conv2d(x, w, b, &self.conv)
         }
     }
 

@@ -80,7 +80,7 @@ proptest! {
         let relu = conv.relu(true);
         let single = conv2d(&f32s(&xs), &f32s(&w), None, &relu).unwrap();
         prop_assert!(max_difference(&single, &naive(&x, &w, None, &relu).unwrap()).unwrap() < 1e-5);
-        let composed = composed(&x, &w, Some(&b), &conv).unwrap();
+        let composed = composed::conv2d(&x, &w, Some(&b), &conv).unwrap();
         prop_assert!(max_difference(&composed, &want).unwrap() < 1e-12);
     }
 
@@ -92,7 +92,7 @@ proptest! {
         // single precision and the composition against the double precision just checked
         let want = gradients(&args, |a| conv2d(&a[0], &a[1], Some(&a[2]), &conv)).unwrap();
         let single = gradients(&args.each_ref().map(f32s), |a| conv2d(&a[0], &a[1], Some(&a[2]), &conv)).unwrap();
-        let composed = gradients(&args, |a| composed(&a[0], &a[1], Some(&a[2]), &conv)).unwrap();
+        let composed = gradients(&args, |a| composed::conv2d(&a[0], &a[1], Some(&a[2]), &conv)).unwrap();
         for i in 0..3 {
             prop_assert!(max_difference(&single[i], &want[i]).unwrap() < 1e-4);
             prop_assert!(max_difference(&composed[i], &want[i]).unwrap() < 1e-11);

@@ -3,7 +3,7 @@
 use super::{Conv2d, check_bias};
 use crate::cpu::conv::geometry::Sizes;
 use crate::cpu::conv::op;
-use crate::slices::margin;
+use crate::slices::{margin, mirrored};
 use candle_core::{Result, Tensor, bail};
 
 /// The settings of a transposed convolution; each array is `[vertical, horizontal]`.
@@ -155,12 +155,7 @@ pub(super) fn composed(
     let wide = margin(&wide, 3, [reach[1], reach[1] + conv.output_padding[1]], 0.0)?;
     let wide = wide.narrow(2, conv.padding[0], output[0] + reach[0])?;
     let wide = wide.narrow(3, conv.padding[1], output[1] + reach[1])?;
-    let mirrored = mirror(&mirror(w, 2)?, 3)?.transpose(0, 1)?.contiguous()?;
+    let mirrored = mirrored(&mirrored(w, 2)?, 3)?.transpose(0, 1)?.contiguous()?;
     let plain = Conv2d { dilation: conv.dilation, relu: conv.relu, ..Conv2d::default() };
-    super::composed(&wide, &mirrored, b, &plain)
-}
-
-fn mirror(x: &Tensor, d: usize) -> Result<Tensor> {
-    let len = x.dim(d)? as u32;
-    x.contiguous()?.index_select(&Tensor::from_iter((0..len).rev(), x.device())?, d)
+    super::composed::conv2d(&wide, &mirrored, b, &plain)
 }

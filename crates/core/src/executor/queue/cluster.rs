@@ -13,7 +13,7 @@ use crate::executor::{Executor, Limits, Share, Submission, Told};
 use crate::mutex::relock;
 use crate::run::{Failure, Interrupt, Mode, Outcome};
 use crate::store::{Store, Submissions};
-use crate::{Device, Digest, Resources, Result, Threads};
+use crate::{Device, DeviceChoice, Digest, Resources, Result, Threads};
 
 /// Cells that come within so long of one another go together.
 const QUIET: Duration = Duration::from_millis(60);
@@ -107,7 +107,14 @@ impl Executor for Cluster {
             Threads::All => self.habits.threads.max(1),
             Threads::Count(count) => count.max(1),
         };
-        let device = if needs.gpu { self.habits.device } else { Device::Cpu };
+        // A job sees what the queue gives it, and of that the first.
+        let device = match needs.device {
+            _ if !needs.gpu => Device::Cpu,
+            DeviceChoice::Cpu => Device::Cpu,
+            DeviceChoice::Usual | DeviceChoice::Auto => self.habits.device,
+            DeviceChoice::Cuda(_) => Device::Cuda(0),
+            DeviceChoice::Metal(_) => Device::Metal(0),
+        };
         Some(Share::new(threads, device).of(*needs))
     }
 

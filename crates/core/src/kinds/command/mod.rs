@@ -96,6 +96,10 @@ impl Stage for Command {
         self.seeded
     }
 
+    fn can_use_gpu(&self) -> bool {
+        true
+    }
+
     fn check(&self) -> Result<()> {
         self.run.check()?;
         self.outputs.check()?;

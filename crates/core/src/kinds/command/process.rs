@@ -10,7 +10,8 @@ use super::parameters::{Environment, Line};
 use super::shell;
 use super::workspace::Workspace;
 use crate::cell::Plain;
-use crate::{Context, Device, Error, Result};
+use crate::stage::device::VISIBLE;
+use crate::{Context, Error, Result};
 
 /// What a program keeps of the user's environment: where programs and their libraries are, and who
 /// the user is. None of it is part of the key.
@@ -78,14 +79,7 @@ pub(super) fn environment(
     for name in THREADS {
         variables.insert(name.into(), ctx.threads().to_string().into());
     }
-    match ctx.device() {
-        Device::Cuda(id) => {
-            variables.insert("CUDA_VISIBLE_DEVICES".into(), id.to_string().into());
-        }
-        Device::Cpu | Device::Metal(_) => {
-            variables.insert("CUDA_VISIBLE_DEVICES".into(), OsString::new());
-        }
-    }
+    variables.insert(VISIBLE.into(), ctx.device().visible_alone().into());
     for (axis, value) in ctx.coordinates().iter() {
         if variables.contains_key(&OsString::from(axis)) {
             return Err(Error::message(format!(

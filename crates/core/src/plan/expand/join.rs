@@ -11,6 +11,7 @@ use super::{Combination, Expanded, SlotEdge};
 use crate::plan::edge::{Select, is_written};
 use crate::plan::graph::indices;
 use crate::plan::parameters;
+use crate::plan::resources::resources;
 use crate::plan::{Cell, CellGraph, CellIndex, Places, Source};
 use crate::stage::Arity;
 use crate::stage::kinds::Shape;
@@ -65,7 +66,7 @@ impl Joining<'_> {
             return;
         }
         let table = &stage.table;
-        let resources = parameters::resources(table, combination.stage.resources(), errors);
+        let resources = resources(table, shape.kind.name, &*combination.stage, errors);
         let worker_parameters = parameters::with_slots(combination.parameters.clone(), shape);
         let key_parameters = Arc::new(key::Parameters::of(&combination.parameters, shape));
         let seeded = combination.stage.seeded();
@@ -85,6 +86,7 @@ impl Joining<'_> {
                 key_parameters: Arc::clone(&key_parameters),
                 seed,
                 resources,
+                device_class: None,
                 outputs: combination.stage.outputs(),
             });
             let edges = combination.edges.iter().zip(&slots).zip(&groups);
