@@ -83,3 +83,7 @@ check-page *ARGS:
 # Are the types right with the features `cuda` and `cudnn`? Needs neither a GPU nor CUDA
 check-cuda *ARGS:
     bash tests/cuda/check.sh {{ ARGS }}
+
+# A program for NVIDIA's GPUs, built with or without one: target/cuda/release/sconce. docs/devices.md says what it needs
+build-cuda *ARGS:
+    bash tests/cuda/build.sh {{ ARGS }}

@@ -28,14 +28,11 @@ fn on(devices: &str, bench: &Bench, arguments: &[&str]) -> Said {
     Said::from(played.output().unwrap())
 }
 
-fn receipts(bench: &Bench, stage: &str) -> Vec<serde_json::Value> {
-    let said = bench.sconce(&["show", "p.toml", stage, "--json"]);
+fn receipt(bench: &Bench, stage: &str) -> serde_json::Value {
+    let said = on("cuda", bench, &["show", "p.toml", stage, "--json"]);
     assert_eq!(said.code, Some(0), "{}", said.err);
     let read: serde_json::Value = serde_json::from_str(&said.out).unwrap();
-    match read {
-        serde_json::Value::Array(all) => all,
-        one => vec![one],
-    }
+    read["cells"][0]["receipt"].clone()
 }
 
 #[test]
@@ -139,7 +136,7 @@ fn auto_says_what_it_took() {
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert!(said.err.contains("auto: cuda:0, cuda:1, which can be used here"), "{}", said.err);
     assert_eq!(
-        receipts(&bench, "network[part=1]")[0]["device"].as_str().map(|d| &d[..5]),
+        receipt(&bench, "network[part=1]")["device"].as_str().map(|d| &d[..5]),
         Some("cuda:")
     );
 }
@@ -215,7 +212,7 @@ fn classes_are_apart_under_strict_device_alone() {
     );
     let first = run(&["--device", "cuda"]);
     assert_eq!(first.cells("Finished").len(), 2, "{}", first.err);
-    let receipt = receipts(&bench, "network").remove(0);
+    let receipt = receipt(&bench, "network");
     assert_eq!(receipt["device"], "cuda:0");
     assert!(receipt["parts"].get("device").is_none(), "{receipt}");
     assert!(run(&["--device", "cpu"]).err.contains("nothing to do"));
@@ -230,7 +227,7 @@ fn classes_are_apart_under_strict_device_alone() {
     assert!(other.err.contains("class of the device changed: cuda → cpu"), "{}", other.err);
     // As it is for what reads results, by a flag or by the configuration.
     bench.write("sconce.toml", "device = \"cuda\"\nstrict_device = true\n");
-    let shown = receipts(&bench, "network").remove(0);
+    let shown = self::receipt(&bench, "network");
     assert_eq!(shown["parts"]["device"], "cuda");
     let plan = on("cuda", &bench, &["plan", "p.toml"]);
     assert!(!plan.out.contains("run "), "{}", plan.out);

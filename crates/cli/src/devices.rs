@@ -147,7 +147,7 @@ pub(crate) fn resolve(
             }
             choice => {
                 let found = find(choice, programs(&usual)).map_err(|missing| {
-                    missing.failure(&configuration.devices_from(), choice, None)
+                    missing.failure(configuration.devices_from(), choice, None)
                 })?;
                 devices.usual.extend(found);
             }

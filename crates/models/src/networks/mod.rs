@@ -39,6 +39,8 @@ mod architecture;
 mod convnext;
 mod dann;
 pub mod dcgan;
+#[cfg(test)]
+mod device_tests;
 mod dinov2;
 mod efficientnet_lite;
 mod fit;

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Builds `sconce` with the features `cuda` and `cudnn`. Where nvcc is on PATH, with that and the CUDA around it; else (x86-64, Linux) with
+# nvcc from Python packages, 100 MB, and libraries that are looked for when the program runs. Neither needs a GPU. Ten minutes on two
+# cores. CUDA_COMPUTE_CAP is the oldest generation it runs on: 80 (Ampere), 90 (Hopper).
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+target=${CARGO_TARGET_DIR:-target}/cuda
+export CUDA_COMPUTE_CAP=${CUDA_COMPUTE_CAP:-80}
+if ! command -v nvcc > /dev/null; then
+    kit=$PWD/${CUDA_KIT:-target/cuda-kit} root=${CUDA_KIT:-target/cuda-kit}/nvidia/cu13
+    if [ ! -e "$kit/complete" ]; then
+        rm -rf "$kit"
+        python3 -m pip install --quiet --no-deps --no-compile --only-binary=:all: --target "$kit" \
+            nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-cuda-runtime==13.0.96 nvidia-cuda-cccl==13.0.85
+        ln -sfn lib "$root/lib64"
+        # candle's kernels link the runtime by this name: the static one, so that none has to be there.
+        echo 'INPUT ( libcudart_static.a )' > "$root/lib/libcudart.so"
+        sources=$(cargo metadata --format-version 1 --features sconce/cuda,sconce/cudnn | python3 -c '
+import json, os, sys
+packages = json.load(sys.stdin)["packages"]
+print(next(os.path.dirname(one["manifest_path"]) for one in packages if one["name"] == "cudarc"))')
+        python3 tests/cuda/lazy.py "$sources/src" "$root/lib/stubs"
+        touch "$kit/complete"
+    fi
+    export CUDA_HOME=$PWD/$root NVCC=$PWD/$root/bin/nvcc CUDARC_CUDA_VERSION=13000
+fi
+CARGO_TARGET_DIR=$target cargo build --release --package sconce --features cuda,cudnn "$@"
+echo "$target/release/sconce"
