@@ -232,3 +232,41 @@ fn classes_are_apart_under_strict_device_alone() {
     let plan = on("cuda", &bench, &["plan", "p.toml"]);
     assert!(!plan.out.contains("run "), "{}", plan.out);
 }
+
+/// Bits are compared within one class of devices, numbers across two: by a tolerance.
+#[test]
+fn verify_compares_numbers_across_classes() {
+    let bench = Bench::new(
+        r#"
+name = "p"
+[stage.near]
+kind = "command"
+run = "echo {\\\"a\\\": [${CUDA_VISIBLE_DEVICES:-0.0001}, \\\"x\\\"]} > m.json"
+outputs = ["m.json"]
+resources = { gpu = true }
+[stage.far]
+kind = "command"
+run = "echo ${CUDA_VISIBLE_DEVICES:-0.5} > m.json"
+outputs = ["m.json"]
+resources = { gpu = true }
+[stage.text]
+kind = "command"
+run = "echo \"$CUDA_VISIBLE_DEVICES\" > text"
+outputs = ["text"]
+resources = { gpu = true }
+"#,
+    );
+    let said = on("cuda:0", &bench, &["run", "p.toml", "--device", "cuda"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let same = on("cuda:0", &bench, &["verify", "p.toml", "--device", "cuda"]);
+    assert_eq!(same.code, Some(0), "{}", same.err);
+    assert_eq!(same.err.matches("the same bits").count(), 3, "{}", same.err);
+    let near = on("cuda:0", &bench, &["verify", "p.toml", "near"]);
+    assert_eq!(near.code, Some(0), "{}", near.err);
+    assert!(near.err.contains("near: the same within the tolerance"), "{}", near.err);
+    assert!(near.err.contains("apart by 1.0e-4"), "{}", near.err);
+    let other = on("cuda:0", &bench, &["verify", "p.toml"]);
+    assert_eq!(other.code, Some(1), "{}", other.err);
+    assert!(other.err.contains("numbers in `m.json` differ by 5.0e-1"), "{}", other.err);
+    assert!(other.err.contains("`text` differs in more than numbers"), "{}", other.err);
+}

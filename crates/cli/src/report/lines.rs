@@ -62,7 +62,12 @@ impl Lines {
                     let again = difference.again.map_or("nothing".to_owned(), |a| a.short());
                     let stored = difference.stored.short();
                     let output = &difference.output;
-                    format!("{:>14} output `{output}`: the store has {stored}, now {again}", "|")
+                    let how = difference.beyond.as_ref().map(|how| format!("; {how}"));
+                    let how = how.unwrap_or_default();
+                    format!(
+                        "{:>14} output `{output}`: the store has {stored}, now {again}{how}",
+                        "|"
+                    )
                 }));
                 lines
             }
@@ -145,13 +150,20 @@ impl Lines {
                 let took = seconds(*took);
                 vec![status(GOOD, "Finished", format_args!("{cell} in {took}{metrics}"))]
             }
-            Event::CellVerified { cell, volatile } => {
+            Event::CellVerified { cell, volatile, near } => {
                 let but = if volatile.is_empty() {
                     String::new()
                 } else {
                     format!(" (passed over, because they may differ: {})", volatile.join(", "))
                 };
-                vec![status(GOOD, "Verified", format_args!("{cell}: the same bits{but}"))]
+                let apart = near.values().copied().fold(0.0, f64::max);
+                let same = match near.is_empty() {
+                    true => "the same bits".to_owned(),
+                    false => format!(
+                        "the same within the tolerance of two classes of devices, apart by {apart:.1e}"
+                    ),
+                };
+                vec![status(GOOD, "Verified", format_args!("{cell}: {same}{but}"))]
             }
             Event::DeviceChosen { text } => vec![status(GOOD, "Device", text)],
             Event::StaleRemoved { folders } => {

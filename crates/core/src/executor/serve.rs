@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::strays;
 use crate::Kinds;
-use crate::run::{Failure, Outcome, Request, run_cell};
+use crate::run::{Again, Failure, Outcome, Request, run_cell};
 use crate::span::Span;
 use crate::store::Store;
 use crate::{Digest, Error, Reporter, Result, Update};
@@ -41,7 +41,7 @@ pub(super) enum Line {
     /// Another process had computed it.
     Shared(Digest),
     /// It was computed in private.
-    Verified(BTreeMap<String, Digest>),
+    Verified(BTreeMap<String, Again>),
     /// It has no result.
     Failed(Failure),
 }

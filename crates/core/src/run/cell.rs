@@ -8,9 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use tracing::debug_span;
 
-use super::{Failure, Mode, Request, ResolvedCell};
+use super::nearness::nearness;
+use super::{Failure, Mode, Nearness, Request, ResolvedCell};
 use crate::Kinds;
 use crate::clock;
 use crate::error::{IoResultExt, ResultExt};
@@ -30,8 +32,17 @@ pub enum Outcome {
     Ran(Box<Receipt>),
     /// The store held its receipt by the time that its turn came.
     Shared(Box<Receipt>),
-    /// It was computed in private: the digests of its outputs.
-    Verified(BTreeMap<String, Digest>),
+    /// It was computed in private: its outputs.
+    Verified(BTreeMap<String, Again>),
+}
+
+/// An output that was computed again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Again {
+    /// The digest of its content.
+    pub digest: Digest,
+    /// How far it is from what the store has, where that came from a device of another class and has other bits.
+    pub nearness: Option<Nearness>,
 }
 
 /// Computes one cell, unless another process has done so. Safe to repeat and to kill at any point:
@@ -169,7 +180,7 @@ fn compute(
     let _commit = debug_span!("commit").entered();
     if request.mode == Mode::Verify {
         check_stored(results, &key)?;
-        return digests(&outputs, &output_root).map(Outcome::Verified);
+        return again(results, cell, &outputs, &output_root).map(Outcome::Verified);
     }
     let receipt = Receipt {
         key,
@@ -294,15 +305,31 @@ fn check_stored(results: &dyn Results, key: &Digest) -> Result<()> {
     Ok(())
 }
 
-fn digests(outputs: &[Output], root: &Path) -> Result<BTreeMap<String, Digest>> {
-    let digest = |output: &Output| {
+/// The outputs beside those that the store has: by their bits, and by their numbers where a device of another class made the
+/// stored ones.
+fn again(
+    results: &dyn Results,
+    cell: &ResolvedCell,
+    outputs: &[Output],
+    root: &Path,
+) -> Result<BTreeMap<String, Again>> {
+    let stored = results.recorded(&cell.parts.key())?;
+    let class = cell.settings.device.class();
+    let other = stored.filter(|receipt| receipt.device.class() != class);
+    let one = |output: &Output| {
         let files = Files::from_folder(&root.join(&*output.name))?;
         if files.is_empty() {
             return Err(nothing_written(output));
         }
-        Ok((output.name.to_string(), files.digest()))
+        let digest = files.digest();
+        let stored = other.as_ref().and_then(|receipt| receipt.outputs.get(&*output.name));
+        let nearness = match stored.filter(|stored| stored.digest != digest) {
+            Some(stored) => Some(nearness(&results.files(&stored.digest)?, &files)?),
+            None => None,
+        };
+        Ok((output.name.to_string(), Again { digest, nearness }))
     };
-    outputs.iter().map(digest).collect()
+    outputs.iter().map(one).collect()
 }
 
 fn nothing_written(output: &Output) -> Error {

@@ -125,6 +125,10 @@ pub enum Event {
         cell: CellId,
         /// Outputs that may differ between two runs, and that were passed over.
         volatile: Vec<String>,
+        /// Outputs with other bits, whose numbers are as near as those of another class of devices have to be: the largest
+        /// difference of each.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        near: BTreeMap<String, f64>,
     },
     /// It was computed again and gave other bits.
     CellDiffers {
@@ -206,6 +210,9 @@ pub struct Difference {
     pub stored: Digest,
     /// The digest of the second time.
     pub again: Option<Digest>,
+    /// Where a device of another class made the stored one: how their numbers differ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beyond: Option<String>,
 }
 
 /// How a run ended.

@@ -1,15 +1,16 @@
 //! What follows from the end of a cell: results, failures, damage, and the summary.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::export::{export, remove_stale, shown_at};
 use super::walk::{Cell, How, Task, Walk};
-use super::{Difference, Event, Failure, Mode, Outcome, Summary};
+use super::{Again, Difference, Event, Failure, Mode, Nearness, Outcome, Summary};
 use crate::lock::Change;
 use crate::plan::CellIndex;
 use crate::store::Receipt;
-use crate::{Digest, Error, Result};
+use crate::{Error, Result};
 
 /// A cell runs again at most so often because of damaged content.
 const ATTEMPTS: usize = 3;
@@ -203,28 +204,31 @@ impl Walk<'_> {
         true
     }
 
-    fn compare(
-        &mut self,
-        index: CellIndex,
-        task: Task,
-        again: &std::collections::BTreeMap<String, Digest>,
-    ) {
+    fn compare(&mut self, index: CellIndex, task: Task, again: &BTreeMap<String, Again>) {
         let Some(receipt) = task.known else { return };
         let (volatile, fixed): (Vec<_>, Vec<_>) =
             receipt.outputs.iter().partition(|(_, output)| output.volatile);
-        let outputs: Vec<_> = fixed
-            .into_iter()
-            .filter(|(name, output)| again.get(*name) != Some(&output.digest))
-            .map(|(name, output)| Difference {
-                output: name.clone(),
-                stored: output.digest,
-                again: again.get(name).copied(),
-            })
-            .collect();
+        let (mut outputs, mut near) = (Vec::new(), BTreeMap::new());
+        for (name, output) in fixed {
+            let of = again.get(name);
+            match of.map(|one| (one.digest, &one.nearness)) {
+                Some((digest, _)) if digest == output.digest => {}
+                Some((_, Some(Nearness::Within(share)))) => _ = near.insert(name.clone(), *share),
+                found => outputs.push(Difference {
+                    output: name.clone(),
+                    stored: output.digest,
+                    again: found.map(|(digest, _)| digest),
+                    beyond: match found {
+                        Some((_, Some(Nearness::Beyond(how)))) => Some(how.clone()),
+                        _ => None,
+                    },
+                }),
+            }
+        }
         let cell = self.id(index);
         let how = if outputs.is_empty() {
             let volatile = volatile.into_iter().map(|(name, _)| name.clone()).collect();
-            (self.events)(Event::CellVerified { cell, volatile });
+            (self.events)(Event::CellVerified { cell, volatile, near });
             How::Verified
         } else {
             (self.events)(Event::CellDiffers { cell, outputs });

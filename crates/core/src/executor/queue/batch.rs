@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{Ask, Known};
-use crate::run::{Failure, Request};
+use crate::run::{Again, Failure, Request};
 use crate::store::{Store, Submissions};
 use crate::{CellId, Digest, Error, Result, clock};
 
@@ -76,7 +76,7 @@ pub(super) enum What {
     /// Another process had computed it.
     Shared,
     /// It was computed in private.
-    Verified(BTreeMap<String, Digest>),
+    Verified(BTreeMap<String, Again>),
     /// It has no result.
     Failed(Failure),
     /// It was stopped, so many seconds after the job's beginning, because the job's time will be over or
