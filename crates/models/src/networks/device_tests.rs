@@ -7,7 +7,7 @@ use sconce_ops::loss::cross_entropy;
 
 use super::{architecture, from_tensors};
 use crate::networks::trainable::deterministic::cosines;
-use crate::optim::{Adam, Method, Optimiser};
+use crate::optim::{Method, Optimiser, Sgd};
 use crate::variables::Variables;
 
 /// Networks of all kinds of layers, and the side of their input.
@@ -36,7 +36,7 @@ fn results(name: &str, shape: [usize; 3], device: &Device) -> Result<Vec<(String
             all.push((format!("the gradient of {}", variable.name), gradient.clone()));
         }
     }
-    let mut optimiser = Optimiser::new(Method::Adam(Adam::default()), &variables).unwrap();
+    let mut optimiser = Optimiser::new(Method::Sgd(Sgd::default()), &variables).unwrap();
     optimiser.step(&gradients, 0.1)?;
     if let Some(first) = variables.trained().next() {
         all.push((format!("{} after an update", first.name), first.var.as_detached_tensor()));
@@ -52,7 +52,7 @@ fn apart(a: &Tensor, b: &Tensor) -> Result<f64> {
 
 fn hold(
     place: &str,
-    tolerance: f64,
+    [of_logits, of_gradients]: [f64; 2],
     run: impl Fn(&str, [usize; 3]) -> Result<Vec<(String, Tensor)>>,
 ) -> Result<()> {
     for (name, shape) in NETWORKS {
@@ -61,11 +61,8 @@ fn hold(
         assert_eq!(want.len(), got.len());
         assert!(want.len() > 4, "{name}: gradients of parameters");
         for ((what, want), (_, got)) in want.iter().zip(&got) {
-            // Adam's first update is a sign: where a gradient is about zero it goes either way.
-            if what.ends_with("an update") && place.starts_with("cuda") {
-                continue;
-            }
             let apart = apart(want, got)?;
+            let tolerance = if what == "logits" { of_logits } else { of_gradients };
             assert!(apart <= tolerance, "{name} on {place}, {what}: {apart:.2e}");
         }
     }
@@ -74,8 +71,11 @@ fn hold(
 
 #[test]
 fn composed_networks_equal_those_of_kernels() -> Result<()> {
-    // Winograd's method rounds otherwise than a direct sum, and a maximum may lie elsewhere.
-    hold("the CPU, composed", 2e-3, |name, shape| composed(|| results(name, shape, &Device::Cpu)))
+    // Sums are rounded otherwise, so that here and there another element is the maximum, or a rectifier is open: a jump in the
+    // gradient to an image (.7 % of its largest value in SqueezeNet).
+    hold("the CPU, composed", [1e-4, 2e-2], |name, shape| {
+        composed(|| results(name, shape, &Device::Cpu))
+    })
 }
 
 /// On a machine with a device: `cargo test --features cuda` (or `cudnn`, `metal`).
@@ -86,7 +86,7 @@ fn networks_on_devices_equal_those_of_kernels() -> Result<()> {
         let Ok(device) = device else { continue };
         seen = true;
         // of docs/devices.md
-        hold(name, 5e-3, |network, shape| results(network, shape, &device))?;
+        hold(name, [1e-3, 2e-2], |network, shape| results(network, shape, &device))?;
     }
     if !seen {
         println!("skipped: no device");
