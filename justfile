@@ -84,6 +84,10 @@ check-page *ARGS:
 check-cuda *ARGS:
     bash tests/cuda/check.sh {{ ARGS }}
 
+# On a machine with a GPU: do operations, networks and pipelines run there, and agree? [FOLDER for logs]
+check-gpu *ARGS:
+    bash tests/gpu.sh {{ ARGS }}
+
 # A program for NVIDIA's GPUs, built with or without one: target/cuda/release/sconce. docs/devices.md says what it needs
 build-cuda *ARGS:
     bash tests/cuda/build.sh {{ ARGS }}
