@@ -42,6 +42,16 @@ bench-remote *ARGS:
     cargo build --release --package sconce
     python3 crates/cli/benches/remote.py {{ ARGS }}
 
+# Calls, bytes and money of a million cells that are shared, from what some take of moto's server: [--cells 40] [--put 5] [--get 0.4]
+bench-cost *ARGS:
+    cargo build --release --package sconce
+    python3 crates/cli/benches/remote_cost.py {{ ARGS }}
+
+# A cell on a real Slurm of one node, beside a bare `sbatch --wait`: [--cells 500] [--group 50]
+bench-slurm *ARGS:
+    cargo build --release --package sconce
+    python3 tests/slurm_bench.py target/release/sconce {{ ARGS }}
+
 # Do two versions give the same results? record PROGRAM FILE at each commit, then compare FILE FILE
 digests *ARGS:
     python3 tests/digests.py {{ ARGS }}

@@ -183,7 +183,7 @@ fn a_job_that_is_killed_is_handed_over_again() {
     let driver = slurm.start(&bench, &["run", "p.toml"]);
     bench.wait_for("begun");
     let pids =
-        slurm.say("pgrep", &["-f", &format!("{} exec --batch", bench.path(".sconce").display())]);
+        slurm.say("pgrep", &["-f", &format!("{} .*exec --batch", bench.path(".sconce").display())]);
     for pid in pids.lines() {
         signal("KILL", pid.parse().unwrap());
     }

@@ -1,50 +1,11 @@
-//! What queues do wrong, played: `sbatch`, `squeue`, `sacct`, `scontrol` and `scancel` that answer as told.
+//! What queues do wrong, played.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use crate::bench::{Bench, Said, signal};
-use crate::layout::root;
-
-/// What goes wrong, and what is to come of it.
-struct Case {
-    name: &'static str,
-    /// What each call of `sbatch` does; the last goes on.
-    sbatch: &'static [&'static str],
-    /// What each call of `squeue` answers; the last goes on.
-    squeue: &'static [&'static str],
-    /// Whether these are the answers after each call of `sbatch`.
-    by_submission: bool,
-    sacct: Option<&'static str>,
-    /// Further lines of `[executor]`.
-    settings: &'static str,
-    /// What the cell does after it noted that it began.
-    body: &'static str,
-    /// Whether the run ends well.
-    good: bool,
-    /// Words that the run says, each in one line.
-    says: &'static [&'static str],
-    /// How often a batch is handed over, and how often the cell begins.
-    submitted: usize,
-    begun: usize,
-}
-
-const RUNS: &str = "0|RUNNING|None|node1";
-
-const USUAL: Case = Case {
-    name: "",
-    sbatch: &["run"],
-    squeue: &[RUNS],
-    by_submission: false,
-    sacct: None,
-    settings: "",
-    body: "sleep 0.2",
-    good: true,
-    says: &[],
-    submitted: 1,
-    begun: 1,
-};
+use crate::played::{Case, RUNS, USUAL, begun, bench, command, submitted};
 
 const CASES: &[Case] = &[
     Case { name: "all is well", ..USUAL },
@@ -294,63 +255,6 @@ const CASES: &[Case] = &[
     },
 ];
 
-const SETTINGS: &str = "[executor]\nname = \"slurm\"\npoll = \"200ms\"\n";
-
-fn bench(case: &Case) -> Bench {
-    let bench = Bench::new("");
-    let folder = bench.path("").display().to_string();
-    let body = case.body.replace("DIR/", &folder);
-    let text = format!(
-        "[stage.a]\nkind = \"command\"\nrun = '''echo begun >> {folder}begun; {body}; echo done > x'''\noutputs = [\"x\"]\n"
-    );
-    bench.write("p.toml", &text);
-    let mut settings = format!("{SETTINGS}{}\n", case.settings);
-    for (name, usual) in [("late", "500ms"), ("lost_after", "1s")] {
-        if !case.settings.contains(name) {
-            settings += &format!("{name} = \"{usual}\"\n");
-        }
-    }
-    bench.write("sconce.toml", &settings);
-    for program in ["sbatch", "squeue", "sacct", "scontrol", "scancel"] {
-        bench.write(&format!("bin/{program}"), "");
-        std::fs::remove_file(bench.path("bin").join(program)).unwrap();
-        std::os::unix::fs::symlink(
-            root().join("tests/played/slurm"),
-            bench.path("bin").join(program),
-        )
-        .unwrap();
-    }
-    bench.write("played/called", "");
-    for (program, turns) in [("sbatch", case.sbatch), ("squeue", case.squeue)] {
-        for (place, turn) in turns.iter().enumerate() {
-            bench.write(&format!("played/{program}.{}", place + 1), &format!("{turn}\n"));
-        }
-    }
-    if case.by_submission {
-        bench.write("played/by-submission", "");
-    }
-    if let Some(text) = case.sacct {
-        bench.write("played/sacct.1", text);
-    }
-    bench
-}
-
-fn command(bench: &Bench, arguments: &[&str]) -> Command {
-    let mut command = bench.command(arguments);
-    let path = format!("{}:/usr/bin:/bin", bench.path("bin").display());
-    command.env("PATH", path).env("PLAYED", bench.path("played"));
-    command
-}
-
-fn submitted(bench: &Bench) -> Vec<String> {
-    let called = bench.read("played/called");
-    called.lines().filter(|line| line.starts_with("sbatch ")).map(str::to_owned).collect()
-}
-
-fn begun(bench: &Bench) -> usize {
-    std::fs::read_to_string(bench.path("begun")).unwrap_or_default().lines().count()
-}
-
 fn check(case: &Case) -> Result<(), String> {
     let bench = bench(case);
     let mut run = command(&bench, &["run", "p.toml"]);
@@ -517,4 +421,21 @@ fn cells_share_jobs_by_what_the_last_ones_took() {
     let last: usize = last.split(' ').next().unwrap().parse().unwrap();
     // Four cells of a good .2 s fit into a second; a busy machine makes that three or two.
     assert!((1..=3).contains(&last), "{calls:?}");
+}
+
+/// In private, and compared with what the store holds.
+#[test]
+fn results_are_verified_in_the_queue_and_trials_stay_here() {
+    let bench = bench(&Case { squeue: &["NONE"], settings: "lost_after = \"60s\"", ..USUAL });
+    let sconce = |arguments: &[&str]| Said::from(command(&bench, arguments).output().unwrap());
+    assert_eq!(sconce(&["run", "p.toml"]).code, Some(0));
+    let said = sconce(&["verify", "p.toml"]);
+    assert_eq!((said.code, said.cells("Verified")), (Some(0), vec!["a:"]), "{}", said.err);
+    assert_eq!((submitted(&bench).len(), begun(&bench)), (2, 2), "{}", said.err);
+    let sweep =
+        ["sweep", "p.toml", "--over", "stage.a.env.x=1,2", "--trials", "2", "--maximise", "a.x"];
+    let said = sconce(&[&sweep[..], &["--executor", "slurm"]].concat());
+    assert_eq!(said.code, Some(2), "{}", said.err);
+    assert!(said.err.contains("trials run on this machine"), "{}", said.err);
+    assert_eq!(submitted(&bench).len(), 2);
 }

@@ -32,12 +32,11 @@ def timed(arguments, folder, environment, times=1):
     return best
 
 
-def server(python):
+def server(python, stderr=subprocess.DEVNULL):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen([python, "-m", "moto.server", "-p", str(port)], **quiet)
+    process = subprocess.Popen([python, "-m", "moto.server", "-p", str(port)], stdout=subprocess.DEVNULL, stderr=stderr)
     for _ in range(600):
         try:
             socket.create_connection(("127.0.0.1", port)).close()

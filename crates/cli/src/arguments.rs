@@ -240,14 +240,15 @@ Examples:
     #[command(after_help = "\
 Works from any machine that sees the store. Where the queue can be asked it is; docs/cluster.md.")]
     Status(StatusArguments),
-    /// Cancel what is in a cluster's queue, and stop the runs that follow it
+    /// Cancel what is in a cluster's queue
     #[command(after_help = "\
 Works from any machine that sees the store, as long as the queue can be reached from it; where it
 cannot, the jobs see by themselves that they are not wanted.
 
 Examples:
   sconce cancel                                      all that the store records
-  sconce cancel sweep.toml                           what one pipeline has in the queue")]
+  sconce cancel sweep.toml                           what one pipeline has in the queue, and its runs stop
+  sconce cancel sweep.toml svm[c=10]                 some cells: they fail, and the run goes on with others")]
     Cancel(CancelArguments),
     /// Compute one resolved cell: what `run` starts for each
     #[command(hide = true)]
@@ -502,6 +503,9 @@ pub(crate) struct CancelArguments {
     /// The pipeline file; all pipelines without one
     #[arg(value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
+    /// Stages or cells, such as `svm` or `svm[c=10]`; without one all, and the runs stop
+    #[arg(value_name = "STAGE")]
+    pub(crate) stages: Vec<String>,
 }
 
 #[derive(Debug, Args)]

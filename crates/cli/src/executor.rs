@@ -165,11 +165,13 @@ fn habits(session: &Session, limits: &Limits) -> Result<Habits, Failure> {
         Some(program) => program.clone(),
         None => std::env::current_exe()?.to_string_lossy().into_owned(),
     };
-    let store = session.store.root().to_string_lossy().into_owned();
-    let command = [program.as_str(), "--store", &store, "exec", "--batch"].map(str::to_owned);
+    let store = session.as_arguments();
+    let mut command = vec![program];
+    command.extend(store.iter().map(|argument| argument.to_string_lossy().into_owned()));
+    command.extend(["exec", "--batch"].map(str::to_owned));
     let poll = settings.poll.unwrap_or(usual.poll);
     Ok(Habits {
-        command: command.to_vec(),
+        command,
         group,
         jobs: settings.jobs.unwrap_or(usual.jobs),
         threads: settings.threads.unwrap_or(limits.threads),

@@ -36,5 +36,9 @@ impl Behind {
         Err(Failure::usage("this sconce was built without its feature `remote`"))
     }
 
+    pub(crate) fn offer_owed(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+
     pub(crate) fn finish(&self, _interrupt: &Interrupt, _quiet: bool) {}
 }

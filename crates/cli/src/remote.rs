@@ -108,6 +108,14 @@ impl Behind {
         Ok(ExitCode::SUCCESS)
     }
 
+    /// Puts there meanwhile what earlier processes computed and did not come to put there.
+    pub(crate) fn offer_owed(&self) -> Result<(), Failure> {
+        if let Some(shared) = &self.0 {
+            shared.offer_owed()?;
+        }
+        Ok(())
+    }
+
     /// Waits until what was computed is there, unless the user stops that.
     pub(crate) fn finish(&self, interrupt: &Interrupt, quiet: bool) {
         let Some(shared) = &self.0 else { return };
@@ -115,7 +123,7 @@ impl Behind {
         while shared.waiting() > 0 {
             if interrupt.is_asked() {
                 let text = count(shared.waiting(), "result");
-                warn(&format!("{text} not pushed: `sconce push` does it later"));
+                warn(&format!("{text} not pushed: the next run or `sconce push` does it"));
                 return;
             }
             draw(&bar, shared);
@@ -126,7 +134,7 @@ impl Behind {
         tell(shared);
         if pushed.failed > 0 {
             let text = count(pushed.failed, "result");
-            warn(&format!("{text} not pushed: `sconce push` does it later"));
+            warn(&format!("{text} not pushed: the next run or `sconce push` does it"));
         }
     }
 }

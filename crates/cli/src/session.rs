@@ -1,6 +1,7 @@
 //! What most commands begin with: kinds, configuration, store, pipeline.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 
 use sconce_core::plan::{CellIndex, Plan, load_resolved};
 use sconce_core::run::Interrupt;
@@ -41,6 +42,19 @@ impl Session {
         let configuration = Configuration::load(call.global)?;
         let (store, behind) = attach(&configuration, Store::open(&configuration.store)?)?;
         Ok(Self { configuration, store, behind })
+    }
+
+    /// The store of this call and the remote one, as arguments of another.
+    pub(crate) fn as_arguments(&self) -> Vec<OsString> {
+        let mut arguments = vec!["--store".into(), self.store.root().as_os_str().to_owned()];
+        match &self.configuration.remote {
+            Some(remote) if !remote.offline => {
+                arguments.extend(["--remote".into(), remote.address.clone().into()]);
+                arguments.extend(remote.read_only.then(|| "--read-only-remote".into()));
+            }
+            _ => arguments.push("--offline".into()),
+        }
+        arguments
     }
 
     /// Puts a result into the remote store, if there is one.

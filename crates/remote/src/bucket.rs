@@ -76,12 +76,25 @@ pub(crate) struct Listed {
 pub(crate) struct Bucket {
     store: Arc<dyn ObjectStore>,
     prefix: String,
+    /// What is said where the service refuses who asks.
+    refusal: String,
     calls: [AtomicU64; 6],
 }
 
 impl Bucket {
     pub(crate) fn new(store: Arc<dyn ObjectStore>, prefix: &str) -> Self {
-        Self { store, prefix: prefix.trim_matches('/').to_owned(), calls: Default::default() }
+        let (prefix, refusal) = (prefix.trim_matches('/'), "the credentials are refused");
+        Self {
+            store,
+            prefix: prefix.to_owned(),
+            refusal: refusal.to_owned(),
+            calls: Default::default(),
+        }
+    }
+
+    /// The same, which says so where the service refuses who asks.
+    pub(crate) fn with_refusal(self, refusal: String) -> Self {
+        Self { refusal, ..self }
     }
 
     pub(crate) fn calls(&self) -> Calls {
@@ -122,7 +135,7 @@ impl Bucket {
                 self.count(4, bytes.len());
                 Ok(Some((bytes, version)))
             }
-            Err(error) => absent(error),
+            Err(error) => self.absent(error),
         }
     }
 
@@ -142,7 +155,7 @@ impl Bucket {
                 self.count(4, bytes.len());
                 Ok(Some(bytes))
             }
-            Err(error) => absent(error),
+            Err(error) => self.absent(error),
         }
     }
 
@@ -151,7 +164,7 @@ impl Bucket {
         self.count(0, 1);
         match wait(self.store.head(&self.path(name))) {
             Ok(found) => Ok(Some(found.last_modified.into())),
-            Err(error) => absent(error),
+            Err(error) => self.absent(error),
         }
     }
 
@@ -159,7 +172,8 @@ impl Bucket {
     pub(crate) fn put(&self, name: &str, bytes: Bytes) -> Result<(), Trouble> {
         self.count(1, 1);
         self.count(5, bytes.len());
-        wait(self.store.put(&self.path(name), PutPayload::from(bytes))).map_err(trouble)?;
+        wait(self.store.put(&self.path(name), PutPayload::from(bytes)))
+            .map_err(|error| self.unwritten(error))?;
         Ok(())
     }
 
@@ -217,7 +231,7 @@ impl Bucket {
             Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(false),
             // It was there and has been removed.
             Err(Error::NotFound { .. }) => Ok(false),
-            Err(error) => Err(trouble(error)),
+            Err(error) => Err(self.unwritten(error)),
         }
     }
 
@@ -240,7 +254,7 @@ impl Bucket {
         self.count(3, 1);
         match wait(self.store.delete(&self.path(name))) {
             Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(trouble(error)),
+            Err(error) => Err(self.trouble(error)),
         }
     }
 
@@ -268,9 +282,51 @@ impl Bucket {
             // A folder gives its files in any order.
             Ok(()) => found.sort_unstable_by(|a, b| a.name.cmp(&b.name)),
             Err(Error::NotFound { .. }) => found.clear(),
-            Err(error) => return Err(trouble(error)),
+            Err(error) => return Err(self.trouble(error)),
         }
         Ok(found)
+    }
+
+    /// None for what is not there.
+    fn absent<T>(&self, error: Error) -> Result<Option<T>, Trouble> {
+        match error {
+            // S3 says so of a bucket, too.
+            Error::NotFound { ref source, .. } if source.to_string().contains("NoSuchBucket") => {
+                Err(Trouble::Refused("there is no such bucket".to_owned()))
+            }
+            Error::NotFound { .. } => Ok(None),
+            error => Err(self.trouble(error)),
+        }
+    }
+
+    fn trouble(&self, error: Error) -> Trouble {
+        let text = cause(&error);
+        match error {
+            Error::Unauthenticated { .. } | Error::PermissionDenied { .. } => {
+                Trouble::Refused(format!("{}: {text}", self.refusal))
+            }
+            Error::NotImplemented { .. }
+            | Error::NotSupported { .. }
+            | Error::InvalidPath { .. }
+            | Error::UnknownConfigurationKey { .. } => Trouble::Refused(text),
+            _ if text.contains("NoSuchBucket") => {
+                Trouble::Refused("there is no such bucket".to_owned())
+            }
+            _ => Trouble::Down(text),
+        }
+    }
+
+    /// Why nothing was written. Who may read and not write is told how to do just that.
+    fn unwritten(&self, error: Error) -> Trouble {
+        let is_denied = matches!(error, Error::PermissionDenied { .. });
+        match self.trouble(error) {
+            Trouble::Refused(text) if is_denied && text.contains("AccessDenied") => {
+                Trouble::Refused(format!(
+                    "{text}; who may only read says --read-only-remote, or `store.read_only = true`"
+                ))
+            }
+            other => other,
+        }
     }
 }
 
@@ -320,35 +376,6 @@ fn wait<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     })
 }
 
-/// None for what is not there.
-fn absent<T>(error: Error) -> Result<Option<T>, Trouble> {
-    match error {
-        // S3 says so of a bucket, too.
-        Error::NotFound { ref source, .. } if source.to_string().contains("NoSuchBucket") => {
-            Err(Trouble::Refused("there is no such bucket".to_owned()))
-        }
-        Error::NotFound { .. } => Ok(None),
-        error => Err(trouble(error)),
-    }
-}
-
-fn trouble(error: Error) -> Trouble {
-    let text = cause(&error);
-    match error {
-        Error::Unauthenticated { .. } | Error::PermissionDenied { .. } => {
-            Trouble::Refused(format!("the credentials are refused: {text}"))
-        }
-        Error::NotImplemented { .. }
-        | Error::NotSupported { .. }
-        | Error::InvalidPath { .. }
-        | Error::UnknownConfigurationKey { .. } => Trouble::Refused(text),
-        _ if text.contains("NoSuchBucket") => {
-            Trouble::Refused("there is no such bucket".to_owned())
-        }
-        _ => Trouble::Down(text),
-    }
-}
-
 /// The innermost cause in one line: what is around it repeats addresses and tries.
 fn cause(error: &Error) -> String {
     let mut innermost: &dyn std::error::Error = error;
@@ -356,6 +383,15 @@ fn cause(error: &Error) -> String {
         innermost = source;
     }
     let text = innermost.to_string();
+    // Services answer in XML; people read what is in it.
+    let within = |name: &str| {
+        let (_, rest) = text.split_once(&format!("<{name}>"))?;
+        Some(rest.split_once("</")?.0.to_owned())
+    };
+    let text = match (within("Code"), within("Message")) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        _ => text,
+    };
     let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if let Some((cut, _)) = line.char_indices().nth(200) {
         line.truncate(cut);

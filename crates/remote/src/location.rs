@@ -47,6 +47,14 @@ const AZURE_SOURCES: &[&str] = &[
     "AZURE_SKIP_SIGNATURE",
 ];
 
+/// What a builder builds, on our own transport. Their methods are alike, and of no common trait.
+macro_rules! built {
+    ($location:expr, $builder:expr) => {{
+        let store = $builder.with_http_connector(Connector).with_retry(patience()).build();
+        Ok(Arc::new(store.map_err(|error| $location.wrong(&error))?))
+    }};
+}
+
 /// The kind of service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Service {
@@ -137,7 +145,33 @@ impl Location {
             Service::Azure => self.azure(environment, is_cloud_machine)?,
             Service::Folder => self.folder()?,
         };
-        Ok(Bucket::new(store, &self.prefix))
+        Ok(Bucket::new(store, &self.prefix).with_refusal(self.refusal(environment)))
+    }
+
+    /// What is said where the service refuses who asks: it tells whose credentials were shown.
+    fn refusal(&self, environment: &Environment) -> String {
+        let whose = |names: &[&str]| {
+            names.iter().find(|name| environment.contains_key(**name)).map(|&name| name.to_owned())
+        };
+        let whose = match self.service {
+            Service::Folder => return "this user may not do that".to_owned(),
+            Service::S3 => match whose(S3_SOURCES).as_deref() {
+                Some("AWS_ACCESS_KEY_ID") => {
+                    Some("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY".to_owned())
+                }
+                Some(name) => Some(name.to_owned()),
+                None if profile::read(environment).contains_key("AWS_ACCESS_KEY_ID") => {
+                    Some(format!("the profile `{}` of ~/.aws", profile::name(environment)))
+                }
+                None => Some("this machine in the cloud".to_owned()),
+            },
+            Service::Gcs => whose(GCS_SOURCES),
+            Service::Azure => whose(AZURE_SOURCES),
+        };
+        match whose {
+            Some(whose) => format!("the credentials of {whose} are refused"),
+            None => "the credentials that were found are refused".to_owned(),
+        }
     }
 
     fn s3(
@@ -161,12 +195,7 @@ impl Location {
                 builder = builder.with_config(key, value);
             }
         }
-        let store = builder
-            .with_bucket_name(&self.bucket)
-            .with_http_connector(Connector)
-            .with_retry(patience())
-            .build();
-        Ok(Arc::new(store.map_err(|error| self.wrong(&error))?))
+        built!(self, builder.with_bucket_name(&self.bucket))
     }
 
     fn gcs(
@@ -199,12 +228,7 @@ impl Location {
                 },
             };
         }
-        let store = builder
-            .with_bucket_name(&self.bucket)
-            .with_http_connector(Connector)
-            .with_retry(patience())
-            .build();
-        Ok(Arc::new(store.map_err(|error| self.wrong(&error))?))
+        built!(self, builder.with_bucket_name(&self.bucket))
     }
 
     fn azure(
@@ -229,12 +253,7 @@ impl Location {
                 builder = builder.with_config(key, value);
             }
         }
-        let store = builder
-            .with_container_name(&self.bucket)
-            .with_http_connector(Connector)
-            .with_retry(patience())
-            .build();
-        Ok(Arc::new(store.map_err(|error| self.wrong(&error))?))
+        built!(self, builder.with_container_name(&self.bucket))
     }
 
     fn folder(&self) -> Result<Arc<dyn ObjectStore>, Trouble> {

@@ -58,6 +58,7 @@ pub(crate) fn push(inner: &Inner, receipts: &[Receipt], replace: bool) -> Result
     for some in fresh.chunks(MOST) {
         pushed.add(push_some(inner, some, replace)?);
     }
+    inner.settle(receipts);
     Ok(pushed)
 }
 

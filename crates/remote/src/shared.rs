@@ -29,6 +29,9 @@ const POLL: Duration = Duration::from_millis(500);
 /// What was found out about the service is good for so many seconds.
 const DAY: f64 = 24.0 * 3600.0;
 
+/// Notes of results that are still to be put there.
+const OWED: &str = "owed";
+
 const FORMAT: &str = "sconce remote 1\n";
 
 /// What this machine may do with the remote store.
@@ -177,6 +180,27 @@ impl Shared {
         collect::collect(&self.inner, limits)
     }
 
+    /// Offers what earlier processes computed and did not come to put there: they were killed, the service
+    /// did not answer, or they were jobs of a cluster whose run had ended.
+    ///
+    /// # Errors
+    /// The store of this machine cannot be read.
+    pub fn offer_owed(&self) -> Result<()> {
+        let inner = &self.inner;
+        if inner.access == Access::ReadOnly {
+            return Ok(());
+        }
+        for name in inner.store.remote_notes(&inner.id, OWED) {
+            let key = format!("blake3:{name}").parse::<Digest>();
+            match key.ok().map(|key| inner.store.receipt(&key)).transpose()?.flatten() {
+                Some(receipt) => self.offer(&receipt, false),
+                // It was killed before its receipt, or the result is gone again.
+                None => inner.store.forget_remote_note(&inner.id, &format!("{OWED}/{name}")),
+            }
+        }
+        Ok(())
+    }
+
     /// Waits until all that was offered is there. What went wrong is told.
     pub fn finish(&self) -> Pushed {
         let Some(Pusher { offers, thread }) = relock(&self.pusher).take() else {
@@ -235,6 +259,13 @@ impl Remote for Shared {
         self.inner.waiting.fetch_add(1, Ordering::SeqCst);
         // The thread ends when this end is dropped, and not before.
         let _ = pusher.offers.send((receipt.clone(), replace));
+    }
+
+    fn owe(&self, key: &Digest) {
+        if self.inner.access == Access::Full {
+            // Without the note `sconce push` still finds it.
+            let _ = self.inner.store.note_remote(&self.inner.id, &owed_note(key), b"");
+        }
     }
 
     fn claim(&self, key: &Digest) -> Result<Option<Claim>> {
@@ -458,6 +489,14 @@ impl Inner {
         }
     }
 
+    /// These results are there, or will never be: nothing is owed of them.
+    pub(crate) fn settle(&self, receipts: &[Receipt]) {
+        let owed: BTreeSet<String> = self.store.remote_notes(&self.id, OWED).into_iter().collect();
+        for receipt in receipts.iter().filter(|receipt| owed.contains(&receipt.key.hex())) {
+            self.store.forget_remote_note(&self.id, &owed_note(&receipt.key));
+        }
+    }
+
     pub(crate) fn note_claimed(&self, key: &Digest) {
         self.state().claimed_by_others.insert(*key, Instant::now());
         self.state().absent.remove(key);
@@ -475,6 +514,10 @@ impl Inner {
         self.store.note_remote(&self.id, NOTE, name.as_bytes())?;
         Ok(name)
     }
+}
+
+fn owed_note(key: &Digest) -> String {
+    format!("{OWED}/{}", key.hex())
 }
 
 /// A text that no other machine has.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
 
-use sconce_core::executor::queue::{InQueue, mark_cancelled};
+use sconce_core::executor::queue::{InQueue, mark_cancelled, mark_cells_cancelled};
+use sconce_core::plan::Selection;
 
 use super::status::{cells, pipeline_of};
 use crate::arguments::CancelArguments;
@@ -19,9 +20,18 @@ pub(crate) fn cancel(call: &Call<'_>, arguments: &CancelArguments) -> Result<Exi
         Some(file) => Some(pipeline_of(call, file)?),
         None => None,
     };
+    let selected = arguments.stages.iter().map(|name| Selection::parse(name));
+    let selected = selected
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    let takes = |cell: &InQueue| {
+        selected.is_empty() || selected.iter().any(|selection| selection.takes(&cell.cell))
+    };
     let submissions = session.store.submissions();
     // Runs first, so that none hands over what is taken out.
-    submissions.ask_to_stop(pipeline.as_deref())?;
+    if selected.is_empty() {
+        submissions.ask_to_stop(pipeline.as_deref())?;
+    }
     let cells = cells(call, &session, arguments.file.as_deref())?;
     let mut batches: BTreeMap<String, Vec<InQueue>> = BTreeMap::new();
     for cell in cells {
@@ -31,10 +41,17 @@ pub(crate) fn cancel(call: &Call<'_>, arguments: &CancelArguments) -> Result<Exi
     let mut out = anstream::stdout().lock();
     let (mut cancelled, mut all) = (0, true);
     for (id, cells) in batches {
-        let Some(first) = cells.first() else { continue };
+        let (taken, others): (Vec<_>, Vec<_>) = cells.into_iter().partition(takes);
+        let Some(first) = taken.first() else { continue };
+        cancelled += taken.len();
+        // The queue knows batches. Jobs of one that goes on see for themselves which cells are not wanted.
+        if !others.is_empty() {
+            let keys: Vec<_> = taken.iter().map(|cell| cell.key).collect();
+            mark_cells_cancelled(&session.store, &id, &keys)?;
+            continue;
+        }
         let known = first.batch.known(&submissions)?;
         mark_cancelled(&session.store, &id)?;
-        cancelled += cells.len();
         if let Err(text) = queue.cancel(&known) {
             all = false;
             let text = format!("{}: {text}; its jobs end by themselves", known.name);
@@ -42,7 +59,8 @@ pub(crate) fn cancel(call: &Call<'_>, arguments: &CancelArguments) -> Result<Exi
         }
     }
     if cancelled == 0 {
-        writeln!(out, "nothing is in a queue")?;
+        let of = if selected.is_empty() { "" } else { " of these" };
+        writeln!(out, "nothing{of} is in a queue")?;
     } else {
         writeln!(out, "{}", status(GOOD, "Cancelled", count(cancelled, "cell")))?;
     }

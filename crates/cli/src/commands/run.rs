@@ -1,6 +1,5 @@
 //! `sconce run`: brings every wanted cell to its result.
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
 use sconce_core::executor::queue::{Detach, Reins};
@@ -91,6 +90,9 @@ pub(super) fn execute_plan(
     talk: &TalkArguments,
     (place, chosen): (Option<executor::Places>, Option<String>),
 ) -> Result<ExitCode, Failure> {
+    if !options.verify {
+        session.behind.offer_owed()?;
+    }
     let report = Report::new(plan, options, talk, call);
     if let Some(text) = chosen {
         report.event(&Event::DeviceChosen { text });
@@ -128,14 +130,7 @@ pub(super) fn execute_plan(
 
 /// Worker processes: this very program.
 pub(super) fn workers(call: &Call<'_>, session: &Session) -> Result<Processes, Failure> {
-    let mut worker = vec![OsString::from("--store"), session.store.root().as_os_str().to_owned()];
-    match &session.configuration.remote {
-        Some(remote) if !remote.offline => {
-            worker.extend(["--remote".into(), remote.address.clone().into()]);
-            worker.extend(remote.read_only.then(|| "--read-only-remote".into()));
-        }
-        _ => worker.push("--offline".into()),
-    }
+    let mut worker = session.as_arguments();
     worker.extend(["exec".into(), "-".into()]);
     let spans = call.spans.for_workers();
     worker.extend(spans.iter().flat_map(|filter| ["--spans".into(), filter.into()]));

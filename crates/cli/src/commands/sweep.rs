@@ -14,9 +14,10 @@ use serde_json::{Value, json};
 
 use super::run::{limits, stop_on_signals, workers};
 use super::runs::quoted;
-use crate::arguments::SweepArguments;
+use crate::arguments::{SweepArguments, Where};
 use crate::compare::number::Style;
 use crate::devices;
+use crate::executor;
 use crate::failure::{FAILED, Failure, INTERRUPTED};
 use crate::session::{Call, Session, load_plan};
 use crate::style::{BAD, BUSY, DIM, GOOD, WARN, count, paint, seconds, status};
@@ -24,7 +25,15 @@ use crate::sweep::listing::{Trial, json, short_names, sort, table};
 use crate::sweep::trial::{Came, Search};
 use crate::table::terminal_width;
 
+/// Trials that run at once may want the same cell, which a queue is given once.
+const STAYS_HERE: &str = "trials run on this machine; `sconce run FILE --set PATH=VALUE,VALUE` sends a grid \
+                          through the queue";
+
 pub(crate) fn sweep(call: &Call<'_>, arguments: &SweepArguments) -> Result<ExitCode, Failure> {
+    let asked = arguments.resources.executor;
+    if asked.is_some_and(|asked| asked != Where::Local) {
+        return Err(Failure::usage(format!("--executor: {STAYS_HERE}")));
+    }
     let dimensions = dimensions(&arguments.over)?;
     let halving = match &arguments.budget {
         Some(text) => Some(Halving::parse(text, arguments.eta).map_err(Failure::Usage)?),
@@ -36,6 +45,9 @@ pub(crate) fn sweep(call: &Call<'_>, arguments: &SweepArguments) -> Result<ExitC
     let session = Session::open(call)?;
     let wanted = [objective.cell.clone()];
     let devices = devices::resolve(&session, &base, &wanted, |_| false)?;
+    if executor::place(&session, &base, asked).is_some() {
+        writeln!(anstream::stderr(), "{}", status(WARN, "Warning", STAYS_HERE))?;
+    }
     let interrupt = Interrupt::default();
     let search = Search {
         file: arguments.pipeline.file.clone(),
@@ -69,6 +81,7 @@ pub(crate) fn sweep(call: &Call<'_>, arguments: &SweepArguments) -> Result<ExitC
     let at_once = limits.jobs.unwrap_or(limits.threads).max(1);
     stop_on_signals(&interrupt);
     let executor = Machine::new(workers(call, &session)?.adopting().settling(), limits);
+    session.behind.offer_owed()?;
     sweep.run(&executor, at_once)?;
     session.behind.finish(&interrupt, arguments.quiet || arguments.json);
     sweep.finish(arguments, interrupt.is_asked())

@@ -7,6 +7,7 @@ use sconce_core::run::Options;
 use super::run::{execute_plan, limits};
 use crate::arguments::VerifyArguments;
 use crate::devices;
+use crate::executor;
 use crate::failure::Failure;
 use crate::session::{Call, named, open_with_plan};
 
@@ -23,5 +24,7 @@ pub(crate) fn verify(call: &Call<'_>, arguments: &VerifyArguments) -> Result<Exi
         mirror: session.configuration.mirror.clone(),
         ..Options::default()
     };
-    execute_plan(call, &session, &plan, &options, limits, &arguments.talk, (None, devices.chosen))
+    let place = executor::place(&session, &plan, arguments.resources.executor);
+    let where_to = (place, devices.chosen);
+    execute_plan(call, &session, &plan, &options, limits, &arguments.talk, where_to)
 }

@@ -77,7 +77,7 @@ fn walk(
         memory: limits.memory,
     });
     walk.remove_stale();
-    tracing::info_span!("assess", cells = walk.wanted()).in_scope(|| walk.look_at_all());
+    tracing::info_span!("assess", cells = walk.wanted()).in_scope(|| walk.look_at_all())?;
     let mut cancelled = false;
     if walk.has_queued() {
         cancelled = run_queued(&mut walk, executor);

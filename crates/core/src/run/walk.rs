@@ -158,30 +158,42 @@ impl<'a> Walk<'a> {
     }
 
     /// Looks at every cell whose inputs are known, upstream first.
-    pub(super) fn look_at_all(&mut self) {
+    ///
+    /// # Errors
+    /// What is wrong with the remote store: nothing was run yet.
+    pub(super) fn look_at_all(&mut self) -> Result<()> {
         self.pending.extend(self.plan.indices());
-        self.look_at_pending();
+        self.look_in_waves(true)
     }
 
     /// Looks at the pending cells whose inputs are known, and at those that this makes ready.
     pub(super) fn look_at_pending(&mut self) {
+        // What is wrong with the remote store, the look at each cell tells.
+        let _ = self.look_in_waves(false);
+    }
+
+    fn look_in_waves(&mut self, begins: bool) -> Result<()> {
         if self.store.remote().is_none() {
             while let Some(index) = self.pending.pop_first() {
                 self.look_if_ready(index);
             }
-            return;
+            return Ok(());
         }
         // In waves, so that the remote store is asked for all of one at once.
         while !self.pending.is_empty() {
             let mut wave = std::mem::take(&mut self.pending);
             wave.retain(|&index| self.is_ready(index));
-            // What is wrong with the remote store, the look at each cell tells.
-            let _ = self.ask_ahead(&wave);
+            if let Err(error) = self.ask_ahead(&wave)
+                && begins
+            {
+                return Err(error);
+            }
             for index in wave {
                 self.look_if_ready(index);
             }
         }
         self.tell_remote();
+        Ok(())
     }
 
     /// Whether a cell waits, and all that it reads has its results.
@@ -204,9 +216,9 @@ impl<'a> Walk<'a> {
     fn ask_ahead(&self, wave: &BTreeSet<CellIndex>) -> Result<()> {
         let mut keys = Vec::with_capacity(wave.len());
         for &index in wave.iter().filter(|&&index| file::local_path(self.plan, index).is_none()) {
-            keys.push(
-                self.plan.key_parts(index, |from, source| self.digest(from, source), None)?.key(),
-            );
+            // What is wrong with a cell, the look at it tells.
+            let parts = self.plan.key_parts(index, |from, source| self.digest(from, source), None);
+            keys.extend(parts.ok().map(|parts| parts.key()));
         }
         self.store.ask_ahead(&keys)
     }

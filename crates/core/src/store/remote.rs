@@ -28,6 +28,10 @@ pub trait Remote: Send + Sync {
     /// is there already.
     fn offer(&self, receipt: &Receipt, replace: bool);
 
+    /// Notes on this machine that a result is still to be put there: a later run offers it, should this
+    /// process come to its end before. Asks nobody.
+    fn owe(&self, key: &Digest);
+
     /// The right among all machines to compute `key`; none while another has it.
     fn claim(&self, key: &Digest) -> Result<Option<Claim>>;
 

@@ -3,6 +3,8 @@
 mod collection;
 #[path = "../../../core/src/store/conformance.rs"]
 mod conformance;
+#[path = "../../../../tests/whole/s3.rs"]
+mod s3;
 mod service;
 mod transfers;
 mod trouble;
@@ -20,7 +22,8 @@ use crate::bucket::Bucket;
 use crate::chunk::Chunk;
 use crate::location::{Environment, Location};
 use crate::{Access, Shared};
-use service::{Deaf, Slow, Twice};
+use s3::{Moto, Who};
+use service::{Deaf, Line, S3Bucket, S3rver, Slow, Twice};
 
 /// One machine: a store of its own and the remote one behind it. What it records is there at once.
 pub(super) struct Machine {
@@ -144,41 +147,92 @@ fn a_service_that_is_deaf_to_conditions_conforms_but_for_claims() {
     assert!(told.iter().any(|text| text.contains("does not keep to conditions")), "{told:?}");
 }
 
+/// All tests of the suite on a bucket over a line.
+fn bucket_conforms(bucket: &S3Bucket, line: Line, has_claims: bool) {
+    let plain = Bucket::new(service::s3(bucket, Line::Good), "group");
+    Subject {
+        open: &|| {
+            let bucket = bucket.clone();
+            Box::new(Machine::new(move || Bucket::new(service::s3(&bucket, line), "group")))
+        },
+        spoil: &|_| spoil(&plain, b"to be spoilt"),
+        is_one_place: false,
+        has_claims,
+    }
+    .conforms();
+}
+
 #[test]
 fn what_speaks_s3_conforms_and_so_it_does_over_a_bad_line() {
-    let Some(moto) = service::Moto::start() else { return };
-    for (name, line) in [
-        ("plain", service::Line::Good),
-        ("fails", service::Line::FailsEvery(3)),
-        ("loses", service::Line::LosesAnswersEvery(3)),
-        ("cuts", service::Line::CutsAnswersEvery(3)),
-    ] {
-        let bucket = moto.bucket(name);
-        let open = {
-            let bucket = bucket.clone();
-            move || service::s3(&bucket, line)
-        };
-        let plain = Bucket::new(service::s3(&bucket, service::Line::Good), "group");
-        Subject {
-            open: &|| {
-                let open = open.clone();
-                Box::new(Machine::new(move || Bucket::new(open(), "group")))
-            },
-            spoil: &|_| spoil(&plain, b"to be spoilt"),
-            is_one_place: false,
-            has_claims: true,
-        }
-        .conforms();
+    let lines = [
+        ("plain", Line::Good),
+        ("fails", Line::FailsEvery(3)),
+        ("loses", Line::LosesAnswersEvery(3)),
+        ("cuts", Line::CutsAnswersEvery(3)),
+    ];
+    let Some(moto) = Moto::start(&lines.map(|(name, _)| name), false) else { return };
+    for (name, line) in lines {
+        let environment = moto.environment(Who::Owner);
+        bucket_conforms(&S3Bucket { name: name.to_owned(), environment }, line, true);
     }
 }
 
 #[test]
-fn wrong_credentials_are_told_and_not_taken_for_an_empty_store() {
-    let Some(moto) = service::Moto::start() else { return };
-    let mut environment: Environment = moto.bucket("right").environment;
-    let location: Location = "s3://not-there/group".parse().unwrap();
-    environment.insert("AWS_REGION".to_owned(), "us-east-1".to_owned());
+fn what_checks_credentials_conforms() {
+    let Some(moto) = Moto::start(&["bucket"], true) else { return };
+    let environment = moto.environment(Who::Owner);
+    bucket_conforms(&S3Bucket { name: "bucket".to_owned(), environment }, Line::Good, true);
+}
+
+#[test]
+fn s3rver_which_is_deaf_to_conditions_conforms_but_for_claims() {
+    let Some(server) = S3rver::start() else { return };
+    bucket_conforms(&server.bucket("S3RVER"), Line::Good, false);
+    let error = asked(server.bucket("S3REVER").environment, "s3://bucket/group");
+    assert!(error.contains("are refused: InvalidAccessKeyId"), "{error}");
+}
+
+/// What a machine is told that asks for a result.
+fn asked(environment: Environment, address: &str) -> String {
+    let location: Location = address.parse().unwrap();
     let machine = Machine::with(Access::Full, move || location.open(&environment));
-    let error = machine.store.receipt(&Digest::of(b"key")).unwrap_err();
-    assert!(error.to_string().contains("no such bucket"), "{error}");
+    machine.store.receipt(&Digest::of(b"key")).unwrap_err().to_string()
+}
+
+#[test]
+fn credentials_that_are_refused_are_told_and_not_taken_for_an_empty_store() {
+    let Some(moto) = Moto::start(&["bucket"], true) else { return };
+    for (who, why) in
+        [(Who::Mistyped, "SignatureDoesNotMatch"), (Who::Stranger, "InvalidAccessKeyId")]
+    {
+        let error = asked(moto.environment(who), "s3://bucket/group");
+        let wanted = format!(
+            "the credentials of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are refused: {why}"
+        );
+        assert!(error.contains(&wanted), "{error}");
+    }
+    // They may be of a profile.
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join(".aws")).unwrap();
+    let mut environment = moto.environment(Who::Mistyped);
+    let text = format!(
+        "[lab]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
+        environment.remove("AWS_ACCESS_KEY_ID").unwrap(),
+        environment.remove("AWS_SECRET_ACCESS_KEY").unwrap()
+    );
+    std::fs::write(home.path().join(".aws/credentials"), text).unwrap();
+    environment.insert("HOME".to_owned(), home.path().to_str().unwrap().to_owned());
+    environment.insert("AWS_PROFILE".to_owned(), "lab".to_owned());
+    let error = asked(environment, "s3://bucket/group");
+    assert!(
+        error.contains("the credentials of the profile `lab` of ~/.aws are refused"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_bucket_that_is_not_there_is_told_and_not_taken_for_an_empty_store() {
+    let Some(moto) = Moto::start(&[], false) else { return };
+    let error = asked(moto.environment(Who::Owner), "s3://not-there/group");
+    assert!(error.contains("no such bucket"), "{error}");
 }

@@ -1,7 +1,7 @@
-//! Services to test against: what goes wrong on the way, and moto's server.
+//! Services to test against: what goes wrong on the way, and s3rver.
 
 use std::fmt;
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -175,62 +175,47 @@ pub(crate) fn s3(bucket: &S3Bucket, line: Line) -> Arc<dyn ObjectStore> {
     Arc::new(builder.with_http_connector(OverLine(line)).with_retry(patience).build().unwrap())
 }
 
-/// moto's server: conditional puts, no check of credentials.
-pub(crate) struct Moto {
+/// s3rver: it knows its users by name, does not verify signatures, and is deaf to conditions.
+pub(crate) struct S3rver {
     child: Child,
-    address: String,
+    _folder: tempfile::TempDir,
+    endpoint: String,
 }
 
-impl Moto {
-    /// A running server; none, and told so, where it is not installed.
+impl S3rver {
+    /// A running server with the bucket `bucket`; none, and told so, where it is not installed.
     pub(crate) fn start() -> Option<Self> {
         #[allow(clippy::disallowed_methods, reason = "a test asks where the server is")]
-        let python = std::env::var("SCONCE_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-        let installed = Command::new(&python)
-            .args(["-c", "import moto.server"])
-            .stderr(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success());
-        if !installed {
-            eprintln!(
-                "skipped: `{python}` has no moto (pip install 'moto[server]'; SCONCE_TEST_PYTHON)"
-            );
+        let program = std::env::var("SCONCE_TEST_S3RVER").unwrap_or_else(|_| "s3rver".to_owned());
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new(&program);
+        command.args(["--port", "0", "--address", "127.0.0.1", "--silent"]);
+        command.args(["--configure-bucket", "bucket", "--directory"]).arg(folder.path());
+        let Ok(mut child) = command.stdout(Stdio::piped()).spawn() else {
+            eprintln!("skipped: no `{program}` (npm install s3rver@3.7.1; SCONCE_TEST_S3RVER)");
             return None;
-        }
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let child = Command::new(&python)
-            .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let moto = Self { child, address: format!("127.0.0.1:{port}") };
-        for _ in 0..600 {
-            if std::net::TcpStream::connect(&moto.address).is_ok() {
-                return Some(moto);
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        panic!("moto's server did not start");
+        };
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let told = lines.map_while(Result::ok).find_map(|line| {
+            line.rsplit_once(" on ").map(|(_, address)| format!("http://{address}"))
+        });
+        Some(Self { child, _folder: folder, endpoint: told.unwrap() })
     }
 
-    /// A bucket of its own.
-    pub(crate) fn bucket(&self, name: &str) -> S3Bucket {
-        let endpoint = format!("http://{}", self.address);
-        let made = ureq::put(format!("{endpoint}/{name}")).send_empty().unwrap();
-        assert!(made.status().is_success());
-        let environment = [
-            ("AWS_ACCESS_KEY_ID", "test"),
-            ("AWS_SECRET_ACCESS_KEY", "test"),
+    /// Its bucket, for a user of this name.
+    pub(crate) fn bucket(&self, user: &str) -> S3Bucket {
+        let variables = [
+            ("AWS_ACCESS_KEY_ID", user),
+            ("AWS_SECRET_ACCESS_KEY", "S3RVER"),
             ("AWS_REGION", "us-east-1"),
-            ("AWS_ENDPOINT_URL", &endpoint),
+            ("AWS_ENDPOINT_URL", &self.endpoint),
         ];
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        S3Bucket { name: name.to_owned(), environment: environment.map(owned).into() }
+        S3Bucket { name: "bucket".to_owned(), environment: variables.map(owned).into() }
     }
 }
 
-impl Drop for Moto {
+impl Drop for S3rver {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -10,6 +10,7 @@ use sconce_core::store::{Receipt, Remote};
 use sconce_core::{CellId, Coordinates, Device, Digest, Store};
 
 use super::Machine;
+use crate::Pushed;
 use crate::bucket::Bucket;
 
 /// A result with these files, in a store.
@@ -180,4 +181,24 @@ fn what_is_offered_is_there_at_the_end() {
         assert_eq!(two.store.receipt(&receipt.key).unwrap().as_ref(), Some(receipt));
         assert_eq!(two.store.files(&receipt.outputs["out"].digest).unwrap().len(), 1);
     }
+}
+
+#[test]
+fn what_an_earlier_process_did_not_put_there_a_later_one_does() {
+    let service = memory();
+    let (one, two) = (Machine::at(&service), Machine::at(&service));
+    let made: Vec<Receipt> = (0..3)
+        .map(|n| commit(&one.store, &format!("r{n}"), &[("f", noise(300_000 + n, 5))]))
+        .collect();
+    // One was put by somebody, and another's receipt was never written.
+    one.shared.push(&made[..1], false).unwrap();
+    one.shared.owe(&Digest::of(b"no receipt"));
+    one.shared.offer_owed().unwrap();
+    let pushed = one.shared.finish();
+    assert_eq!((pushed.results, pushed.failed), (2, 0));
+    for receipt in &made {
+        assert_eq!(two.store.receipt(&receipt.key).unwrap().as_ref(), Some(receipt));
+    }
+    one.shared.offer_owed().unwrap();
+    assert_eq!(one.shared.finish(), Pushed::default(), "nothing is owed any more");
 }

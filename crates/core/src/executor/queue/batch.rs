@@ -1,7 +1,8 @@
 //! What is recorded of a batch: `batch.json` with what all need to know, `tasks.jsonl` with a line of
 //! cells for each element, `job` with the queue's number, `told-N.jsonl` with what the job of element N
 //! says, `claim-N` with the number of the job that has the element, `beat-N` as its sign of life,
-//! `moved.jsonl` with the cells that are in a later batch or in none, and `cancel` when it was asked for.
+//! `moved.jsonl` with the cells that are in a later batch or in none, `cancel` when it was asked for, and
+//! `cancelled.json` with the keys for which that was asked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ const TASKS: &str = "tasks.jsonl";
 const JOB: &str = "job";
 pub(super) const MOVED: &str = "moved.jsonl";
 pub(super) const CANCEL: &str = "cancel";
+const CANCELLED: &str = "cancelled.json";
 
 /// What all need to know of a batch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -152,7 +154,7 @@ impl Batch {
 
     /// Keys that this batch no longer has to bring.
     pub(super) fn settled(&self, submissions: &Submissions) -> Result<BTreeSet<Digest>> {
-        let mut settled = BTreeSet::new();
+        let mut settled = cancelled(submissions, &self.id);
         for name in submissions.names(&self.id)? {
             if name == MOVED || name.starts_with("told-") {
                 let (bytes, _) = submissions.lines_after(&self.id, &name, 0)?;
@@ -167,6 +169,12 @@ impl Batch {
     pub(super) fn element_of(&self, key: &Digest) -> Option<usize> {
         self.head.keys.iter().position(|keys| keys.contains(key))
     }
+}
+
+/// The cells of a batch that are not wanted any more. A file server that gives no answer names none.
+pub(super) fn cancelled(submissions: &Submissions, batch: &str) -> BTreeSet<Digest> {
+    let bytes = submissions.read(batch, CANCELLED).ok().flatten().unwrap_or_default();
+    serde_json::from_slice(&bytes).unwrap_or_default()
 }
 
 /// The notes in whole lines. What is none, such as a line that was cut short, is passed over.
@@ -241,6 +249,16 @@ pub fn in_queue(store: &Store) -> Result<Vec<InQueue>> {
         }
     }
     Ok(found)
+}
+
+/// Notes that some cells of a batch are not wanted any more: its jobs pass over those that they have not
+/// begun, and one whose cells are all of that kind ends.
+pub fn mark_cells_cancelled(store: &Store, batch: &str, keys: &[Digest]) -> Result<()> {
+    let submissions = store.submissions();
+    let _lock = submissions.lock()?;
+    let mut all = cancelled(&submissions, batch);
+    all.extend(keys);
+    submissions.put(batch, CANCELLED, &serde_json::to_vec(&all)?)
 }
 
 /// Notes that a batch was cancelled: its jobs end by themselves, and nobody hands its cells over again.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use super::batch::{Batch, CANCEL, HEAD, Note, Task, What};
+use super::batch::{Batch, CANCEL, HEAD, Note, Task, What, cancelled};
 use crate::executor::Runner;
 use crate::run::{Failure, Outcome, Request};
 use crate::store::{Store, Submissions};
@@ -58,7 +58,8 @@ pub fn run_element(
     {
         return Ok(ElementEnd::NotOurs);
     }
-    let at = Place { submissions: &submissions, batch, element };
+    let keys: Vec<Digest> = tasks.iter().map(|task| task.request.cell.parts.key()).collect();
+    let at = Place { submissions: &submissions, batch, element, keys: &keys };
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let (end, ended) = mpsc::channel::<()>();
@@ -75,6 +76,8 @@ struct Place<'a> {
     submissions: &'a Submissions,
     batch: &'a str,
     element: usize,
+    /// Its cells.
+    keys: &'a [Digest],
 }
 
 impl Place<'_> {
@@ -91,6 +94,9 @@ impl Place<'_> {
                 return Ok(ElementEnd::Stopped);
             }
             let key = task.request.cell.parts.key();
+            if cancelled(self.submissions, self.batch).contains(&key) {
+                continue;
+            }
             self.note(key, What::Started)?;
             let outcome = run_logged(store, runner, task);
             // A queue that ends a job tells its programs, too: what one says of that is no failure.
@@ -164,7 +170,11 @@ impl Place<'_> {
         // An error of a file server is no answer.
         match std::fs::symlink_metadata(&folder) {
             Err(error) => error.kind() != std::io::ErrorKind::NotFound,
-            Ok(_) => !folder.join(CANCEL).exists(),
+            Ok(_) if folder.join(CANCEL).exists() => false,
+            Ok(_) => {
+                let cancelled = cancelled(self.submissions, self.batch);
+                !self.keys.iter().all(|key| cancelled.contains(key))
+            }
         }
     }
 }

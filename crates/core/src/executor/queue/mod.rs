@@ -33,7 +33,7 @@ mod watch;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use batch::{Batch, Head, InQueue, Task, in_queue, mark_cancelled};
+pub use batch::{Batch, Head, InQueue, Task, in_queue, mark_cancelled, mark_cells_cancelled};
 pub use cluster::{Cluster, Detach, Reins};
 pub use element::{ElementEnd, run_element};
 pub use group::Group;

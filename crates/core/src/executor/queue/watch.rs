@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::batch::{CANCEL, What, notes};
+use super::batch::{CANCEL, What, cancelled, notes};
 use super::cluster::Follower;
 use super::live::Live;
 use super::sight::{Sight, Verdict};
@@ -23,12 +23,7 @@ const SURE: (u32, Duration) = (2, Duration::from_secs(5));
 impl Follower {
     /// Looks at the store, and when it is time at the queue.
     pub(super) fn look(&mut self) {
-        let mark = self.submissions.stop_mark(&self.reins.pipeline);
-        if mark.is_some() && mark != self.stop_mark {
-            self.stop_mark = mark;
-            self.notice("asked to stop by `sconce cancel`".to_owned());
-            self.reins.interrupt.ask();
-        }
+        self.heed_stop();
         if self.followed.is_empty() && self.live.is_empty() {
             return;
         }
@@ -45,10 +40,20 @@ impl Follower {
         self.show();
     }
 
+    /// Stops the run where that was asked for elsewhere.
+    fn heed_stop(&mut self) {
+        let mark = self.submissions.stop_mark(&self.reins.pipeline);
+        if mark.is_some() && mark != self.stop_mark {
+            self.stop_mark = mark;
+            self.notice("asked to stop by `sconce cancel`".to_owned());
+            self.reins.interrupt.ask();
+        }
+    }
+
     /// What the jobs say.
     fn read_notes(&mut self) {
         let mut ends = Vec::new();
-        let mut gone = Vec::new();
+        let (mut gone, mut unwanted) = (Vec::new(), Vec::new());
         for (id, live) in &mut self.live {
             if !self.submissions.folder(id).is_dir()
                 || matches!(self.submissions.read(id, CANCEL), Ok(Some(_)))
@@ -56,6 +61,8 @@ impl Follower {
                 gone.push(id.clone());
                 continue;
             }
+            unwanted
+                .extend(cancelled(&self.submissions, id).into_iter().map(|key| (id.clone(), key)));
             for element in 0..live.tasks.len() {
                 let name = format!("told-{element}.jsonl");
                 let Ok((bytes, place)) =
@@ -84,19 +91,35 @@ impl Follower {
         for id in gone {
             self.cancelled_elsewhere(&id);
         }
+        for (id, key) in unwanted {
+            if self.followed.get(&key).is_some_and(|followed| followed.batch == id) {
+                self.end_cancelled_cell(&key);
+            }
+        }
     }
 
     /// Somebody else cancelled a batch.
     fn cancelled_elsewhere(&mut self, id: &str) {
+        // Who cancels all of a pipeline asks its runs to stop first, which may have come a moment ago.
+        self.heed_stop();
         self.live.remove(id);
         let keys = self.followed.iter().filter(|(_, followed)| followed.batch == id);
         let keys: Vec<Digest> = keys.map(|(key, _)| *key).collect();
         for key in keys {
-            match self.stored(&key) {
-                Some(outcome) => self.done(&key, Ok(outcome)),
-                None => self.done(&key, Err(Failure::Cancelled)),
-            }
+            self.end_cancelled_cell(&key);
         }
+    }
+
+    /// A cell that somebody else cancelled has its result by now, or fails; unless the whole run stops.
+    fn end_cancelled_cell(&mut self, key: &Digest) {
+        let outcome = match self.stored(key) {
+            Some(outcome) => Ok(outcome),
+            None if self.reins.interrupt.is_asked() => Err(Failure::Cancelled),
+            None => {
+                Err(Failure::message("was cancelled elsewhere, by `sconce cancel` or another run"))
+            }
+        };
+        self.done(key, outcome);
     }
 
     /// Asks the queue about all batches, in one call.

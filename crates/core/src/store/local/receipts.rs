@@ -124,6 +124,10 @@ impl Store {
     /// Records a finished cell. Its outputs have been imported before. A receipt that was torn, since someone
     /// else was to wait for the disk and the power went first, does not have its checksum.
     pub fn put_receipt(&self, receipt: &Receipt) -> Result<()> {
+        // First, so that no result is without the note, whenever this process is killed.
+        if let Some(remote) = &self.remote {
+            remote.owe(&receipt.key);
+        }
         self.write(&self.receipt_path(&receipt.key), &encode(receipt)?)
     }
 
