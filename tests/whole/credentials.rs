@@ -91,5 +91,5 @@ fn who_may_come_in_shares_and_who_may_not_is_told_at_the_start() {
     );
     let fork = machine();
     let said = says(&fork, &reader, &[&["--read-only-remote"], &other[..]].concat());
-    assert_eq!((said.code, said.cells("Finished").len()), (Some(0), 4), "{}", said.err);
+    assert_eq!((said.code, said.cells("Finished").len()), (Some(0), 3), "{}", said.err);
 }
