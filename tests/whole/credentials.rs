@@ -74,7 +74,7 @@ fn who_may_come_in_shares_and_who_may_not_is_told_at_the_start() {
     nobody.remove("AWS_SECRET_ACCESS_KEY");
     let said = says(&machine(), &nobody, &["run", "p.toml"]);
     refused(&said, &["no credentials were found", "AWS_ACCESS_KEY_ID", "~/.aws"]);
-    let mut half = owner.clone();
+    let mut half = owner;
     half.remove("AWS_SECRET_ACCESS_KEY");
     refused(&says(&machine(), &half, &["run", "p.toml"]), &["SecretAccessKey"]);
 
