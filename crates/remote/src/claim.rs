@@ -11,7 +11,8 @@ use sconce_core::{Digest, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::bucket::{Created, Trouble};
-use crate::shared::{Access, Inner, now, random};
+use crate::link::{Link, now, random};
+use crate::shared::Access;
 
 /// A claim that is not renewed for so many seconds is anyone's.
 const LEASE: u64 = 120;
@@ -44,7 +45,7 @@ impl Drop for Held {
     }
 }
 
-pub(crate) fn claim(inner: &Arc<Inner>, key: &Digest) -> Result<Option<Claim>> {
+pub(crate) fn claim(inner: &Arc<Link>, key: &Digest) -> Result<Option<Claim>> {
     let nothing = || Ok(Some(Box::new(()) as Claim));
     if inner.access == Access::ReadOnly || inner.is_down() {
         return nothing();
@@ -83,7 +84,7 @@ fn lease(owner: &str, since: u64) -> Bytes {
 }
 
 /// The lease that is ours now; none while another has one.
-fn take(inner: &Inner, key: &Digest) -> Result<Option<(String, Bytes)>, Taken> {
+fn take(inner: &Link, key: &Digest) -> Result<Option<(String, Bytes)>, Taken> {
     if !inner.keeps_conditions()? {
         return Err(Taken::Unfit);
     }
@@ -105,7 +106,7 @@ fn take(inner: &Inner, key: &Digest) -> Result<Option<(String, Bytes)>, Taken> {
 }
 
 /// Renews a lease until the claim is dropped, then gives it back.
-fn hold(inner: &Arc<Inner>, key: &Digest, (owner, mut ours): (String, Bytes)) -> Held {
+fn hold(inner: &Arc<Link>, key: &Digest, (owner, mut ours): (String, Bytes)) -> Held {
     let (stop, stopped) = channel::<()>();
     let (inner, name) = (Arc::clone(inner), name(key));
     let since = now();

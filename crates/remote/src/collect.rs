@@ -12,8 +12,9 @@ use sconce_core::{Digest, Result};
 use crate::bucket::{AT_ONCE, Bucket, CHUNKS_AT_ONCE, Listed, Trouble, at_once};
 use crate::claim::Lease;
 use crate::index;
+use crate::link::{Link, now};
 use crate::record::Record;
-use crate::shared::{Access, Inner, now};
+use crate::shared::Access;
 
 /// What is younger is not looked at.
 const YOUNG: Duration = Duration::from_secs(3600);
@@ -72,7 +73,7 @@ fn key_of(object: &Listed) -> Option<Digest> {
 }
 
 /// Removes what the limits let go.
-pub(crate) fn collect(inner: &Inner, limits: &Limits) -> Result<Collected> {
+pub(crate) fn collect(inner: &Link, limits: &Limits) -> Result<Collected> {
     if inner.access == Access::ReadOnly && !limits.dry_run {
         return Err(
             inner.error(&Trouble::Refused("it is only read (--read-only-remote)".to_owned()))

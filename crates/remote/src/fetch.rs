@@ -15,12 +15,12 @@ use sconce_core::{Digest, Error, Member, Result, Store};
 use crate::bucket::{AT_ONCE, Bucket, CHUNKS_AT_ONCE, Trouble, at_once};
 use crate::chunk::{Chunk, Cut, LARGE, Piece, cut};
 use crate::index::{Place, bundle_name, ranges};
+use crate::link::{Link, relock};
 use crate::record::{Record, Tree};
-use crate::shared::{Inner, relock};
 
 /// The results of these keys, in their order, as far as they are there and nothing is known to be bad.
 pub(crate) fn records(
-    inner: &Inner,
+    inner: &Link,
     store: &Store,
     keys: &[Digest],
 ) -> Result<Vec<Option<Record>>, Trouble> {
@@ -50,7 +50,7 @@ pub(crate) fn records(
 }
 
 fn from_bundles(
-    inner: &Inner,
+    inner: &Link,
     bucket: &Bucket,
     places: &BTreeMap<Digest, Place>,
 ) -> Result<BTreeMap<Digest, Record>, Trouble> {
@@ -97,7 +97,7 @@ fn from_bundles(
 
 /// Leaves out results of which a chunk was found bad, unless it was put anew since.
 fn forget_bad(
-    inner: &Inner,
+    inner: &Link,
     store: &Store,
     bucket: &Bucket,
     found: &mut BTreeMap<Digest, Record>,
@@ -131,7 +131,7 @@ fn mark(modified: Option<SystemTime>) -> Vec<u8> {
 }
 
 /// Notes results in the store of this machine: small content, where other content is, then the receipts.
-pub(crate) fn keep(inner: &Inner, store: &Store, records: &[Record]) -> Result<()> {
+pub(crate) fn keep(inner: &Link, store: &Store, records: &[Record]) -> Result<()> {
     if records.is_empty() {
         return Ok(());
     }
@@ -199,17 +199,17 @@ fn note_name(tree: &Digest) -> String {
     format!("trees/{}/{hex}", &hex[..2])
 }
 
-fn note(inner: &Inner, store: &Store, digest: &Digest, tree: &Tree) -> Result<()> {
+fn note(inner: &Link, store: &Store, digest: &Digest, tree: &Tree) -> Result<()> {
     store.note_remote(&inner.id, &note_name(digest), &serde_json::to_vec(tree)?)
 }
 
 /// Where a tree is, as an earlier look found it.
-pub(crate) fn noted(inner: &Inner, store: &Store, tree: &Digest) -> Option<Tree> {
+pub(crate) fn noted(inner: &Link, store: &Store, tree: &Digest) -> Option<Tree> {
     serde_json::from_slice(&store.remote_note(&inner.id, &note_name(tree))?).ok()
 }
 
 /// Brings what this machine lacks of a tree.
-pub(crate) fn bring(inner: &Inner, store: &Store, digest: &Digest) -> Result<()> {
+pub(crate) fn bring(inner: &Link, store: &Store, digest: &Digest) -> Result<()> {
     let damaged = || Error::Damaged { digest: *digest, path: PathBuf::from(inner.place()) };
     let tree = noted(inner, store, digest).ok_or_else(damaged)?;
     let bucket = match inner.ready() {
@@ -245,7 +245,7 @@ impl From<Error> for Failed {
 }
 
 struct Fetch<'a> {
-    inner: &'a Inner,
+    inner: &'a Link,
     store: &'a Store,
     bucket: &'a Bucket,
     tree: &'a Digest,

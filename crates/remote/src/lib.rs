@@ -29,6 +29,7 @@ mod claim;
 mod collect;
 mod fetch;
 mod index;
+mod link;
 mod location;
 mod profile;
 mod push;

@@ -11,8 +11,9 @@ use crate::bucket::{AT_ONCE, Bucket, CHUNKS_AT_ONCE, Created, Trouble, at_once};
 use crate::chunk::{Chunk, Cut, cut};
 use crate::fetch::{bad_note, noted};
 use crate::index::{BUNDLE, MOST, bundle};
+use crate::link::{Link, now};
 use crate::record::{Head, Record, Tree};
-use crate::shared::{Access, Inner, now};
+use crate::shared::Access;
 
 /// Content of a tree up to so many bytes lies in the result itself.
 const INSIDE: u64 = 256 << 10;
@@ -42,7 +43,7 @@ impl Pushed {
 }
 
 /// Puts results there, in place of what is there where `replace`.
-pub(crate) fn push(inner: &Inner, receipts: &[Receipt], replace: bool) -> Result<Pushed> {
+pub(crate) fn push(inner: &Link, receipts: &[Receipt], replace: bool) -> Result<Pushed> {
     if inner.access == Access::ReadOnly {
         return Err(
             inner.error(&Trouble::Refused("it is only read (--read-only-remote)".to_owned()))
@@ -62,7 +63,7 @@ pub(crate) fn push(inner: &Inner, receipts: &[Receipt], replace: bool) -> Result
     Ok(pushed)
 }
 
-fn push_some(inner: &Inner, receipts: &[&Receipt], replace: bool) -> Result<Pushed> {
+fn push_some(inner: &Link, receipts: &[&Receipt], replace: bool) -> Result<Pushed> {
     let trouble = |trouble: Trouble| inner.error(&trouble);
     let bucket = inner.ready().map_err(trouble)?;
     // Tells where there are no conditions, and marks the format.
@@ -143,7 +144,7 @@ fn put_bundles(bucket: &Bucket, records: &[(Digest, Bytes)]) -> Result<(), Troub
 
 /// The results that are not known to be there. Results of their own are looked for by name as long as that
 /// takes fewer calls than putting them again would be worth.
-fn unknown<'a>(inner: &Inner, receipts: &'a [Receipt]) -> Result<Vec<&'a Receipt>> {
+fn unknown<'a>(inner: &Link, receipts: &'a [Receipt]) -> Result<Vec<&'a Receipt>> {
     let trouble = |trouble: Trouble| inner.error(&trouble);
     forget_after_collection(inner)?;
     let noted = inner.store.remote_note(&inner.id, "known").unwrap_or_default();
@@ -175,7 +176,7 @@ fn unknown<'a>(inner: &Inner, receipts: &'a [Receipt]) -> Result<Vec<&'a Receipt
 }
 
 /// Forgets which results are known to be there, where some were removed since.
-fn forget_after_collection(inner: &Inner) -> Result<()> {
+fn forget_after_collection(inner: &Link) -> Result<()> {
     let get = || inner.ready()?.get("collected");
     let last = get().map_err(|trouble| inner.error(&trouble))?.unwrap_or_default();
     if inner.store.remote_note(&inner.id, "collected").unwrap_or_default() != last {
@@ -186,7 +187,7 @@ fn forget_after_collection(inner: &Inner) -> Result<()> {
 }
 
 /// Puts the chunks of a result there; what the result itself is then. None where content is not here.
-fn prepare(inner: &Inner, bucket: &Bucket, receipt: &Receipt) -> Result<Option<Bytes>> {
+fn prepare(inner: &Link, bucket: &Bucket, receipt: &Receipt) -> Result<Option<Bytes>> {
     let mut head = Head { receipt: receipt.clone(), trees: BTreeMap::new() };
     let mut inside = BTreeMap::new();
     // Where some of a result was bad, its chunks may be, too.
@@ -217,7 +218,7 @@ fn prepare(inner: &Inner, bucket: &Bucket, receipt: &Receipt) -> Result<Option<B
 
 /// Puts a tree's chunks there; or the stored bytes of its only chunk, which is small.
 fn put_tree(
-    inner: &Inner,
+    inner: &Link,
     bucket: &Bucket,
     digest: &Digest,
     suspect: bool,
@@ -249,7 +250,7 @@ fn put_tree(
 
 /// Puts a chunk there unless it is: one that was found bad, or may be, is put in any case.
 fn put_chunk(
-    inner: &Inner,
+    inner: &Link,
     bucket: &Bucket,
     chunk: &Chunk,
     stored: Bytes,

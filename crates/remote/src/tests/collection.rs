@@ -24,7 +24,7 @@ impl Aged {
 
     /// All that is there was put so many days ago.
     fn age(&self, days: u64) {
-        let then = SystemTime::UNIX_EPOCH + Duration::from_secs(crate::shared::now())
+        let then = SystemTime::UNIX_EPOCH + Duration::from_secs(crate::link::now())
             - Duration::from_secs(days * 24 * 3600);
         let mut folders = vec![self.0.path().to_owned()];
         while let Some(folder) = folders.pop() {
@@ -108,8 +108,8 @@ fn what_a_living_claim_may_be_about_to_name_stays() {
     service.age(2);
     let long = crate::claim::Lease {
         owner: "another".to_owned(),
-        until: crate::shared::now() + 60,
-        since: crate::shared::now() - 3 * 24 * 3600,
+        until: crate::link::now() + 60,
+        since: crate::link::now() - 3 * 24 * 3600,
     };
     let claim = crate::claim::name(&Digest::of(b"long"));
     bucket.put(&claim, serde_json::to_vec(&long).unwrap().into()).unwrap();
@@ -132,9 +132,9 @@ fn a_claim_of_a_killed_process_is_its_own_machines_at_once_and_others_later() {
     };
     let machine =
         String::from_utf8(one.store.remote_note(&one.shared.inner.id, "machine").unwrap()).unwrap();
-    bucket.put(&name, lease(format!("{machine}.x"), crate::shared::now() + 100).into()).unwrap();
+    bucket.put(&name, lease(format!("{machine}.x"), crate::link::now() + 100).into()).unwrap();
     assert!(two.claim(&key).unwrap().is_none());
     assert!(one.claim(&key).unwrap().is_some());
-    bucket.put(&name, lease("another".to_owned(), crate::shared::now() - 1).into()).unwrap();
+    bucket.put(&name, lease("another".to_owned(), crate::link::now() - 1).into()).unwrap();
     assert!(one.shared.claim(&key).unwrap().is_some(), "it ended");
 }
