@@ -52,6 +52,11 @@ bench-slurm *ARGS:
     cargo build --release --package sconce
     python3 tests/slurm_bench.py target/release/sconce {{ ARGS }}
 
+# A training that comes to its time limit on a real Slurm, goes on from its checkpoint, and has the same bits; some minutes: [--epochs 10]
+check-resume *ARGS:
+    cargo build --release --package sconce
+    python3 tests/slurm_resume.py target/release/sconce {{ ARGS }}
+
 # Do two versions give the same results? record PROGRAM FILE at each commit, then compare FILE FILE
 digests *ARGS:
     python3 tests/digests.py {{ ARGS }}
