@@ -15,7 +15,10 @@ pub(crate) fn verify(call: &Call<'_>, arguments: &VerifyArguments) -> Result<Exi
     let (session, mut plan) = open_with_plan(call, &arguments.pipeline)?;
     let mut limits = limits(&session, &arguments.resources);
     named(&plan, &arguments.stages)?;
-    let devices = devices::resolve(&session, &plan, &arguments.stages, |_| false)?;
+    let place = executor::place(&session, &plan, arguments.resources.executor);
+    let devices = devices::resolve(&session, &plan, &arguments.stages, |cell| {
+        executor::is_queued(place, cell)
+    })?;
     devices.limit(&mut limits);
     devices.settle(&mut plan);
     let options = Options {
@@ -24,7 +27,6 @@ pub(crate) fn verify(call: &Call<'_>, arguments: &VerifyArguments) -> Result<Exi
         mirror: session.configuration.mirror.clone(),
         ..Options::default()
     };
-    let place = executor::place(&session, &plan, arguments.resources.executor);
     let where_to = (place, devices.chosen);
     execute_plan(call, &session, &plan, &options, limits, &arguments.talk, where_to)
 }
