@@ -80,7 +80,10 @@ impl Follower {
         let began = keys.iter().any(|key| live.started.contains(key));
         // What of ours fails says why. Slurm fails a job itself that it cannot start again after its controller died
         // ("job credential revoked"), with the same reason and without a word.
-        let failed = self.output(batch, element);
+        let failed = match cause {
+            Cause::Failed => self.output(batch, element),
+            _ => None,
+        };
         let wordless = cause == Cause::Failed && failed.is_none();
         let mut fresh = Vec::new();
         for key in waiting {
