@@ -77,12 +77,12 @@ check-unsafe-miri:
     MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-ignore-leaks" RAYON_NUM_THREADS=2 \
         cargo +nightly miri test -p sconce-ops --lib -- kernel:: conv::
 
-# The operations on a 64-bit ARM processor, NEON and portable, which QEMU plays: `rustup target add aarch64-unknown-linux-gnu`, and Debian's
-# gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user. Builds candle anew; about ten minutes
+# Operations and networks on a 64-bit ARM processor, NEON and portable, which QEMU plays: `rustup target add aarch64-unknown-linux-gnu`, and Debian's
+# gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user. Builds candle anew; about twenty minutes
 check-arm *ARGS:
     CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
         CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu" \
-        cargo test --release -p sconce-ops --lib --target aarch64-unknown-linux-gnu --target-dir target/arm {{ ARGS }}
+        cargo test --release -p sconce-ops -p sconce-models --lib --target aarch64-unknown-linux-gnu --target-dir target/arm {{ ARGS }}
 
 # Do the real tools open what `sconce export` writes? Installs TensorBoard, MLflow and rocrate-validator outside the repository: [--only mlflow]
 check-exports *ARGS:
@@ -98,6 +98,10 @@ check-page *ARGS:
 # Are the types right with the features `cuda` and `cudnn`? Needs neither a GPU nor CUDA
 check-cuda *ARGS:
     bash tests/cuda/check.sh {{ ARGS }}
+
+# Are the types right on Windows, and on macOS with Metal? Needs neither system, compiler nor SDK: [a cargo argument …]
+check-targets *ARGS:
+    bash tests/targets.sh {{ ARGS }}
 
 # On a machine with a GPU: do operations, networks and pipelines run there, and agree? [FOLDER for logs]
 check-gpu *ARGS:

@@ -158,3 +158,85 @@ fn every_parameter_of_every_kind_is_documented_and_none_has_a_name_of_the_engine
         }
     }
 }
+
+/// Beside `crates/core/src/system` and `crates/cli/src/system.rs`: where code knows which system it is on, and why.
+const DOORS: &[(&str, &str)] = &[
+    ("crates/core/src/system/", "the doors"),
+    ("crates/cli/src/system.rs", "the command line's"),
+    ("crates/core/src/kinds/command/mod.rs", "which shell there is"),
+    ("crates/core/src/kinds/command/cmd.rs", "Windows' shell"),
+];
+
+/// What only a door may say.
+const OF_A_SYSTEM: &[&str] = &[
+    "cfg(unix",
+    "cfg(windows",
+    "cfg(not(unix",
+    "cfg(not(windows",
+    "cfg!(unix",
+    "cfg!(windows",
+    "cfg_attr(windows",
+    "cfg_attr(unix",
+    "target_os",
+    "std::os::",
+    "rustix::",
+    "windows_sys::",
+    "ctrlc::",
+    "fs::rename(",
+    // The standard library's locks keep readers out on Windows.
+    ".try_lock_shared()",
+    ".lock_shared()",
+];
+
+#[test]
+fn only_the_doors_know_the_system() {
+    let root = root();
+    let crates = ["core", "data", "remote", "figures", "models", "ops", "cli"];
+    let chapters = ["transfer", "interpretation", "adaptation", "generation"];
+    let mut seen = std::collections::BTreeSet::new();
+    for package in crates.iter().chain(&chapters) {
+        for path in files(&root.join("crates").join(package).join("src"), "rs") {
+            let name = path.strip_prefix(&root).unwrap().to_string_lossy().replace('\\', "/");
+            // Tests may need a system to play damage on.
+            if name.contains("tests") {
+                continue;
+            }
+            let door = DOORS.iter().find(|(door, _)| name.starts_with(door));
+            let text = read(&path);
+            let lines: Vec<&str> = text.lines().take_while(|line| *line != "mod tests {").collect();
+            for (number, line) in lines.iter().enumerate() {
+                let code = line.split("//").next().unwrap();
+                let knows = OF_A_SYSTEM.iter().any(|word| code.contains(word));
+                let for_tests = lines[number..].iter().take(3).any(|next| *next == "mod tests;")
+                    || code.contains("cfg(all(test")
+                    || number + 1 == lines.len();
+                assert!(
+                    !knows || for_tests || door.is_some(),
+                    "{name}:{}: `{}` belongs behind a door of `sconce_core::system`",
+                    number + 1,
+                    line.trim()
+                );
+                if knows && let Some((door, _)) = door {
+                    seen.insert(*door);
+                }
+            }
+        }
+    }
+    assert_eq!(seen.len(), DOORS.len(), "a door of the list is none any more: {seen:?}");
+}
+
+#[test]
+fn workflows_pin_their_actions_and_ask_for_little() {
+    let mut found = 0;
+    for path in files(&root().join(".github/workflows"), "yml") {
+        let (text, path) = (read(&path), path.display());
+        assert!(text.contains("\npermissions:\n  contents: read\n"), "{path}");
+        assert!(!text.contains("write-all"), "{path}");
+        for line in text.lines().filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix("uses: ")) {
+            let version = line.split_once("@v").map(|(_, version)| version.split('.').count());
+            assert_eq!(version, Some(3), "{path}: `{line}` is no full version");
+            found += 1;
+        }
+    }
+    assert!(found >= 5);
+}

@@ -40,6 +40,7 @@ mod session;
 mod spans;
 mod style;
 mod sweep;
+mod system;
 mod table;
 mod ui;
 mod watch;

@@ -35,6 +35,7 @@ pub mod span;
 pub mod stage;
 pub mod store;
 pub mod sweep;
+pub mod system;
 pub mod text;
 
 pub use cell::{CellId, Coordinates};

@@ -34,16 +34,6 @@ pub struct Span {
 }
 
 /// Nanoseconds of a clock that all processes of this machine share, and that never goes back.
-#[cfg(unix)]
 pub fn now() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    let (seconds, nanoseconds) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_nsec));
-    seconds.unwrap_or_default() * 1_000_000_000 + nanoseconds.unwrap_or_default()
-}
-
-/// Nanoseconds of a clock that all processes of this machine share.
-#[cfg(not(unix))]
-pub fn now() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+    crate::system::nanoseconds()
 }

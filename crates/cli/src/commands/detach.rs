@@ -7,6 +7,7 @@ use std::process::{Command, ExitCode, Stdio};
 use sconce_core::CellId;
 use sconce_core::clock;
 use sconce_core::executor::queue::Reins;
+use sconce_core::system::processes;
 
 use crate::arguments::TalkArguments;
 use crate::executor::own_arguments;
@@ -14,6 +15,7 @@ use crate::failure::Failure;
 use crate::report::Pause;
 use crate::session::Session;
 use crate::style::{GOOD, WARN, status};
+use crate::system;
 
 /// Starts this very call in the background.
 pub(crate) fn detach(session: &Session) -> Result<ExitCode, Failure> {
@@ -26,8 +28,7 @@ pub(crate) fn detach(session: &Session) -> Result<ExitCode, Failure> {
     command.args(own_arguments()).stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
     // A group of its own, and no terminal to be hung up: the run passes over SIGHUP as over a
     // stop that leaves its jobs.
-    #[cfg(unix)]
-    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    processes::set_apart(&mut command);
     let child = command.spawn()?;
     let text = format!("in the background as process {}; it tells {}", child.id(), log.display());
     writeln!(anstream::stderr(), "{}", status(GOOD, "Detached", text))?;
@@ -40,7 +41,7 @@ pub(crate) fn ask_on_signals(reins: &Reins, pause: Pause) {
     let reins = reins.clone();
     let asks = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     // Without a handler Ctrl-C ends the run, and its jobs go on.
-    let _ = ctrlc::set_handler(move || {
+    system::on_stop(move || {
         if !asks {
             reins.detach.set();
             reins.interrupt.ask();

@@ -1,7 +1,6 @@
 //! `sconce doctor`: what this machine has.
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use sconce_core::executor::{machine_memory, machine_threads};
@@ -13,6 +12,7 @@ use crate::devices;
 use crate::failure::{FAILED, Failure};
 use crate::session::{Call, Session};
 use crate::style::{BAD, BOLD, DIM, GOOD, paint};
+use crate::system::find_program;
 
 /// Package clients that sources of kind `fetch` go through.
 const CLIENTS: [&str; 2] = ["npm", "pip"];
@@ -88,16 +88,4 @@ pub(crate) fn doctor(call: &Call<'_>, arguments: &DoctorArguments) -> Result<Exi
 
 fn kinds(call: &Call<'_>) -> String {
     format!("{} kinds", call.kinds.names().count())
-}
-
-fn find_program(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    let names = if cfg!(windows) {
-        vec![format!("{name}.cmd"), format!("{name}.exe")]
-    } else {
-        vec![name.to_owned()]
-    };
-    std::env::split_paths(&path)
-        .flat_map(|folder| names.iter().map(move |name| folder.join(name)))
-        .find(|path| path.is_file())
 }

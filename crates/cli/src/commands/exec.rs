@@ -1,7 +1,7 @@
 //! `sconce exec`: one resolved cell. The same command serves as worker of a run and as a job of a
 //! cluster.
 
-use std::io::{BufReader, Write};
+use std::io::BufReader;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use crate::environment;
 use crate::failure::{FAILED, Failure, INTERRUPTED};
 use crate::session::{Call, Session};
 use crate::spans;
+use crate::system::{self, protocol_output, send_errors_to};
 
 pub(crate) fn exec(call: &Call<'_>, arguments: &ExecArguments) -> Result<ExitCode, Failure> {
     if let Some(batch) = &arguments.batch {
@@ -64,7 +65,7 @@ fn element(call: &Call<'_>, batch: &str, number: &Path) -> Result<ExitCode, Fail
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
     // The queue's notice that time will be over, or that the place is wanted.
-    let _ = ctrlc::set_handler(move || asked.store(true, Ordering::SeqCst));
+    system::on_stop(move || asked.store(true, Ordering::SeqCst));
     let workers = workers(call, &session)?.adopting();
     let job = environment::job()?;
     let end = run_element(&session.store, batch, element, &job, &workers, &stop)?;
@@ -72,30 +73,4 @@ fn element(call: &Call<'_>, batch: &str, number: &Path) -> Result<ExitCode, Fail
         ElementEnd::Done | ElementEnd::NotOurs => ExitCode::SUCCESS,
         ElementEnd::Stopped => ExitCode::from(INTERRUPTED),
     })
-}
-
-/// Takes standard output for the protocol alone: what libraries print there goes to the log.
-#[cfg(unix)]
-fn protocol_output() -> Result<Box<dyn Write + Send>, Failure> {
-    use std::os::fd::AsFd;
-    let copy = std::io::stdout().as_fd().try_clone_to_owned()?;
-    rustix::stdio::dup2_stdout(std::io::stderr()).map_err(std::io::Error::from)?;
-    Ok(Box::new(std::fs::File::from(copy)))
-}
-
-/// From now on standard error is the end of this file.
-#[cfg(unix)]
-fn send_errors_to(log: &Path) -> std::io::Result<()> {
-    let file = std::fs::File::options().append(true).create(true).open(log)?;
-    Ok(rustix::stdio::dup2_stderr(file)?)
-}
-
-#[cfg(not(unix))]
-fn send_errors_to(_: &Path) -> std::io::Result<()> {
-    Err(std::io::ErrorKind::Unsupported.into())
-}
-
-#[cfg(not(unix))]
-fn protocol_output() -> Result<Box<dyn Write + Send>, Failure> {
-    Ok(Box::new(std::io::stdout()))
 }

@@ -146,8 +146,7 @@ fn print_in(folder: &Path, browser: &Path, page: &Path, pdf: &Path) -> Result<()
         .arg(format!("--print-to-pdf={}", made.display()))
         .stdin(Stdio::null());
     // The browser's sandbox does not work for root; the page has no scripts and asks for nothing.
-    #[cfg(unix)]
-    if rustix::process::geteuid().is_root() {
+    if crate::system::is_root() {
         command.arg("--no-sandbox");
     }
     let said = command.arg(format!("file://{}", open.display())).output();

@@ -147,7 +147,7 @@ pub(super) fn workers(call: &Call<'_>, session: &Session) -> Result<Processes, F
 pub(super) fn stop_on_signals(interrupt: &Interrupt) {
     let interrupt = interrupt.clone();
     // Without a handler Ctrl-C still stops everything, though less politely.
-    let _ = ctrlc::set_handler(move || interrupt.ask());
+    crate::system::on_stop(move || interrupt.ask());
 }
 
 fn exit_code(summary: &Summary) -> ExitCode {

@@ -119,8 +119,7 @@ fn driver() -> String {
             let version = text.lines().next().unwrap_or_default();
             format!("an NVIDIA driver ({}) with {devices}", version.trim())
         }
-        Err(_) if cfg!(target_os = "linux") => "no NVIDIA driver".to_owned(),
-        Err(_) => "nothing that this program can use".to_owned(),
+        Err(_) => crate::system::NO_DRIVER.to_owned(),
     }
 }
 

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use sconce_core::plan::{CellIndex, Plan};
 use sconce_core::store::{Journal, OutputRecord, Receipt};
+use sconce_core::system::files::make_writable;
 use sconce_core::{CellId, Store};
 
 use crate::arguments::{ExportArguments, ExportFormat};
@@ -147,17 +148,7 @@ fn copy_output(store: &Store, output: &OutputRecord, to: &Path) -> Result<(), Fa
             std::fs::create_dir_all(folder)?;
         }
         std::fs::copy(from, &to)?;
-        writable(&to)?;
+        make_writable(&to)?;
     }
     Ok(())
-}
-
-/// Content of the store is read-only; its copies belong to the user.
-fn writable(path: &Path) -> std::io::Result<()> {
-    let mut permissions = path.metadata()?.permissions();
-    #[cfg(unix)]
-    std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o644);
-    #[cfg(not(unix))]
-    permissions.set_readonly(false);
-    std::fs::set_permissions(path, permissions)
 }

@@ -11,14 +11,16 @@ use std::sync::{Arc, Mutex};
 
 use super::serve::{Line, Order};
 use super::settler::Settler;
-use super::worker::{Served, Shape, Worker, ended, is_killed};
-use super::{Runner, Told, strays};
+use super::worker::{Served, Shape, Worker, ended};
+use super::{Runner, Told};
 use crate::CellId;
 use crate::mutex::relock;
 use crate::run::{Failure, Outcome, Request};
 use crate::span::{self, Span};
 use crate::stage::device;
 use crate::store::Store;
+use crate::system::processes::{Group, is_killed};
+use crate::system::strays;
 
 /// Computes each cell in a process of its own, so that a crash, a leak or a stuck thread stays
 /// there.
@@ -136,9 +138,7 @@ impl Processes {
     /// Whether the cell's worker may compute further ones. Only where what a cell leaves behind can be found
     /// without an end of its worker.
     fn may_stay(&self, request: &Request) -> bool {
-        cfg!(target_os = "linux")
-            && request.cell.settings.small
-            && !self.cancelled.load(Ordering::SeqCst)
+        strays::ARE_FOUND && request.cell.settings.small && !self.cancelled.load(Ordering::SeqCst)
     }
 
     /// The line that tells a worker its cell, and whether to stay for a further one.
@@ -169,10 +169,8 @@ impl Processes {
             .stderr(log);
         // A group of its own: Ctrl-C in the terminal reaches the parent alone, and the worker can
         // be ended together with what it started.
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut pids = relock(&self.pids);
-        let mut child = command.spawn().map_err(|error| {
+        let (mut child, group) = Group::start(&mut command).map_err(|error| {
             cannot(&format!("start a worker ({})", self.program.display()), &error)
         })?;
         pids.insert(child.id());
@@ -180,6 +178,7 @@ impl Processes {
         let stdout = child.stdout.take();
         let worker = Worker {
             pid: child.id(),
+            group,
             stdin: Mutex::new(child.stdin.take()),
             child: Mutex::new(child),
             reaped: AtomicBool::new(false),

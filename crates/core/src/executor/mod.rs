@@ -14,7 +14,6 @@ pub mod queue;
 mod routes;
 mod serve;
 mod settler;
-mod strays;
 mod worker;
 
 use std::path::{Path, PathBuf};
@@ -26,8 +25,6 @@ pub use local::Processes;
 pub use machine::Machine;
 pub use routes::Routes;
 pub use serve::{Lines, serve, serve_all};
-#[cfg(unix)]
-pub(crate) use worker::signal_name;
 
 use crate::run::{Failure, Outcome, Request};
 use crate::{Resources, Update};

@@ -16,11 +16,11 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::strays;
 use crate::Kinds;
 use crate::run::{Again, Failure, Outcome, Request, run_cell};
 use crate::span::Span;
 use crate::store::Store;
+use crate::system::strays;
 use crate::{Digest, Error, Reporter, Result, Update};
 
 /// Progress and metrics are told so often at most.

@@ -6,14 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::serve::CANCEL;
-use super::strays;
 use crate::Device;
 use crate::mutex::relock;
+use crate::system::processes::{self, Group};
+use crate::system::strays;
 
 /// A worker that was started and not yet reaped.
 pub(super) struct Worker {
     pub(super) child: Mutex<Child>,
     pub(super) pid: u32,
+    /// It, and what it started.
+    pub(super) group: Group,
     pub(super) stdin: Mutex<Option<ChildStdin>>,
     pub(super) reaped: AtomicBool,
 }
@@ -51,17 +54,17 @@ impl Worker {
     pub(super) fn kill(&self) {
         let mut child = relock(&self.child);
         if !self.reaped.load(Ordering::SeqCst) {
-            kill_group(child.id());
+            self.group.end();
             let _ = child.kill();
         }
     }
 
     /// Waits for the end of the worker, and ends what it left behind.
     pub(super) fn reap(&self) -> std::io::Result<ExitStatus> {
-        wait_without_reaping(self.pid);
+        self.group.wait();
         let mut child = relock(&self.child);
         // Before its number can be given to another process.
-        kill_group(self.pid);
+        self.group.end();
         let status = child.wait();
         self.reaped.store(true, Ordering::SeqCst);
         drop(relock(&self.stdin).take());
@@ -69,96 +72,26 @@ impl Worker {
     }
 }
 
-#[cfg(unix)]
-fn group(pid: u32) -> Option<rustix::process::Pid> {
-    rustix::process::Pid::from_raw(i32::try_from(pid).ok()?)
-}
-
-#[cfg(unix)]
-pub(super) fn kill_group(pid: u32) {
-    use rustix::process::{Signal, kill_process_group};
-    if let Some(group) = group(pid) {
-        // An error means that no one is left.
-        let _ = kill_process_group(group, Signal::KILL);
-    }
-}
-
-#[cfg(unix)]
-fn wait_without_reaping(pid: u32) {
-    use rustix::process::{WaitId, WaitIdOptions, waitid};
-    let Some(pid) = group(pid) else { return };
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-    while let Err(rustix::io::Errno::INTR) = waitid(WaitId::Pid(pid), options) {}
-}
-
-#[cfg(not(unix))]
-pub(super) fn kill_group(_: u32) {}
-
-#[cfg(not(unix))]
-fn wait_without_reaping(_: u32) {}
-
 /// Ends this process and, where it leads its group, all that it started.
 #[expect(clippy::exit, reason = "nobody is left to return to")]
 pub(super) fn end_own_group() {
     crate::run::will_be_killed();
     strays::end_all();
-    #[cfg(unix)]
-    {
-        use rustix::process::{Signal, getpgrp, getpid, kill_process_group};
-        let group = getpgrp();
-        if group == getpid() {
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-    }
+    processes::end_own_group();
     std::process::exit(137);
-}
-
-/// Whether a process was ended as the system does when memory is short.
-pub(super) fn is_killed(status: ExitStatus) -> bool {
-    #[cfg(unix)]
-    return std::os::unix::process::ExitStatusExt::signal(&status) == Some(9);
-    #[cfg(not(unix))]
-    {
-        let _ = status;
-        false
-    }
 }
 
 /// How a worker that said nothing ended.
 pub(super) fn ended(status: ExitStatus) -> String {
-    #[cfg(unix)]
-    {
-        use std::os::unix::process::ExitStatusExt;
-        if let Some(signal) = status.signal() {
-            let hint = if signal == 9 { ": the system may be short of memory" } else { "" };
-            return format!("was ended by {}{hint}", signal_name(signal));
-        }
+    if let Some(cause) = processes::cause_of_end(status) {
+        let hint = match processes::is_killed(status) {
+            true => ": the system may be short of memory",
+            false => "",
+        };
+        return format!("was ended by {cause}{hint}");
     }
     match status.code() {
         Some(code) => format!("ended with status {code} and told no result"),
         None => "ended and told no result".to_owned(),
     }
-}
-
-/// `signal 9 (SIGKILL)`.
-#[cfg(unix)]
-pub(crate) fn signal_name(signal: i32) -> String {
-    let name = match signal {
-        1 => "SIGHUP",
-        2 => "SIGINT",
-        3 => "SIGQUIT",
-        4 => "SIGILL",
-        6 => "SIGABRT",
-        7 => "SIGBUS",
-        8 => "SIGFPE",
-        9 => "SIGKILL",
-        11 => "SIGSEGV",
-        13 => "SIGPIPE",
-        14 => "SIGALRM",
-        15 => "SIGTERM",
-        24 => "SIGXCPU",
-        25 => "SIGXFSZ",
-        _ => return format!("signal {signal}"),
-    };
-    format!("signal {signal} ({name})")
 }

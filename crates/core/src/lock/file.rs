@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Locked, LockedCell};
 use crate::error::IoResultExt;
+use crate::system::files;
 use crate::{Error, Result};
 
 /// The number of the present form.
@@ -97,7 +98,7 @@ impl LockFile {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let new = folder.join(format!(".{name}.{}", std::process::id()));
         std::fs::write(&new, self.text(pipeline)).at(&new)?;
-        std::fs::rename(&new, path).at(path)
+        files::rename(&new, path).at(path)
     }
 
     fn text(&self, pipeline: &Path) -> String {

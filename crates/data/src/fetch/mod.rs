@@ -13,6 +13,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use sconce_core::error::IoResultExt;
+use sconce_core::system::files;
 use sconce_core::{Context, Error, Files, Result};
 
 pub use self::http::Patience;
@@ -295,7 +296,7 @@ impl Attempt<'_> {
         if let Some(parent) = to.parent() {
             std::fs::create_dir_all(parent).at(parent)?;
         }
-        std::fs::rename(from, to).or_else(|_| std::fs::copy(from, to).map(drop)).at(to)
+        files::rename(from, to).or_else(|_| std::fs::copy(from, to).map(drop)).at(to)
     }
 
     fn check_digest(&self, found: Pin) -> Result<()> {

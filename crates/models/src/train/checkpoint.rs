@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 use sconce_core::error::{IoResultExt, ResultExt};
+use sconce_core::system::files;
 use sconce_core::{Context, Digest, Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -140,10 +141,10 @@ fn write(path: &Path, task: &Tensors, state: &State) -> Result<()> {
     File::create(&temporary)
         .and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()))
         .at(&temporary)?;
-    std::fs::rename(&temporary, path).at(path)?;
-    // the rename itself; folders cannot be opened everywhere
-    if let Some(folder) = path.parent().and_then(|folder| File::open(folder).ok()) {
-        let _ = folder.sync_all();
+    files::rename(&temporary, path).at(path)?;
+    // The name, too. One that a loss of power takes costs the time since the checkpoint before.
+    if let Some(folder) = path.parent() {
+        let _ = files::sync_folder(folder);
     }
     Ok(())
 }

@@ -14,10 +14,11 @@ use std::path::Path;
 
 use sconce_core::plan::Plan;
 use sconce_core::store::RunRecord;
+use sconce_core::system::files::make_writable;
 use sconce_core::{Digest, Store};
 use serde_json::{Value, json};
 
-use super::{Exported, writable};
+use super::Exported;
 use crate::arguments::ExportArguments;
 use crate::failure::Failure;
 use words::{encoded, time};
@@ -50,7 +51,7 @@ pub(super) fn write(
         .map(|name| name.to_string_lossy().into_owned())
         .ok_or_else(|| Failure::usage(format!("{}: no file", file.display())))?;
     std::fs::copy(file, out.join(&workflow))?;
-    writable(&out.join(&workflow))?;
+    make_writable(&out.join(&workflow))?;
     let mut crate_ = Crate {
         store,
         plan,

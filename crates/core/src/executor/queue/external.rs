@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::system::processes::Group;
+
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// What a program said.
@@ -41,10 +43,7 @@ pub(super) fn call(
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // A group of its own: Ctrl-C in the terminal is no reason to leave a question without an answer.
-    #[cfg(unix)]
-    std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    let mut child = command
-        .spawn()
+    let (mut child, group) = Group::start(&mut command)
         .map_err(|error| Silence::NotStarted(format!("cannot start `{program}`: {error}")))?;
     if let Some(mut stdin) = child.stdin.take() {
         // One that does not read is one that says why.
@@ -60,7 +59,7 @@ pub(super) fn call(
         }
     };
     let Some(status) = status else {
-        super::super::worker::kill_group(child.id());
+        group.end();
         let _ = child.kill();
         let _ = child.wait();
         let seconds = patience.as_secs_f64();

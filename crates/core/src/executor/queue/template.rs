@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::external::{Silence, call, quoted};
 use super::{Cause, Job, Known, Queue, Refusal, Seen, State};
 use crate::mutex::relock;
+use crate::system::processes;
 
 /// A command for each element, with `{command}`, and where it has them `{name}`, `{threads}`,
 /// `{memory}` (MiB), `{seconds}`, `{gpus}` and `{output}` put in; `sh` runs it.
@@ -73,8 +74,7 @@ impl Template {
         command.arg("-c").arg(self.filled(job, element)).stdin(Stdio::null());
         command.stdout(output.try_clone().map_err(refused)?).stderr(output);
         // It outlives this process: the jobs go on.
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        processes::set_apart(&mut command);
         let mut child = command.spawn().map_err(refused)?;
         let (running, place) = (std::sync::Arc::clone(&self.running), (job.name.clone(), element));
         relock(&running).insert(place.clone(), State::Runs);

@@ -3,6 +3,7 @@
 mod journal;
 mod parameters;
 mod process;
+#[cfg_attr(windows, path = "cmd.rs")]
 mod shell;
 mod workspace;
 

@@ -11,6 +11,7 @@ use super::shell;
 use super::workspace::Workspace;
 use crate::cell::Plain;
 use crate::stage::device::VISIBLE;
+use crate::system::processes;
 use crate::{Context, Error, Result};
 
 /// What a program keeps of the user's environment: where programs and their libraries are, and who
@@ -117,15 +118,19 @@ pub(super) fn run(
     workspace: &Workspace,
     environment: &Variables,
 ) -> Result<()> {
-    let (program, arguments) = match line {
+    let mut command = match line {
         Line::Shell(line) => shell::command(ctx, line, workspace, environment)?,
-        Line::Arguments(words) => match words.split_first() {
-            Some((program, arguments)) => (program.clone(), arguments.to_vec()),
-            None => return Err(Error::parameter("run", "expected a program")),
-        },
+        Line::Arguments(words) => {
+            let Some((program, arguments)) = words.split_first() else {
+                return Err(Error::parameter("run", "expected a program"));
+            };
+            let mut command = Command::new(program);
+            command.args(arguments);
+            command
+        }
     };
-    let mut child = Command::new(&program)
-        .args(&arguments)
+    let program = command.get_program().to_string_lossy().into_owned();
+    let mut child = command
         .current_dir(&workspace.folder)
         .env_clear()
         .envs(environment)
@@ -148,15 +153,20 @@ pub(super) fn run(
         return Ok(());
     }
     let code = status.code().unwrap_or(-1);
-    let text = match (describe(status), line) {
+    let text = match (processes::cause_of_end(status), line) {
         (Some(signal), _) => format!("the program was ended by {signal}"),
-        (None, Line::Shell(_)) => format!("the program ended with status {code}{}", of_pipe(code)),
+        (None, Line::Shell(_)) => {
+            format!("the program ended with status {code}{}", processes::cause_in_shell(code))
+        }
         (None, Line::Arguments(_)) => format!("the program ended with status {code}"),
     };
     // As the system does when memory is short: a queue may have more.
     const BY_KILL: i32 = 128 + 9;
-    let killed = describe(status).is_some_and(|signal| signal.starts_with("signal 9 "));
-    Err(if killed || code == BY_KILL { Error::Killed(text) } else { Error::message(text) })
+    Err(if processes::is_killed(status) || code == BY_KILL {
+        Error::Killed(text)
+    } else {
+        Error::message(text)
+    })
 }
 
 /// Waits for the program; ends it when the run is cancelled.
@@ -170,7 +180,7 @@ fn wait(ctx: &Context, child: &mut Child, told: &mut Told) -> Result<ExitStatus>
         }
         match asked {
             None if ctx.is_cancelled() => {
-                ask_to_end(child);
+                processes::ask_to_end(child);
                 asked = Some(Instant::now());
             }
             Some(since) if since.elapsed() > GRACE => {
@@ -182,70 +192,7 @@ fn wait(ctx: &Context, child: &mut Child, told: &mut Told) -> Result<ExitStatus>
             _ => {}
         }
         told.look(ctx);
-        rest(child, pause);
+        processes::rest(child, pause);
         pause = (pause * 2).min(Duration::from_millis(20));
     }
-}
-
-/// Waits until the program ends, at most so long.
-#[cfg(target_os = "linux")]
-fn rest(child: &Child, pause: Duration) {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    use rustix::process::{Pid, PidfdFlags, pidfd_open};
-    // Systems before Linux 5.3, and some sandboxes, have none.
-    let Ok(end) = pidfd_open(Pid::from_child(child), PidfdFlags::empty()) else {
-        return std::thread::sleep(pause);
-    };
-    let timeout = Timespec::try_from(pause).ok();
-    let _ = poll(&mut [PollFd::new(&end, PollFlags::IN)], timeout.as_ref());
-}
-
-#[cfg(not(target_os = "linux"))]
-fn rest(_: &Child, pause: Duration) {
-    std::thread::sleep(pause);
-}
-
-#[cfg(unix)]
-fn ask_to_end(child: &mut Child) {
-    use rustix::process::{Pid, Signal, kill_process};
-    let _ = kill_process(Pid::from_child(child), Signal::TERM);
-}
-
-#[cfg(not(unix))]
-fn ask_to_end(child: &mut Child) {
-    let _ = child.kill();
-}
-
-#[cfg(unix)]
-fn describe(status: ExitStatus) -> Option<String> {
-    use std::os::unix::process::ExitStatusExt;
-    status.signal().map(crate::executor::signal_name)
-}
-
-/// What a shell's status says of the programs in its line.
-#[cfg(unix)]
-fn of_pipe(code: i32) -> String {
-    const PIPE: i32 = 13;
-    match code - 128 {
-        PIPE => format!(
-            ": a program in it was ended by {}, because the next one of the pipe stopped reading; where that is meant, put \
-             `set +o pipefail;` before",
-            crate::executor::signal_name(PIPE)
-        ),
-        signal @ 1..=64 => {
-            format!(": a program in it was ended by {}", crate::executor::signal_name(signal))
-        }
-        -1 => ": a program in it was not found".to_owned(),
-        _ => String::new(),
-    }
-}
-
-#[cfg(not(unix))]
-fn of_pipe(_: i32) -> String {
-    String::new()
-}
-
-#[cfg(not(unix))]
-fn describe(_: ExitStatus) -> Option<String> {
-    None
 }

@@ -12,8 +12,8 @@ use crate::error::IoResultExt;
 use crate::mutex::relock;
 use crate::{Context, Result};
 
-/// Longer lines go to the shell as a file: Linux takes 128 KiB in one argument, Windows' `cmd` 8 KiB.
-const LONGEST: usize = if cfg!(windows) { 8_000 } else { 100_000 };
+/// Longer lines go to the shell as a file: Linux takes 128 KiB in one argument.
+const LONGEST: usize = 100_000;
 
 /// The program and its arguments that run `line`.
 ///
@@ -24,42 +24,38 @@ pub(super) fn command(
     line: &str,
     workspace: &Workspace,
     environment: &Variables,
-) -> Result<(String, Vec<String>)> {
-    let (program, mut arguments) = shell(ctx, line, environment);
+) -> Result<Command> {
+    let (program, arguments) = shell(ctx, line, environment);
+    let mut command = Command::new(program);
+    command.args(arguments);
     if line.len() <= LONGEST {
-        arguments.extend([if cfg!(windows) { "/C" } else { "-c" }.to_owned(), line.to_owned()]);
-        return Ok((program, arguments));
+        command.args(["-c", line]);
+    } else {
+        let path = workspace.temporary.join("line.sh");
+        fs::write(&path, line).at(&path)?;
+        command.arg(path);
     }
-    let path = workspace.temporary.join(if cfg!(windows) { "line.cmd" } else { "line.sh" });
-    fs::write(&path, line).at(&path)?;
-    if cfg!(windows) {
-        arguments.push("/C".to_owned());
-    }
-    arguments.push(path.display().to_string());
-    Ok((program, arguments))
+    Ok(command)
 }
 
-#[cfg(not(windows))]
-fn shell(ctx: &Context, line: &str, environment: &Variables) -> (String, Vec<String>) {
-    const STRICT: [&str; 3] = ["-e", "-o", "pipefail"];
+fn shell(
+    ctx: &Context,
+    line: &str,
+    environment: &Variables,
+) -> (&'static str, &'static [&'static str]) {
+    const STRICT: &[&str] = &["-e", "-o", "pipefail"];
     for program in ["bash", "sh"] {
-        if knows(program, &STRICT, environment) {
-            return (program.to_owned(), STRICT.map(str::to_owned).to_vec());
+        if knows(program, STRICT, environment) {
+            return (program, STRICT);
         }
     }
     if line.contains('|') {
         ctx.note("there is no bash here, and sh has no `pipefail`: a pipe fails only when its last program does");
     }
-    ("sh".to_owned(), vec!["-e".to_owned()])
-}
-
-#[cfg(windows)]
-fn shell(_: &Context, _: &str, _: &Variables) -> (String, Vec<String>) {
-    ("cmd".to_owned(), Vec::new())
+    ("sh", &["-e"])
 }
 
 /// Whether there is such a shell, and it takes these options. Asked once in a process for each `PATH`.
-#[cfg(not(windows))]
 fn knows(program: &str, options: &[&str], environment: &Variables) -> bool {
     static KNOWN: Mutex<BTreeMap<(String, Option<OsString>), bool>> = Mutex::new(BTreeMap::new());
     let path = environment.get(OsStr::new("PATH")).cloned();
@@ -67,7 +63,6 @@ fn knows(program: &str, options: &[&str], environment: &Variables) -> bool {
     *known.entry((program.to_owned(), path)).or_insert_with(|| ask(program, options, environment))
 }
 
-#[cfg(not(windows))]
 fn ask(program: impl AsRef<OsStr>, options: &[&str], environment: &Variables) -> bool {
     let mut probe = Command::new(program);
     probe.args(options).args(["-c", ":"]).env_clear().envs(environment);

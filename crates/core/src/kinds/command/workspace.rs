@@ -9,6 +9,7 @@ use super::Command;
 use super::parameters::{OutputPath, Outputs};
 use crate::error::{IoResultExt, ResultExt};
 use crate::stage::metrics;
+use crate::system::files::{self, Identity};
 use crate::{Anything, CellId, Context, Error, Files, NamedInputs, Result};
 
 /// Where the program works.
@@ -111,10 +112,7 @@ struct FileStat {
 impl FileStat {
     fn of(path: &Path) -> std::io::Result<Self> {
         let metadata = fs::symlink_metadata(path)?;
-        #[cfg(unix)]
-        let number = std::os::unix::fs::MetadataExt::ino(&metadata);
-        #[cfg(not(unix))]
-        let number = 0;
+        let number = Identity::at(path)?.number;
         Ok(Self { number, size: metadata.len(), modified: metadata.modified().ok() })
     }
 }
@@ -199,7 +197,7 @@ fn transfer(from: &Path, to: &Path) -> Result<()> {
         }
         return Ok(());
     }
-    fs::rename(from, to).at(to)
+    files::rename(from, to).at(to)
 }
 
 fn refuse_links(path: &Path, name: &str) -> Result<()> {

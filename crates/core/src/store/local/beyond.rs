@@ -12,6 +12,7 @@ use super::damage::damaged;
 use super::{Store, durable, manifest, parallel, receipts, walk};
 use crate::error::IoResultExt;
 use crate::store::{Receipt, Remote};
+use crate::system::files;
 use crate::{Digest, Error, Member, Result};
 
 /// From so many on, receipts wait for the disk together.
@@ -174,7 +175,8 @@ impl Store {
             parallel::map(parallel::FILES, receipts, write).into_iter().collect();
         let written = written?;
         if !self.sync_file_system() {
-            let sync = |path: &PathBuf| File::open(path).and_then(|file| file.sync_all()).at(path);
+            let sync =
+                |path: &PathBuf| File::open(path).and_then(|file| files::sync(&file)).at(path);
             written.iter().try_for_each(|(from, _)| sync(from))?;
         }
         written.iter().try_for_each(|(from, to)| self.rename(from, to))?;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
-#[cfg(not(unix))]
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -11,6 +10,7 @@ use super::damage::{Opened, damaged, read_whole};
 use super::{Store, durable, hash, manifest, parallel};
 use crate::error::IoResultExt;
 use crate::mutex::relock;
+use crate::system::files;
 use crate::{Digest, Error, Files, Member, Result};
 
 /// What a look at a blob's stat tells.
@@ -60,7 +60,7 @@ pub(super) fn set_mark(file: &File, mark: Mark, digest: &Digest) -> std::io::Res
     // The second before this one: programs that see the file must not find it from the future.
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let time = Duration::new(now.as_secs().saturating_sub(1), nanoseconds(mark, digest));
-    file.set_modified(SystemTime::UNIX_EPOCH + time)
+    files::set_modified(file, SystemTime::UNIX_EPOCH + time)
 }
 
 /// The mark of `digest` that a file carries.
@@ -183,42 +183,22 @@ impl Store {
 
     /// Waits until a blob and its name are on the disk.
     fn sync_blob(&self, file: &File, path: &Path) -> Result<()> {
-        file.sync_all().at(path)?;
+        files::sync(file).at(path)?;
         path.ancestors().skip(1).take(2).try_for_each(durable::sync_folder)
     }
 
-    /// Looks at a blob without reading it.
-    #[cfg(unix)]
+    /// Looks at a blob without reading it: a no-op over large trees is little else.
     pub(super) fn look(&self, digest: &Digest, size: u64) -> Result<Look> {
-        // A short path below an open folder costs a third less than the whole path, and a no-op
-        // over large trees is little else.
         let hex = blake3::Hash::from_bytes(*digest.as_bytes()).to_hex();
-        let mut path = [b'/'; 67];
-        path[..2].copy_from_slice(&hex.as_bytes()[..2]);
-        path[3..].copy_from_slice(hex.as_bytes());
-        let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
-        match rustix::fs::statat(&self.inner.blobs, path.as_slice(), flags) {
-            Ok(stat) => {
-                let subsecond = u32::try_from(stat.st_mtime_nsec).ok();
-                let subsecond = subsecond.filter(|_| u64::try_from(stat.st_size) == Ok(size));
-                Ok(look_at(subsecond.and_then(|subsecond| mark_of(subsecond, digest))))
+        match self.inner.blobs.look(&format!("{}/{hex}", &hex[..2])) {
+            Ok((found, subsecond)) => {
+                let same = (found == size).then_some(subsecond);
+                Ok(look_at(same.and_then(|subsecond| mark_of(subsecond, digest))))
             }
-            Err(rustix::io::Errno::NOENT) => Ok(Look::Missing),
-            // A file where a folder has to be: opening the blob moves it away.
-            Err(rustix::io::Errno::NOTDIR) => Ok(Look::Changed),
-            Err(error) => Err(Error::io(self.blob(digest), error.into())),
-        }
-    }
-
-    /// Looks at a blob without reading it.
-    #[cfg(not(unix))]
-    pub(super) fn look(&self, digest: &Digest, size: u64) -> Result<Look> {
-        let path = self.blob(digest);
-        match std::fs::symlink_metadata(&path) {
-            Ok(metadata) if metadata.len() == size => Ok(look_at(mark(&metadata, digest))),
-            Ok(_) => Ok(Look::Changed),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Look::Missing),
-            Err(error) => Err(Error::io(path, error)),
+            // A file where a folder has to be: opening the blob moves it away.
+            Err(error) if error.kind() == ErrorKind::NotADirectory => Ok(Look::Changed),
+            Err(error) => Err(Error::io(self.blob(digest), error)),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Bringing content in: files become blobs, a folder becomes a tree.
 
 use std::collections::BTreeSet;
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
@@ -10,6 +10,7 @@ use super::walk::{self, Stat};
 use super::{Store, durable, hash, manifest, parallel};
 use crate::error::IoResultExt;
 use crate::store::OutputRecord;
+use crate::system::files::{self, Identity};
 use crate::{Digest, Error, Member, Result};
 
 /// From so many blobs on, one wait for the whole file system, with all that other programs have
@@ -108,7 +109,7 @@ impl Store {
         if self.holds(&member)? {
             return Ok((member, None));
         }
-        let sealed = self.can_move(&after) && seal(&file, mark, &digest).is_ok();
+        let sealed = self.can_move(&file) && seal(&file, mark, &digest).is_ok();
         let path = if sealed { path.to_owned() } else { self.copy_in(path, &digest)? };
         Ok((member, Some(Staged { digest, path, sealed })))
     }
@@ -165,12 +166,13 @@ impl Store {
             if !one.sealed {
                 seal(&file, mark, &one.digest).at(&one.path)?;
             }
-            if many || later { Ok(()) } else { file.sync_all().at(&one.path) }
+            if many || later { Ok(()) } else { files::sync(&file).at(&one.path) }
         };
         all(parallel::map(parallel::FILES, &staged, prepare))?;
         if many && !self.sync_file_system() {
-            let sync =
-                |one: &Staged| File::open(&one.path).and_then(|file| file.sync_all()).at(&one.path);
+            let sync = |one: &Staged| {
+                File::open(&one.path).and_then(|file| files::sync(&file)).at(&one.path)
+            };
             all(parallel::map(parallel::FILES, &staged, sync))?;
         }
         let mut folders = BTreeSet::new();
@@ -200,10 +202,7 @@ impl Store {
     /// Waits until all of the store's file system is on the disk; false where the system cannot
     /// do that.
     pub(super) fn sync_file_system(&self) -> bool {
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        return rustix::fs::syncfs(&self.inner.lock).is_ok();
-        #[cfg(not(any(target_os = "linux", target_os = "android")))]
-        return false;
+        files::sync_file_system(&self.inner.lock)
     }
 
     fn is_there(&self, digest: &Digest, path: &Path) -> bool {
@@ -213,17 +212,9 @@ impl Store {
 
     /// Whether a file can become a blob by a mere rename: it has no other name by which someone
     /// could write to it, and is on the store's file system.
-    fn can_move(&self, file: &Metadata) -> bool {
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::MetadataExt;
-            file.nlink() == 1 && self.inner.device == Some(file.dev())
-        }
-        #[cfg(not(unix))]
-        {
-            let _ = file;
-            false
-        }
+    fn can_move(&self, file: &File) -> bool {
+        let device = self.inner.device;
+        Identity::of(file).is_ok_and(|found| found.names == 1 && device == Some(found.device))
     }
 }
 
@@ -234,11 +225,7 @@ fn all(results: Vec<Result<()>>) -> Result<()> {
 
 /// Makes a file read-only and marks it as verified.
 fn seal(file: &File, mark: Mark, digest: &Digest) -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        file.set_permissions(std::fs::Permissions::from_mode(0o444))?;
-    }
+    files::seal(file)?;
     set_mark(file, mark, digest)
 }
 

@@ -13,6 +13,7 @@ use super::walk::Stat;
 use super::{Store, durable, walk};
 use crate::error::IoResultExt;
 use crate::mutex::relock;
+use crate::system::files;
 use crate::{Digest, Error, Result};
 
 /// A folder's time tells what came since it was listed once it is older than this: the clock of
@@ -129,14 +130,7 @@ impl Store {
     /// Opens a plain file of the store, and never waits for a pipe. What is no file goes to the
     /// quarantine.
     pub(super) fn open_file(&self, digest: Option<&Digest>, path: &Path) -> Result<Opened> {
-        let mut options = File::options();
-        options.read(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::custom_flags(
-            &mut options,
-            rustix::fs::OFlags::NONBLOCK.bits().cast_signed(),
-        );
-        let error = match options.open(path) {
+        let error = match files::open_at_once(path) {
             Ok(file) => match file.metadata().at(path)? {
                 metadata if metadata.is_file() => return Ok(Opened::File(file, metadata)),
                 _ => None,
@@ -208,7 +202,7 @@ impl Store {
             .duration_since(SystemTime::UNIX_EPOCH)
             .map_or(0, |time| time.as_nanos());
         let to = folder.join(format!("{name}.{nanos}"));
-        match std::fs::rename(path, &to) {
+        match files::rename(path, &to) {
             Ok(()) => {
                 relock(&self.inner.quarantined).modified = None;
                 self.note(Damage {

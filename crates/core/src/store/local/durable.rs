@@ -1,12 +1,13 @@
 //! Files that are whole on the disk before they have their name.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use super::Store;
 use crate::Result;
 use crate::error::IoResultExt;
+use crate::system::files;
 
 impl Store {
     /// Makes `path` hold `bytes`, at once and for good: synced, renamed, and the folder synced, unless
@@ -42,8 +43,9 @@ impl Store {
             ErrorKind::IsADirectory,
             ErrorKind::DirectoryNotEmpty,
         ];
-        match std::fs::rename(from, to) {
-            Err(error) if blocked.contains(&error.kind()) => {
+        match files::rename(from, to) {
+            // Windows has another error for a folder.
+            Err(error) if blocked.contains(&error.kind()) || to.is_dir() => {
                 self.clear_folders(to)?;
                 if to.is_dir() {
                     self.quarantine(None, to, "is a folder, and no file")?;
@@ -53,7 +55,7 @@ impl Store {
                     Some(folder) => create_folder(folder)?,
                     None => {}
                 }
-                std::fs::rename(from, to).at(to)
+                files::rename(from, to).at(to)
             }
             other => other.at(to),
         }
@@ -77,19 +79,7 @@ pub(super) fn create_folder(folder: &Path) -> Result<()> {
     folder.parent().map_or(Ok(()), sync_folder)
 }
 
-/// Whether this process may make files in a folder.
-pub(super) fn is_writable(folder: &Path) -> bool {
-    #[cfg(unix)]
-    return rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).is_ok();
-    #[cfg(not(unix))]
-    return std::fs::metadata(folder).is_ok_and(|folder| !folder.permissions().readonly());
-}
-
 /// Waits until the names in a folder are on the disk.
 pub(super) fn sync_folder(folder: &Path) -> Result<()> {
-    // Elsewhere a folder cannot be opened as a file, and names are journalled with the rename.
-    if cfg!(unix) {
-        File::open(folder).and_then(|f| f.sync_all()).at(folder)?;
-    }
-    Ok(())
+    files::sync_folder(folder).at(folder)
 }

@@ -4,7 +4,7 @@
 //! already costs stats, and so that only what was put there is ever removed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{File, Metadata, Permissions};
+use std::fs::{File, Metadata};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +14,7 @@ use super::stat_index::{self, Known};
 use super::walk::Stat;
 use super::{Store, hash, parallel};
 use crate::error::IoResultExt;
+use crate::system::files;
 use crate::{Digest, Error, Member, Result};
 
 /// Larger files are linked where they cannot be shared by reflink, smaller ones copied, in bytes.
@@ -194,9 +195,9 @@ impl View<'_> {
             self.verify(member, &blob)?;
             shared = self.store.reflink(&blob, &temporary);
             if shared {
-                make_writable(&temporary).at(&temporary)?;
+                files::make_writable(&temporary).at(&temporary)?;
             } else if member.size > COPY && std::fs::hard_link(&blob, &temporary).is_ok() {
-                if std::fs::rename(&temporary, path).is_ok() {
+                if files::rename(&temporary, path).is_ok() {
                     return stat_of(path).map(Some);
                 }
                 let _ = std::fs::remove_file(&temporary);
@@ -206,7 +207,7 @@ impl View<'_> {
             true => stat_of(&temporary)?,
             false => self.copy(member, &blob, &temporary)?,
         };
-        match std::fs::rename(&temporary, path) {
+        match files::rename(&temporary, path) {
             Err(error) if error.kind() == ErrorKind::CrossesDevices => {
                 put_beside(&temporary, path)?;
                 return stat_of(path).map(Some);
@@ -249,8 +250,8 @@ fn put_beside(from: &Path, to: &Path) -> Result<()> {
     // What a killed process left may be read-only.
     let _ = std::fs::remove_file(&beside);
     std::fs::copy(from, &beside).at(&beside)?;
-    make_writable(&beside).at(&beside)?;
-    std::fs::rename(&beside, to).at(to)
+    files::make_writable(&beside).at(&beside)?;
+    files::rename(&beside, to).at(to)
 }
 
 /// What a record says was put.
@@ -303,18 +304,4 @@ fn in_the_way(path: &Path, wanted: &str) -> Error {
         "{}: something of yours is where {wanted} has to be; move it away",
         path.display()
     ))
-}
-
-fn make_writable(path: &Path) -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(path, Permissions::from_mode(0o644))
-    }
-    #[cfg(not(unix))]
-    {
-        let mut permissions: Permissions = std::fs::metadata(path)?.permissions();
-        permissions.set_readonly(false);
-        std::fs::set_permissions(path, permissions)
-    }
 }

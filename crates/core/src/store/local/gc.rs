@@ -9,6 +9,7 @@ use super::receipts::parse_hex;
 use super::usage::{files_below, size_below};
 use super::{Count, Store, locks, manifest, runs, scratch, walk};
 use crate::error::IoResultExt;
+use crate::system::{self, files::Identity};
 use crate::{Digest, Error, Result};
 
 /// What may go.
@@ -96,7 +97,7 @@ impl Store {
         let path = self.root().join("locks/store");
         let lock = &self.inner.lock;
         // A lock cannot be raised in place everywhere.
-        lock.unlock().at(&path)?;
+        system::locks::unlock(lock).at(&path)?;
         let alone = locks::try_lock(lock, &path);
         let report = match alone {
             Ok(true) => self.collect(keep, limits),
@@ -104,9 +105,9 @@ impl Store {
             Err(error) => Err(error),
         };
         if report.is_ok() {
-            lock.unlock().at(&path)?;
+            system::locks::unlock(lock).at(&path)?;
         }
-        lock.lock_shared().at(&path)?;
+        system::locks::lock_shared(lock).at(&path)?;
         report
     }
 
@@ -276,15 +277,8 @@ impl Store {
 
 /// Whether a file has another name, such as one by which it is shown.
 fn has_other_names(path: &Path) -> bool {
-    #[cfg(unix)]
-    return path
-        .symlink_metadata()
-        .is_ok_and(|found| found.is_file() && std::os::unix::fs::MetadataExt::nlink(&found) > 1);
-    #[cfg(not(unix))]
-    {
-        let _ = path;
-        false
-    }
+    path.symlink_metadata().is_ok_and(|found| found.is_file())
+        && Identity::at(path).is_ok_and(|found| found.names > 1)
 }
 
 /// When the newest file at or below `path` was written.

@@ -12,6 +12,7 @@ use blake3::hazmat::{ChainingValue, HasherExt, Mode, left_subtree_len};
 use blake3::hazmat::{merge_subtrees_non_root, merge_subtrees_root};
 
 use crate::Digest;
+use crate::system::files;
 
 /// Bytes that one thread reads and hashes at a time: a power of two, small enough for its cache.
 const PART: u64 = 256 << 10;
@@ -148,11 +149,7 @@ fn read_exact_at(file: &File, mut part: &mut [u8], mut offset: u64) -> io::Resul
 
 fn read_at(file: &File, part: &mut [u8], offset: u64) -> io::Result<usize> {
     loop {
-        #[cfg(unix)]
-        let read = std::os::unix::fs::FileExt::read_at(file, part, offset);
-        #[cfg(windows)]
-        let read = std::os::windows::fs::FileExt::seek_read(file, part, offset);
-        match read {
+        match files::read_at(file, part, offset) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             other => return other,
         }

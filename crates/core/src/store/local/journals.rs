@@ -5,16 +5,17 @@
 //! name. A journal says nothing that a result is made of, so it is not synced, and one that cannot be
 //! written is left out.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
 use super::receipts::parse_hex;
-use super::{Store, scratch, walk};
+use super::{Store, locks, scratch, walk};
 use crate::clock;
 use crate::error::IoResultExt;
 use crate::store::journal::{End, Ending, Entry, Journal, MOST_POINTS, Point, Progress, mean};
+use crate::system;
 use crate::{Digest, Result, Update};
 
 /// Lines after which a journal is rewritten with the fewest that it needs.
@@ -56,11 +57,7 @@ impl Store {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
                 other => other.at(&path)?,
             };
-            let running = match file.try_lock_shared() {
-                Ok(()) => false,
-                Err(TryLockError::WouldBlock) => true,
-                Err(TryLockError::Error(error)) => return Err(error).at(&path),
-            };
+            let running = !locks::try_lock_shared(&file, &path)?;
             let bytes = std::fs::read(&path).at(&path)?;
             // Rewritten or removed since: another file has the name, or none.
             if !running && !scratch::is_at(&file, &path) {
@@ -210,9 +207,13 @@ impl Writer {
 
     fn replace(&mut self) -> Result<File> {
         let temporary = self.store.temporary()?;
-        let mut file =
-            OpenOptions::new().create_new(true).append(true).open(&temporary).at(&temporary)?;
-        file.lock().at(&temporary)?;
+        let mut file = OpenOptions::new()
+            .create_new(true)
+            .read(true)
+            .append(true)
+            .open(&temporary)
+            .at(&temporary)?;
+        system::locks::lock(&file).at(&temporary)?;
         let entries = self.journal.entries();
         let mut text = Vec::new();
         for entry in &entries {

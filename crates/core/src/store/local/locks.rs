@@ -1,12 +1,13 @@
 //! OS locks: they die with their process.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Store;
 use crate::error::IoResultExt;
+use crate::system::locks;
 use crate::{Digest, Result};
 
 /// The right to compute one key: no other process or thread has it. Dropping it gives it back.
@@ -40,7 +41,7 @@ impl Store {
         let path = self.lock_path(key);
         let file = open(&path)?;
         if !are_off() {
-            file.lock().at(&path)?;
+            locks::lock(&file).at(&path)?;
         }
         Ok(self.key_lock(file))
     }
@@ -65,7 +66,7 @@ impl Store {
         let path = self.root().join("locks").join(name);
         let file = open(&path)?;
         if !are_off() {
-            file.lock().at(&path)?;
+            locks::lock(&file).at(&path)?;
         }
         Ok(file)
     }
@@ -101,9 +102,10 @@ pub(super) fn open(path: &Path) -> Result<File> {
 
 /// Whether the lock was free and is ours now.
 pub(super) fn try_lock(file: &File, path: &Path) -> Result<bool> {
-    match file.try_lock() {
-        Ok(()) => Ok(true),
-        Err(TryLockError::WouldBlock) => Ok(false),
-        Err(TryLockError::Error(error)) => Err(error).at(path),
-    }
+    locks::try_lock(file).at(path)
+}
+
+/// Whether nobody has the lock for itself alone, and it is shared now.
+pub(super) fn try_lock_shared(file: &File, path: &Path) -> Result<bool> {
+    locks::try_lock_shared(file).at(path)
 }

@@ -59,8 +59,7 @@ pub(super) fn decode(text: &[u8]) -> Option<BTreeMap<String, Member>> {
 /// Whether `name` is a relative path that stays below its folder, on any system.
 fn is_inside(name: &str) -> bool {
     let plain = |part: &str| !matches!(part, "" | "." | "..");
-    let foreign = cfg!(windows) && name.contains(['\\', ':']);
-    name.split('/').all(plain) && !foreign
+    name.split('/').all(plain) && !crate::system::is_foreign(name)
 }
 
 #[cfg(test)]

@@ -67,6 +67,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::error::IoResultExt;
 use crate::store::{Claim, Receipt, Remote, Results};
+use crate::system::{self, files};
 use crate::{CellId, Digest, Error, Files, Result};
 
 pub use commit::Imported;
@@ -103,8 +104,7 @@ struct Inner {
     /// Shared while open; exclusive during `gc`.
     lock: File,
     /// The folder `blobs`, for short paths.
-    #[cfg(unix)]
-    blobs: File,
+    blobs: files::Folder,
     damage: Mutex<Vec<Damage>>,
     quarantined: Mutex<damage::Quarantined>,
     /// Scratch folders and key locks of this process that are alive.
@@ -119,7 +119,6 @@ struct Inner {
     /// Whether this process may write to the store.
     writable: bool,
     /// The number of the store's file system.
-    #[cfg(unix)]
     device: Option<u64>,
 }
 
@@ -144,15 +143,14 @@ impl Store {
             Err(error) => return Err(Error::io(format, error)),
         }
         let lock = locks::open(&root.join("locks/store"))?;
-        lock.lock_shared().at(root.join("locks/store"))?;
+        system::locks::lock_shared(&lock).at(root.join("locks/store"))?;
         scratch::remove_stale(&root.join("scratch"), true);
-        let writable = durable::is_writable(&root.join("scratch"));
+        let writable = files::is_writable(&root.join("scratch"));
         Ok(Self {
             remote: None,
             deferred: false,
             inner: Arc::new(Inner {
-                #[cfg(unix)]
-                blobs: File::open(root.join("blobs")).at(root.join("blobs"))?,
+                blobs: files::Folder::open(&root.join("blobs")).at(root.join("blobs"))?,
                 damage: Mutex::default(),
                 quarantined: Mutex::default(),
                 busy: Arc::default(),
@@ -161,11 +159,7 @@ impl Store {
                 no_reflink: AtomicBool::new(false),
                 pending: Mutex::default(),
                 writable,
-                #[cfg(unix)]
-                device: std::os::unix::fs::MetadataExt::dev(
-                    &lock.metadata().at(root.join("locks"))?,
-                )
-                .into(),
+                device: Some(files::Identity::of(&lock).at(root.join("locks"))?.device),
                 lock,
                 root,
             }),
@@ -307,7 +301,7 @@ fn create(root: &Path) -> Result<()> {
     let temporary = root.join(format!("format.{}", std::process::id()));
     durable::write_new(&temporary, format!("{FORMAT}\n").as_bytes())?;
     let format = root.join("format");
-    match std::fs::rename(&temporary, &format) {
+    match files::rename(&temporary, &format) {
         // Another thread of this process was here, or a process of the same number elsewhere.
         Err(_) if format.is_file() => {}
         other => other.at(&format)?,

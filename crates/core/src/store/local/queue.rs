@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use super::{Store, durable, locks, scratch, walk};
 use crate::Result;
 use crate::error::IoResultExt;
+use crate::system::{self, files};
 
 /// The folder of all submissions of a store.
 #[derive(Debug, Clone)]
@@ -60,7 +61,7 @@ impl Submissions {
         let temporary = self.store.temporary()?;
         durable::write_new(&temporary, bytes)?;
         // Not made anew where it is missing: a batch without its folder is over.
-        std::fs::rename(&temporary, &path).at(&path)?;
+        files::rename(&temporary, &path).at(&path)?;
         durable::sync_folder(&self.folder(batch))
     }
 
@@ -179,7 +180,7 @@ impl Submissions {
     pub fn lock(&self) -> Result<File> {
         let path = self.store.root().join("locks").join("queue");
         let file = locks::open(&path)?;
-        file.lock().at(&path)?;
+        system::locks::lock(&file).at(&path)?;
         Ok(file)
     }
 }

@@ -203,7 +203,7 @@ impl Store {
     pub(super) fn run_is_alive(&self, id: u64) -> bool {
         let path = self.run_lock(id);
         let Ok(lock) = File::open(&path) else { return false };
-        if lock.try_lock_shared().is_err() {
+        if !locks::try_lock_shared(&lock, &path).unwrap_or(false) {
             return true;
         }
         let _ = std::fs::remove_file(&path);

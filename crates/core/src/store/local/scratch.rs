@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use super::locks::{self, Busy};
 use super::{Count, Store};
 use crate::error::IoResultExt;
+use crate::system::files::{self, Identity};
 use crate::{Digest, Result};
 
 /// A private folder on the store's file system, removed when dropped. An OS lock tells others
@@ -71,19 +72,8 @@ pub(super) fn create(
 
 /// Whether `path` still names the open file.
 pub(super) fn is_at(file: &File, path: &Path) -> bool {
-    let (Ok(open), Ok(named)) = (file.metadata(), std::fs::metadata(path)) else {
-        return false;
-    };
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        open.ino() == named.ino() && open.dev() == named.dev()
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = (open, named);
-        true
-    }
+    let (open, named) = (Identity::of(file), Identity::at(path));
+    open.is_ok_and(|open| named.is_ok_and(|named| open.is(&named)))
 }
 
 /// Removes scratch folders whose process is dead, or with `remove` false only counts them: how
@@ -114,7 +104,7 @@ pub(super) fn remove_tree(path: &Path) -> std::io::Result<()> {
             if error.kind() != ErrorKind::PermissionDenied {
                 return Err(error);
             }
-            open_up(path)?;
+            files::open_up(path)?;
             std::fs::remove_dir_all(path)
         }),
         Ok(_) => std::fs::remove_file(path),
@@ -124,22 +114,6 @@ pub(super) fn remove_tree(path: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
-}
-
-/// Lets the owner list and change a folder and those below it.
-fn open_up(folder: &Path) -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
-    }
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            open_up(&entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 fn lock_of(folder: &Path) -> PathBuf {
@@ -153,7 +127,9 @@ fn lock_of(folder: &Path) -> PathBuf {
 fn stale(path: &Path) -> Option<(PathBuf, Option<File>)> {
     if path.extension().is_some_and(|ext| ext == "lock") {
         let file = File::options().read(true).write(true).open(path).ok()?;
-        file.try_lock().ok()?;
+        if !locks::try_lock(&file, path).ok()? {
+            return None;
+        }
         return Some((path.with_extension(""), Some(file)));
     }
     // Owners make the lock first and remove it last.

@@ -18,6 +18,7 @@ use super::{Store, durable, manifest, parallel};
 use crate::error::IoResultExt;
 use crate::mutex::relock;
 use crate::store::Receipt;
+use crate::system::files;
 use crate::{Digest, Result};
 
 /// From so many files on, one wait for the whole file system is quicker than one for each.
@@ -85,7 +86,7 @@ impl Store {
 
     fn sync_each(&self, files: &[PathBuf]) -> Result<()> {
         let sync = |path: &PathBuf| -> Result<()> {
-            open(path)?.map_or(Ok(()), |file| file.sync_all().at(path))
+            open(path)?.map_or(Ok(()), |file| files::sync(&file).at(path))
         };
         // Waits at the same time share one of the disk.
         parallel::map(1, files, sync).into_iter().collect::<Result<()>>()?;

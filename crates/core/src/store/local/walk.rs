@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::parallel;
 use crate::error::IoResultExt;
+use crate::system::files;
 use crate::{Error, Result};
 
 /// Stats are asked for when so many files, or so many open folders, have gathered.
@@ -25,21 +26,10 @@ pub(super) struct Stat {
 }
 
 impl Stat {
-    #[cfg(unix)]
     pub(super) fn of(metadata: &Metadata) -> Self {
-        use std::os::unix::fs::MetadataExt;
-        let ns = |seconds: i64, ns: i64| seconds.saturating_mul(1_000_000_000).saturating_add(ns);
-        Self {
-            size: metadata.len(),
-            mtime: ns(metadata.mtime(), metadata.mtime_nsec()),
-            ctime: ns(metadata.ctime(), metadata.ctime_nsec()),
-            ino: metadata.ino(),
-        }
-    }
-
-    #[cfg(not(unix))]
-    pub(super) fn of(metadata: &Metadata) -> Self {
-        Self { size: metadata.len(), mtime: metadata.modified().map_or(0, nanos), ctime: 0, ino: 0 }
+        let (ctime, ino) = files::change(metadata);
+        let mtime = metadata.modified().map_or(0, nanos);
+        Self { size: metadata.len(), mtime, ctime, ino }
     }
 }
 

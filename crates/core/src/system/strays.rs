@@ -2,10 +2,14 @@
 //!
 //! A program that calls `setsid` leaves the worker's process group, and one whose parent has ended
 //! belongs to nobody. On Linux both become children of the nearest *sub-reaper* above them: each worker
-//! is one, and ends them when its cell is over; the run is one for workers that are killed.
+//! is one, and ends them when its cell is over; the run is one for workers that are killed. Elsewhere the
+//! worker's [group](super::processes::Group) is all that is ended: on Windows nothing leaves it.
+
+/// Whether what a cell leaves behind can be found without an end of its worker.
+pub(crate) const ARE_FOUND: bool = cfg!(target_os = "linux");
 
 #[cfg(target_os = "linux")]
-pub(super) use linux::{adopt, end_all, end_others};
+pub(crate) use linux::{adopt, end_all, end_others};
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -21,13 +25,13 @@ mod linux {
     const PAUSE: Duration = Duration::from_millis(1);
 
     /// From now on processes below this one become its children when their parents end.
-    pub(in super::super) fn adopt() {
+    pub(crate) fn adopt() {
         // Without it, as on other systems, what left its session lives on.
         let _ = set_child_subreaper(Some(getpid()));
     }
 
     /// Ends all children of this process, and theirs.
-    pub(in super::super) fn end_all() {
+    pub(crate) fn end_all() {
         let start = Instant::now();
         while start.elapsed() < PATIENCE {
             match wait(WaitOptions::NOHANG) {
@@ -45,7 +49,7 @@ mod linux {
 
     /// Ends all children of this process that `is_known` does not know, and theirs. No child may be
     /// started meanwhile.
-    pub(in super::super) fn end_others(is_known: impl Fn(u32) -> bool) {
+    pub(crate) fn end_others(is_known: impl Fn(u32) -> bool) {
         let start = Instant::now();
         while start.elapsed() < PATIENCE {
             let known = |child: &Pid| is_known(child.as_raw_nonzero().get().cast_unsigned());
@@ -79,10 +83,10 @@ mod linux {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn adopt() {}
+pub(crate) fn adopt() {}
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn end_all() {}
+pub(crate) fn end_all() {}
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn end_others(_: impl Fn(u32) -> bool) {}
+pub(crate) fn end_others(_: impl Fn(u32) -> bool) {}
