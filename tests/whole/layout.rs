@@ -232,7 +232,10 @@ fn workflows_pin_their_actions_and_ask_for_little() {
         let (text, path) = (read(&path), path.display());
         assert!(text.contains("\npermissions:\n  contents: read\n"), "{path}");
         assert!(!text.contains("write-all"), "{path}");
-        for line in text.lines().filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix("uses: ")) {
+        for line in text
+            .lines()
+            .filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix("uses: "))
+        {
             let version = line.split_once("@v").map(|(_, version)| version.split('.').count());
             assert_eq!(version, Some(3), "{path}: `{line}` is no full version");
             found += 1;

@@ -20,13 +20,7 @@ pub(crate) fn run(call: &Call<'_>, arguments: &RunArguments) -> Result<ExitCode,
     let (session, mut plan) = open_with_plan(call, &arguments.pipeline)?;
     // A name that means nothing is a mistake of usage, and not one of the run.
     named(&plan, &arguments.stages)?;
-    let mut limits = limits(&session, &arguments.resources);
-    let place = executor::place(&session, &plan, arguments.resources.executor);
-    let devices = devices::resolve(&session, &plan, &arguments.stages, |cell| {
-        executor::is_queued(place, cell)
-    })?;
-    devices.limit(&mut limits);
-    devices.settle(&mut plan);
+    let placed = placed(&session, &mut plan, &arguments.stages, &arguments.resources)?;
     let lock = match arguments.locked {
         true => match lock::held(&arguments.pipeline, &plan, &arguments.stages)? {
             Ok(held) => Some(held),
@@ -53,8 +47,33 @@ pub(crate) fn run(call: &Call<'_>, arguments: &RunArguments) -> Result<ExitCode,
         ..Options::default()
     };
     named(&plan, &options.force)?;
-    let chosen = devices.chosen;
-    execute_plan(call, &session, &plan, &options, limits, &arguments.talk, (place, chosen))
+    execute_plan(call, &session, &plan, &options, &arguments.talk, placed)
+}
+
+/// Where cells are computed.
+pub(super) struct Placed {
+    /// What they share of this machine.
+    limits: Limits,
+    /// The queues that some go to.
+    places: Option<executor::Places>,
+    /// What is said of a device that was chosen.
+    chosen: Option<String>,
+}
+
+/// Finds what the wanted cells of the plan ask to compute on, and writes into the plan what they get.
+pub(super) fn placed(
+    session: &Session,
+    plan: &mut Plan,
+    wanted: &[String],
+    resources: &ResourceArguments,
+) -> Result<Placed, Failure> {
+    let mut limits = limits(session, resources);
+    let places = executor::place(session, plan, resources.executor);
+    let queued = |cell| executor::is_queued(places, cell);
+    let devices = devices::resolve(session, plan, wanted, queued)?;
+    devices.limit(&mut limits);
+    devices.settle(plan);
+    Ok(Placed { limits, places, chosen: devices.chosen })
 }
 
 /// `--force` alone means all that was asked for.
@@ -86,9 +105,8 @@ pub(super) fn execute_plan(
     session: &Session,
     plan: &Plan,
     options: &Options,
-    limits: Limits,
     talk: &TalkArguments,
-    (place, chosen): (Option<executor::Places>, Option<String>),
+    Placed { limits, places, chosen }: Placed,
 ) -> Result<ExitCode, Failure> {
     if !options.verify {
         session.behind.offer_owed()?;
@@ -99,20 +117,20 @@ pub(super) fn execute_plan(
     }
     let workers = workers(call, session)?;
     let tell = |event| report.event(&event);
-    let summary = match place {
+    let summary = match places {
         None => {
             stop_on_signals(&options.interrupt);
             let executor = Machine::new(workers.adopting().settling(), limits);
             execute(plan, &session.store, &executor, options, &tell)?
         }
-        Some(place) => {
+        Some(places) => {
             let reins = Reins {
                 detach: Detach::default(),
                 interrupt: options.interrupt.clone(),
                 pipeline: plan.pipeline.clone(),
             };
             detach::ask_on_signals(&reins, report.pause());
-            let executor = executor::routes(session, workers.settling(), limits, &reins, place)?;
+            let executor = executor::routes(session, workers.settling(), limits, &reins, places)?;
             let summary = execute(plan, &session.store, &executor, options, &tell)?;
             if summary.cancelled && reins.detach.is_set() {
                 detach::tell(talk);
