@@ -152,9 +152,9 @@ pub fn vada(
         network.both([x.source, x.target], true, &mut draws.both())?;
     let [source, target] = all(logits)?;
     let labels = domain_labels(n, features.dim(0)? - n, &features)?;
-    let domains = network.domains(&features.detach(), None, false)?;
+    let domains = network.domains(&features.detach(), n, None, false)?;
     judge(&bce_with_logits(&domains, &labels)?)?;
-    let deceived = network.domains(&features, None, true)?;
+    let deceived = network.domains(&features, n, None, true)?;
     let domain = bce_with_logits(&deceived, &(1.0 - labels)?)?;
 
     let label = cross_entropy(&source, x.classes)?;

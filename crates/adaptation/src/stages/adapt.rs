@@ -26,7 +26,8 @@ pub struct Adapt {
     /// Weights to go on from, of the same network: where `pseudo-labels` and `dirt-t` begin.
     #[serde(default)]
     pub weights: Option<Input<Weights>>,
-    /// The network: `dann` (the practical's), `dann_bn` (with batch norm) or `vada` (nine convolutions with batch norm).
+    /// The network: `dann` (the practical's), `dann_bn` (with batch norm), `dann_wide` (more maps, no padding, batch norm in the
+    /// domain head, too) or `vada` (nine convolutions with batch norm).
     #[serde(default = "dann")]
     pub architecture: String,
     /// How the target's images are used: `{ source-only = {} }`, `{ dann = {} }`, `{ coral = {} }`, `{ mmd = {} }`,
@@ -37,7 +38,7 @@ pub struct Adapt {
     #[serde(default)]
     pub batch_statistics: Statistics,
     /// Part of the numbers that dropout drops: behind the hidden layers of the label head, or behind the first two blocks of
-    /// `vada`.
+    /// `vada`; in `dann_wide` of the maps of the second convolution, and of the numbers behind the label head's first layer.
     #[serde(default)]
     pub dropout: f64,
     /// Deviation of the normal noise behind the first two blocks of `vada`.
@@ -284,7 +285,7 @@ mod tests {
         for (parameters, message) in [
             (
                 json!({ "architecture": "lenet5" }),
-                "expected a network of two domains (dann, dann_bn, vada), got `lenet5`",
+                "expected a network of two domains (dann, dann_bn, dann_wide, vada), got `lenet5`",
             ),
             (json!({ "batch_statistics": "apart" }), "`dann` has no batch norm"),
             (

@@ -11,10 +11,11 @@ use crate::optim::{Method, Optimiser, Sgd};
 use crate::variables::Variables;
 
 /// Networks of all kinds of layers, and the side of their input.
-const NETWORKS: [(&str, [usize; 3]); 5] = [
+const NETWORKS: [(&str, [usize; 3]); 6] = [
     ("lenet5", [1, 28, 28]),
     ("dann", [3, 28, 28]),
     ("dann_bn", [3, 28, 28]),
+    ("dann_wide", [3, 28, 28]),
     ("squeezenet1_1", [3, 64, 64]),
     ("efficientnet_lite0", [3, 64, 64]),
 ];

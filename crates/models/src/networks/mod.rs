@@ -12,7 +12,7 @@
 //! | `dinov2_vits14` | 3 × 518 × 518 | | from nothing or from weights, with a new last layer | no | no |
 //! | `efficientnet_lite0` | 3 × 224 × 224 | 1000 | its last layer, from weights | yes | yes |
 //! | `dann` | 3 × 28 × 28 | 10 | from nothing or from weights; with two domains by [`two_domains`] | yes | yes |
-//! | `dann_bn`, `vada` | 3 × 28 × 28 | 10 | from weights, with their batch statistics; with two domains by [`two_domains`] | yes | no |
+//! | `dann_bn`, `dann_wide`, `vada` | 3 × 28 × 28 | 10 | from weights, with their batch statistics; with two domains by [`two_domains`] | yes | no |
 //! | `dcgan_generator` | 100 × 1 × 1 | | no: by [`dcgan::step`] | | |
 //! | `dcgan_discriminator` | 1 × 32 × 32 | | no: by [`dcgan::step`] | | |
 //!
@@ -84,6 +84,7 @@ pub const NETWORKS: &[&dyn Architecture] = &[
     &efficientnet_lite::EfficientNetLite0,
     &dann::DANN,
     &two_domains::DANN_BN,
+    &two_domains::DANN_WIDE,
     &two_domains::VADA,
     &dcgan::GENERATOR,
     &dcgan::DISCRIMINATOR,

@@ -224,7 +224,7 @@ fn wrong_weights_are_said() {
     assert_eq!(
         said(&tensors, "squeezenet"),
         "unknown architecture `squeezenet`; known are: squeezenet1_1, vgg16, vgg16_features, lenet5, resnet18, \
-         resnet50, convnext_tiny, dinov2_vits14, efficientnet_lite0, dann, dann_bn, vada, dcgan_generator, dcgan_discriminator"
+         resnet50, convnext_tiny, dinov2_vits14, efficientnet_lite0, dann, dann_bn, dann_wide, vada, dcgan_generator, dcgan_discriminator"
     );
     let full = || {
         let parameters = architecture("squeezenet1_1").unwrap().parameters();

@@ -102,7 +102,7 @@ pub fn dann_losses(
     let outputs = network.both([source, target], false, rng)?;
     let [Some(logits), _] = outputs.logits else { bail!("the network gave no logits") };
     let label = cross_entropy(&logits, labels)?;
-    let domains = network.domains(&outputs.features, strength, false)?;
+    let domains = network.domains(&outputs.features, n, strength, false)?;
     let domain = bce_with_logits(&domains, &domain_labels(n, m, source)?)?;
     Ok(DannLosses { label, domain, logits, domains })
 }

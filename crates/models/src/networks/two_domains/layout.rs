@@ -18,6 +18,8 @@ pub struct Layout {
     units: fn() -> Vec<Unit>,
     /// Numbers of one image's features.
     width: usize,
+    /// Whether the domain head has batch norm, too.
+    domain_norm: bool,
 }
 
 /// One unit; its tap is the name under which its output can be taken.
@@ -31,12 +33,25 @@ pub(super) struct Unit {
 /// they name one, and then no bias.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Op {
-    Conv { name: &'static str, norm: Option<&'static str>, sizes: [usize; 3], slope: f64 },
-    Linear { name: &'static str, norm: Option<&'static str>, sizes: [usize; 2], rectified: bool },
+    Conv {
+        name: &'static str,
+        norm: Option<&'static str>,
+        sizes: [usize; 3],
+        slope: f64,
+        padding: usize,
+    },
+    Linear {
+        name: &'static str,
+        norm: Option<&'static str>,
+        sizes: [usize; 2],
+        rectified: bool,
+    },
     MaxPool,
     GlobalAvgPool,
     Flatten,
     Dropout,
+    /// Of whole maps.
+    Dropout2d,
     Noise,
 }
 
@@ -47,18 +62,27 @@ const DOMAIN_HIDDEN: usize = 100;
 
 /// The practical's network, of Ganin et al., "Domain-adversarial training of neural networks", 2016 (MNIST): convolution 5×5
 /// 3 → 32, ReLU, maximum pooling 2, the same 32 → 48, 2352 features; label head 2352-100-100-10.
-pub const DANN: Layout = Layout { name: "dann", units: || dann(false), width: 48 * 7 * 7 };
+pub const DANN: Layout =
+    Layout { name: "dann", units: || dann(false), width: 48 * 7 * 7, domain_norm: false };
 
 /// The same with batch norm behind both convolutions and both hidden layers of the label head.
-pub const DANN_BN: Layout = Layout { name: "dann_bn", units: || dann(true), width: 48 * 7 * 7 };
+pub const DANN_BN: Layout =
+    Layout { name: "dann_bn", units: || dann(true), width: 48 * 7 * 7, domain_norm: false };
+
+/// A wider network for the same, after the public program fungtion/DANN: convolutions 5×5 without padding, 3 → 64 and 64 → 50,
+/// each with batch norm, ReLU and maximum pooling 2, dropout of whole maps behind the second; 800 features; label head
+/// 800-100-100-10 with batch norm, and dropout behind its first layer; batch norm in the domain head, too.
+pub const DANN_WIDE: Layout =
+    Layout { name: "dann_wide", units: dann_wide, width: 50 * 4 * 4, domain_norm: true };
 
 /// The small network of Shu et al., "A DIRT-T approach to unsupervised domain adaptation", 2018 (appendix B, digits): three
 /// blocks of three convolutions 3×3 of 64 maps with batch norm and LeakyReLU 0.1; maximum pooling, dropout and noise behind the
 /// first two, whose 3136 numbers are the features; global average pooling and one linear layer.
-pub const VADA: Layout = Layout { name: "vada", units: vada, width: 64 * 7 * 7 };
+pub const VADA: Layout =
+    Layout { name: "vada", units: vada, width: 64 * 7 * 7, domain_norm: false };
 
 /// All layouts.
-pub const LAYOUTS: [&Layout; 3] = [&DANN, &DANN_BN, &VADA];
+pub const LAYOUTS: [&Layout; 4] = [&DANN, &DANN_BN, &DANN_WIDE, &VADA];
 
 fn dann(normed: bool) -> Vec<Unit> {
     // Names count as in a PyTorch `Sequential` of convolution, (batch norm,) ReLU, pooling.
@@ -67,8 +91,10 @@ fn dann(normed: bool) -> Vec<Unit> {
         false => ["features.0", "features.3", "label.0", "label.2", "label.4"],
         true => ["features.0", "features.4", "label.0", "label.3", "label.6"],
     };
-    let conv =
-        |tap, name, norm, sizes| Unit { tap, op: Op::Conv { name, norm, sizes, slope: 0.0 } };
+    let conv = |tap, name, norm, sizes| Unit {
+        tap,
+        op: Op::Conv { name, norm, sizes, slope: 0.0, padding: 2 },
+    };
     let linear = |tap, name, norm, sizes, rectified| Unit {
         tap,
         op: Op::Linear { name, norm, sizes, rectified },
@@ -88,12 +114,37 @@ fn dann(normed: bool) -> Vec<Unit> {
     ]
 }
 
+fn dann_wide() -> Vec<Unit> {
+    let plain = |tap, op| Unit { tap, op };
+    let conv = |tap, name, norm, sizes| Unit {
+        tap,
+        op: Op::Conv { name, norm: Some(norm), sizes, slope: 0.0, padding: 0 },
+    };
+    let linear = |tap, name, norm, sizes, rectified| Unit {
+        tap,
+        op: Op::Linear { name, norm, sizes, rectified },
+    };
+    vec![
+        conv("conv1", "features.0", "features.1", [3, 64, 5]),
+        plain("pool1", Op::MaxPool),
+        conv("conv2", "features.4", "features.5", [64, 50, 5]),
+        // Before or behind ReLU and pooling, whole maps are dropped alike.
+        plain("dropout1", Op::Dropout2d),
+        plain("pool2", Op::MaxPool),
+        plain(FEATURES, Op::Flatten),
+        linear("relu1", "label.0", Some("label.1"), [50 * 4 * 4, 100], true),
+        plain("dropout2", Op::Dropout),
+        linear("relu2", "label.4", Some("label.5"), [100, 100], true),
+        linear(LOGITS, "label.7", None, [100, 10], false),
+    ]
+}
+
 fn vada() -> Vec<Unit> {
     const WIDTH: usize = 64;
     let plain = |tap, op| Unit { tap, op };
     let conv = |(tap, name, norm): (&'static str, &'static str, &'static str), input| {
         let sizes = [input, WIDTH, 3];
-        Unit { tap, op: Op::Conv { name, norm: Some(norm), sizes, slope: 0.1 } }
+        Unit { tap, op: Op::Conv { name, norm: Some(norm), sizes, slope: 0.1, padding: 1 } }
     };
     let names = [
         ("conv1_1", "conv1_1", "norm1_1"),
@@ -133,6 +184,16 @@ impl Layout {
         self.units().iter().any(|unit| normed(unit.op))
     }
 
+    /// Whether the domain head has batch norm.
+    pub(super) fn has_domain_norm(&self) -> bool {
+        self.domain_norm
+    }
+
+    /// The name of the domain head's last layer.
+    pub(super) fn domain_last(&self) -> &'static str {
+        if self.domain_norm { "domain.3" } else { "domain.2" }
+    }
+
     /// Numbers of one image's features.
     pub fn width(&self) -> usize {
         self.width
@@ -158,14 +219,21 @@ impl Layout {
     pub fn domain_parameters(&self, classes: usize, statistics: Statistics) -> Vec<Parameter> {
         let mut all = self.parameters_for(classes);
         let mut domain = Parameters::new();
-        domain.layer("domain").affine(&["domain.0"], &[DOMAIN_HIDDEN, self.width]);
-        domain.affine(&["domain.2"], &[1, DOMAIN_HIDDEN]);
+        domain.layer("domain");
+        if self.domain_norm {
+            domain.matrix("domain.0", [DOMAIN_HIDDEN, self.width], Init::PytorchDefault);
+            domain.batch_norm("domain.1", DOMAIN_HIDDEN, Init::Constant(1.0));
+        } else {
+            domain.affine(&["domain.0"], &[DOMAIN_HIDDEN, self.width]);
+        }
+        domain.affine(&[self.domain_last()], &[1, DOMAIN_HIDDEN]);
+        all.append(&mut domain.list);
         if statistics == Statistics::Apart {
             let of_source =
                 |p: &Parameter| Parameter { name: format!("{SOURCE}{}", p.name), ..p.clone() };
-            domain.list.extend(all.iter().filter(|p| !p.trained).map(of_source));
+            let statistics: Vec<_> = all.iter().filter(|p| !p.trained).map(of_source).collect();
+            all.extend(statistics);
         }
-        all.extend(domain.list);
         all
     }
 }

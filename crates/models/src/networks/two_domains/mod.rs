@@ -13,14 +13,14 @@ use schemars::JsonSchema;
 use sconce_core::random::Generator;
 use sconce_ops::activation::{leaky_relu, relu};
 use sconce_ops::conv::{Conv2d, conv2d, conv2d_max_pool2d};
-use sconce_ops::dropout::dropout;
+use sconce_ops::dropout::{dropout, dropout2d};
 use sconce_ops::linear::linear;
 use sconce_ops::pool::{Pool2d, global_avg_pool2d, max_pool2d};
 use sconce_ops::reversal::gradient_reversal;
 use serde::{Deserialize, Serialize};
 
 pub use dann::{DannLosses, Outputs, dann_losses, domain_labels};
-pub use layout::{DANN, DANN_BN, LAYOUTS, Layout, VADA};
+pub use layout::{DANN, DANN_BN, DANN_WIDE, LAYOUTS, Layout, VADA};
 use layout::{FEATURES, Op, SOURCE};
 use norm::Norm;
 
@@ -83,7 +83,7 @@ pub struct TwoDomains {
     /// The first unit of the label head.
     head: usize,
     /// None where weights have none.
-    domain: Option<[Affine; 2]>,
+    domain: Option<DomainHead>,
     statistics: Statistics,
     /// Part of the numbers that dropout drops.
     pub dropout: f64,
@@ -99,7 +99,16 @@ enum Built {
     GlobalAvgPool,
     Flatten,
     Dropout,
+    Dropout2d,
     Noise,
+}
+
+/// What tells the domains apart: a hidden layer with ReLU, and one number.
+#[derive(Debug, Clone)]
+struct DomainHead {
+    hidden: Tensor,
+    then: Then,
+    last: Affine,
 }
 
 /// What follows a product.
@@ -138,10 +147,10 @@ impl Built {
             })
         };
         Ok(match op {
-            Op::Conv { name, norm, sizes: [_, _, kernel], slope } => Self::Conv {
+            Op::Conv { name, norm, slope, padding, .. } => Self::Conv {
                 weight: weight(name)?,
                 then: then(name, norm, slope)?,
-                conv: Conv2d::new().padding(kernel / 2),
+                conv: Conv2d::new().padding(padding),
                 slope,
             },
             Op::Linear { name, norm, rectified, .. } => {
@@ -151,6 +160,7 @@ impl Built {
             Op::GlobalAvgPool => Self::GlobalAvgPool,
             Op::Flatten => Self::Flatten,
             Op::Dropout => Self::Dropout,
+            Op::Dropout2d => Self::Dropout2d,
             Op::Noise => Self::Noise,
         })
     }
@@ -184,9 +194,15 @@ impl TwoDomains {
     ) -> sconce_core::Result<Self> {
         let units = layout.units();
         let apart = statistics == Statistics::Apart && layout.is_normed();
-        let affine = |name: &str| Affine::new(parts.tensors, name);
         let domain = match parts.tensors.contains("domain.0.weight") {
-            true => Some([affine("domain.0")?, affine("domain.2")?]),
+            true => Some(DomainHead {
+                hidden: parts.tensors.get("domain.0.weight")?,
+                then: match layout.has_domain_norm() {
+                    true => Then::Norm(Norm::new(parts, "domain.1", 0.0, apart)?),
+                    false => Then::Bias(parts.tensors.get("domain.0.bias")?),
+                },
+                last: Affine::new(parts.tensors, layout.domain_last())?,
+            }),
             false => None,
         };
         let features = units.iter().position(|unit| unit.tap == FEATURES);
@@ -244,14 +260,16 @@ impl TwoDomains {
         self.run(0..self.units.len(), x, how)
     }
 
-    /// Logits of "is of the target domain" from features: `(batch)`. The gradient that reaches the features is turned
-    /// around and multiplied by `strength`, or passes as it is where there is none; a frozen head gets no gradient.
+    /// Logits of "is of the target domain" in train mode from features, whose first `n` rows are the source's: `(batch)`. The
+    /// gradient that reaches the features is turned around and multiplied by `strength`, or passes as it is where there is
+    /// none; a frozen head gets no gradient, and its running statistics stay.
     ///
     /// # Errors
     /// When the features have another shape.
     pub fn domains(
         &self,
         features: &Tensor,
+        n: usize,
         strength: Option<f64>,
         frozen: bool,
     ) -> Result<Tensor> {
@@ -260,12 +278,25 @@ impl TwoDomains {
             Some(strength) => gradient_reversal(&flat, strength)?,
             None => flat,
         };
-        let Some([first, last]) = &self.domain else {
+        let Some(DomainHead { hidden, then, last }) = &self.domain else {
             bail!("these weights have no domain head");
         };
         let of = |parameter: &Tensor| if frozen { parameter.detach() } else { parameter.clone() };
-        let hidden = relu(&linear(&x, &of(&first.weight), Some(&of(&first.bias)))?)?;
-        linear(&hidden, &of(&last.weight), Some(&of(&last.bias)))?.squeeze(1)
+        let y = match then {
+            Then::Bias(bias) => relu(&linear(&x, &of(hidden), Some(&of(bias)))?)?,
+            Then::Norm(norm) => {
+                let y = linear(&x, &of(hidden), None)?;
+                let normed = |y: &Tensor, domain| norm.train(y, domain, !frozen, of);
+                if self.has_own_statistics() {
+                    let source = normed(&y.narrow(0, 0, n)?, Domain::Source)?;
+                    let target = normed(&y.narrow(0, n, y.dim(0)? - n)?, Domain::Target)?;
+                    Tensor::cat(&[source, target], 0)?
+                } else {
+                    normed(&y, Domain::Target)?
+                }
+            }
+        };
+        linear(&y, &of(&last.weight), Some(&of(&last.bias)))?.squeeze(1)
     }
 
     /// What one unit computes in eval mode, with the target's statistics.
@@ -325,6 +356,10 @@ impl TwoDomains {
             Built::Flatten => x.flatten_from(1),
             Built::Dropout => match &mut how.rng {
                 Some(rng) if self.dropout > 0.0 => dropout(x, self.dropout, rng),
+                _ => Ok(x.clone()),
+            },
+            Built::Dropout2d => match &mut how.rng {
+                Some(rng) if self.dropout > 0.0 => dropout2d(x, self.dropout, rng),
                 _ => Ok(x.clone()),
             },
             Built::Noise => match &mut how.rng {

@@ -81,6 +81,35 @@ fn losses_with_batch_norm_are_pytorchs() {
     assert_ne!(of("source.features.1.running_mean"), of("features.1.running_mean"));
 }
 
+/// The wide network in the same way, without dropout; its domain head sees both domains as one batch, then each alone.
+#[test]
+fn losses_of_the_wide_network_are_pytorchs() {
+    let wanted = [
+        (
+            Statistics::Together,
+            [
+                [2.290888547897339, 0.6952235698699951],
+                [2.2444748878479004, 0.6949934959411621],
+                [2.1933557987213135, 0.6878666877746582],
+            ],
+        ),
+        (
+            Statistics::Apart,
+            [
+                [2.2905941009521484, 0.6930997967720032],
+                [2.2504732608795166, 0.6931952834129333],
+                [2.197387456893921, 0.6931872367858887],
+            ],
+        ),
+    ];
+    for (statistics, wanted) in wanted {
+        let (losses, variables, _) = three_steps(DANN_WIDE, statistics);
+        close(&losses, &wanted);
+        let own = variables.get("source.domain.1.running_mean").is_ok();
+        assert_eq!(own, statistics == Statistics::Apart);
+    }
+}
+
 #[test]
 fn the_networks_of_one_and_of_two_domains_are_the_same() {
     let one = NETWORKS.iter().find(|network| network.name() == "dann").unwrap();
@@ -88,7 +117,7 @@ fn the_networks_of_one_and_of_two_domains_are_the_same() {
         list.into_iter().map(|p| (p.name, p.shape, p.init)).collect()
     };
     assert_eq!(names(one.parameters()), names(DANN.parameters()));
-    for layout in [DANN_BN, VADA] {
+    for layout in [DANN_BN, DANN_WIDE, VADA] {
         let (_, variables, network) = three_steps(layout, Statistics::Apart);
         let x = cosines(&[2, 3, 28, 28]);
         for domain in [Domain::Source, Domain::Target] {
