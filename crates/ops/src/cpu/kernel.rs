@@ -100,6 +100,11 @@ pub(crate) struct Kernel<T: 'static> {
     /// Copies `lanes` rows of `lanes` elements as columns: from, the distance of rows there, to, the same. Safety: both hold
     /// that many.
     pub(crate) transpose: unsafe fn(*const T, usize, *mut T, usize),
+    /// Deals `parts · lanes` elements out, one by one, to as many rows of `lanes`: how many rows (2 or 4), from, to, the
+    /// distance of rows there. Safety: both hold that many.
+    pub(crate) deinterleave: unsafe fn(usize, *const T, *mut T, usize),
+    /// The reverse: the number of rows, from, their distance, to. Safety: likewise.
+    pub(crate) interleave: unsafe fn(usize, *const T, usize, *mut T),
     /// The instruction set, for loops that the compiler vectorizes.
     pub(crate) level: Level,
 }

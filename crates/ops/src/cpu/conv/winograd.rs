@@ -221,15 +221,15 @@ fn run_by<T: Element, const P: usize, const M: usize, const W: usize>(
             let target = Shared(inputs.as_mut_ptr());
             (0..shape.channels).into_par_iter().for_each(|channel| {
                 let len = tiles.rows.len() * (across + (P - 1) / M) + LANES;
-                scratch::with(P * (M * len + tiles.columns + LANES), |buffer: &mut [T]| {
-                    let lanes = kernel.lanes;
+                let room = P * ((M + 1) * len + tiles.columns + LANES);
+                scratch::with(room, |buffer: &mut [T]| {
                     kernel.vectorized(InputChannel::<T, P, M, W> {
                         shape,
                         x,
                         channel,
                         tiles: &tiles,
                         width,
-                        lanes,
+                        kernel,
                         buffer,
                         target,
                     });
@@ -280,6 +280,7 @@ fn run_by<T: Element, const P: usize, const M: usize, const W: usize>(
                         rows,
                         first,
                         lanes,
+                        kernel,
                         sums,
                         lines,
                         tiles: &tiles,

@@ -14,6 +14,8 @@ pub(super) const KERNEL: Kernel<f32> = Kernel {
     correlation_rows: &[8, 6],
     correlate,
     transpose,
+    deinterleave,
+    interleave,
     level: Level::Avx2,
 };
 
@@ -77,5 +79,64 @@ unsafe fn transpose(from: *const f32, from_pitch: usize, to: *mut f32, to_pitch:
     for (i, &x) in x.iter().enumerate() {
         // SAFETY: likewise `to`.
         unsafe { _mm256_storeu_ps(to.add(i * to_pitch), x) };
+    }
+}
+
+/// Every second element of `a` and `b`, and the others.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn halves(a: __m256, b: __m256) -> [__m256; 2] {
+    let of = |v: __m256| _mm256_castpd_ps(_mm256_permute4x64_pd::<0xd8>(_mm256_castps_pd(v)));
+    [of(_mm256_shuffle_ps::<0x88>(a, b)), of(_mm256_shuffle_ps::<0xdd>(a, b))]
+}
+
+/// Elements of `a` and `b` in turn.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn in_turn(a: __m256, b: __m256) -> [__m256; 2] {
+    let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+    [_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high)]
+}
+
+/// Safety: see [`Kernel::deinterleave`].
+#[target_feature(enable = "avx2")]
+unsafe fn deinterleave(parts: usize, from: *const f32, to: *mut f32, pitch: usize) {
+    // SAFETY: `from` has `parts` vectors, `to` as many rows of one.
+    unsafe {
+        let x = |i: usize| _mm256_loadu_ps(from.add(i * LANES));
+        let store = |row: usize, v| _mm256_storeu_ps(to.add(row * pitch), v);
+        let [evens, odds] = halves(x(0), x(1));
+        if parts == 2 {
+            store(0, evens);
+            store(1, odds);
+            return;
+        }
+        let [more_evens, more_odds] = halves(x(2), x(3));
+        let ([a, c], [b, d]) = (halves(evens, more_evens), halves(odds, more_odds));
+        for (row, v) in [a, b, c, d].into_iter().enumerate() {
+            store(row, v);
+        }
+    }
+}
+
+/// Safety: see [`Kernel::interleave`].
+#[target_feature(enable = "avx2")]
+unsafe fn interleave(parts: usize, from: *const f32, pitch: usize, to: *mut f32) {
+    // SAFETY: `from` has `parts` rows of one vector, `to` as many vectors.
+    unsafe {
+        let x = |row: usize| _mm256_loadu_ps(from.add(row * pitch));
+        let store = |i: usize, v| _mm256_storeu_ps(to.add(i * LANES), v);
+        if parts == 2 {
+            for (i, v) in in_turn(x(0), x(1)).into_iter().enumerate() {
+                store(i, v);
+            }
+            return;
+        }
+        let (evens, odds) = (in_turn(x(0), x(2)), in_turn(x(1), x(3)));
+        for half in 0..2 {
+            for (i, v) in in_turn(evens[half], odds[half]).into_iter().enumerate() {
+                store(2 * half + i, v);
+            }
+        }
     }
 }

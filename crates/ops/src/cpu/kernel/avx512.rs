@@ -14,6 +14,8 @@ pub(super) const KERNEL: Kernel<f32> = Kernel {
     correlation_rows: &[8, 8, 8, 6],
     correlate,
     transpose,
+    deinterleave,
+    interleave,
     level: Level::Avx512,
 };
 
@@ -86,5 +88,82 @@ unsafe fn transpose(from: *const f32, from_pitch: usize, to: *mut f32, to_pitch:
     for (i, &x) in x.iter().enumerate() {
         // SAFETY: likewise `to`.
         unsafe { _mm512_storeu_ps(to.add(i * to_pitch), x) };
+    }
+}
+
+/// Elements of two vectors, as numbers of what both hold together, begun at `first` and `step` apart.
+const fn every(first: i32, step: i32) -> [i32; LANES] {
+    let mut out = [0; LANES];
+    let mut i = 0;
+    while i < LANES {
+        out[i] = first + step * i as i32;
+        i += 1;
+    }
+    out
+}
+
+/// An element of the one vector, from `first` on, and one of the other, in turn.
+const fn in_turn(first: i32) -> [i32; LANES] {
+    let mut out = [0; LANES];
+    let mut i = 0;
+    while i < LANES {
+        out[i] = first + (i / 2) as i32 + if i % 2 == 1 { LANES as i32 } else { 0 };
+        i += 1;
+    }
+    out
+}
+
+/// Elements of `a` and `b` by their numbers.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn choose(a: __m512, numbers: [i32; LANES], b: __m512) -> __m512 {
+    // SAFETY: the array has the vector's size.
+    let numbers = unsafe { _mm512_loadu_si512(numbers.as_ptr().cast()) };
+    _mm512_permutex2var_ps(a, numbers, b)
+}
+
+/// Safety: see [`Kernel::deinterleave`].
+#[target_feature(enable = "avx512f")]
+unsafe fn deinterleave(parts: usize, from: *const f32, to: *mut f32, pitch: usize) {
+    // SAFETY: `from` has `parts` vectors, `to` as many rows of one.
+    unsafe {
+        let x = |i: usize| _mm512_loadu_ps(from.add(i * LANES));
+        let store = |row: usize, v| _mm512_storeu_ps(to.add(row * pitch), v);
+        let (even, odd) = (every(0, 2), every(1, 2));
+        let (a, b) = (x(0), x(1));
+        if parts == 2 {
+            store(0, choose(a, even, b));
+            store(1, choose(a, odd, b));
+            return;
+        }
+        let (c, d) = (x(2), x(3));
+        let (evens, odds) = (choose(a, even, b), choose(a, odd, b));
+        let (more_evens, more_odds) = (choose(c, even, d), choose(c, odd, d));
+        store(0, choose(evens, even, more_evens));
+        store(1, choose(odds, even, more_odds));
+        store(2, choose(evens, odd, more_evens));
+        store(3, choose(odds, odd, more_odds));
+    }
+}
+
+/// Safety: see [`Kernel::interleave`].
+#[target_feature(enable = "avx512f")]
+unsafe fn interleave(parts: usize, from: *const f32, pitch: usize, to: *mut f32) {
+    // SAFETY: `from` has `parts` rows of one vector, `to` as many vectors.
+    unsafe {
+        let x = |row: usize| _mm512_loadu_ps(from.add(row * pitch));
+        let store = |i: usize, v| _mm512_storeu_ps(to.add(i * LANES), v);
+        let (low, high) = (in_turn(0), in_turn(LANES as i32 / 2));
+        if parts == 2 {
+            store(0, choose(x(0), low, x(1)));
+            store(1, choose(x(0), high, x(1)));
+            return;
+        }
+        let (even_low, even_high) = (choose(x(0), low, x(2)), choose(x(0), high, x(2)));
+        let (odd_low, odd_high) = (choose(x(1), low, x(3)), choose(x(1), high, x(3)));
+        store(0, choose(even_low, low, odd_low));
+        store(1, choose(even_low, high, odd_low));
+        store(2, choose(even_high, low, odd_high));
+        store(3, choose(even_high, high, odd_high));
     }
 }

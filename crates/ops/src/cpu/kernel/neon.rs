@@ -14,6 +14,8 @@ pub(super) const KERNEL: Kernel<f32> = Kernel {
     correlation_rows: &[14, 12, 8],
     correlate,
     transpose,
+    deinterleave,
+    interleave,
     level: Level::Neon,
 };
 
@@ -74,5 +76,38 @@ unsafe fn transpose(from: *const f32, from_pitch: usize, to: *mut f32, to_pitch:
     for (i, column) in columns.into_iter().enumerate() {
         // SAFETY: likewise `to`.
         unsafe { vst1q_f32(to.add(i * to_pitch), vreinterpretq_f32_f64(column)) };
+    }
+}
+
+/// Safety: see [`Kernel::deinterleave`].
+#[target_feature(enable = "neon")]
+unsafe fn deinterleave(parts: usize, from: *const f32, to: *mut f32, pitch: usize) {
+    // SAFETY: `from` has `parts` vectors, `to` as many rows of one.
+    unsafe {
+        let store = |row: usize, v| vst1q_f32(to.add(row * pitch), v);
+        if parts == 2 {
+            let float32x4x2_t(a, b) = vld2q_f32(from);
+            store(0, a);
+            store(1, b);
+        } else {
+            let float32x4x4_t(a, b, c, d) = vld4q_f32(from);
+            for (row, v) in [a, b, c, d].into_iter().enumerate() {
+                store(row, v);
+            }
+        }
+    }
+}
+
+/// Safety: see [`Kernel::interleave`].
+#[target_feature(enable = "neon")]
+unsafe fn interleave(parts: usize, from: *const f32, pitch: usize, to: *mut f32) {
+    // SAFETY: `from` has `parts` rows of one vector, `to` as many vectors.
+    unsafe {
+        let x = |row: usize| vld1q_f32(from.add(row * pitch));
+        if parts == 2 {
+            vst2q_f32(to, float32x4x2_t(x(0), x(1)));
+        } else {
+            vst4q_f32(to, float32x4x4_t(x(0), x(1), x(2), x(3)));
+        }
     }
 }

@@ -14,6 +14,8 @@ pub(super) const fn kernel<T: Element, const L: usize>() -> Kernel<T> {
         correlation_rows: &[ROWS],
         correlate: correlate::<T, L>,
         transpose: transpose::<T, L>,
+        deinterleave: deinterleave::<T, L>,
+        interleave: interleave::<T, L>,
         level: Level::Portable,
     }
 }
@@ -103,5 +105,31 @@ unsafe fn transpose<T: Element, const L: usize>(
             // SAFETY: both have `L` rows of `L`.
             unsafe { to.add(j * to_pitch + i).write(from.add(i * from_pitch + j).read()) };
         }
+    }
+}
+
+/// Safety: see [`Kernel::deinterleave`].
+unsafe fn deinterleave<T: Element, const L: usize>(
+    parts: usize,
+    from: *const T,
+    to: *mut T,
+    pitch: usize,
+) {
+    for i in 0..parts * L {
+        // SAFETY: `from` has `parts · L` elements, `to` as many rows of `L`.
+        unsafe { to.add(i % parts * pitch + i / parts).write(from.add(i).read()) };
+    }
+}
+
+/// Safety: see [`Kernel::interleave`].
+unsafe fn interleave<T: Element, const L: usize>(
+    parts: usize,
+    from: *const T,
+    pitch: usize,
+    to: *mut T,
+) {
+    for i in 0..parts * L {
+        // SAFETY: `from` has as many rows of `L`, `to` `parts · L` elements.
+        unsafe { to.add(i).write(from.add(i % parts * pitch + i / parts).read()) };
     }
 }

@@ -158,6 +158,35 @@ fn rows_become_columns() {
     transpose::<f64>();
 }
 
+fn interleave<T: Element + PartialEq>() {
+    for &level in levels() {
+        let kernel = T::kernel_at(level);
+        for parts in [2, 4] {
+            let (n, pitch) = (kernel.lanes, kernel.lanes + 3);
+            let together: Vec<T> = (0..parts * n).map(|i| T::from_f64(i as f64)).collect();
+            let mut rows = vec![T::from_f64(-1.0); parts * pitch];
+            let mut back = vec![T::from_f64(-1.0); parts * n + 1];
+            // SAFETY: all have room for `parts` vectors.
+            unsafe {
+                (kernel.deinterleave)(parts, together.as_ptr(), rows.as_mut_ptr(), pitch);
+                (kernel.interleave)(parts, rows.as_ptr(), pitch, back.as_mut_ptr());
+            }
+            for (at, &got) in rows.iter().enumerate() {
+                let (row, i) = (at / pitch, at % pitch);
+                let want = if i < n { together[i * parts + row] } else { T::from_f64(-1.0) };
+                assert!(got == want, "{level:?} {parts} {row} {i}");
+            }
+            assert!(back[..parts * n] == together && back[parts * n] == T::from_f64(-1.0));
+        }
+    }
+}
+
+#[test]
+fn rows_are_interleaved_and_back() {
+    interleave::<f32>();
+    interleave::<f64>();
+}
+
 #[test]
 fn row_groups_cover_all_rows() {
     let kernel = f32::kernel();

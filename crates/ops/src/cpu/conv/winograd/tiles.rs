@@ -4,7 +4,7 @@
 use super::points::{collect, spread, values};
 use super::{FILTER, LANES, Shape};
 use crate::cpu::Shared;
-use crate::cpu::kernel::{Element, Vectorized};
+use crate::cpu::kernel::{Element, Kernel, Vectorized};
 use std::ops::Range;
 
 /// Tiles whose input is read together.
@@ -78,25 +78,19 @@ pub(in crate::cpu::conv) struct Input<'a, T> {
 }
 
 impl<T: Element> Input<'_, T> {
-    /// Copies what begins at `from`, but only the places of `wanted`; the others become zero.
+    /// Copies to the places of `wanted` what lies there when the first place is at `from`.
     #[inline(always)]
-    fn copy<const W: usize>(&self, from: isize, wanted: Range<usize>, out: &mut [T; W]) {
-        let whole = usize::try_from(from).ok().filter(|from| from + W <= self.x.len());
-        let Some(whole) = whole else {
-            // at an end of the tensor
-            let from = (from + wanted.start as isize) as usize;
-            for (i, o) in out[wanted].iter_mut().enumerate() {
-                let masked = self.mask.is_some_and(|mask| mask[from + i] <= T::zero());
-                *o = if masked { T::zero() } else { self.x[from + i] };
+    fn copy(&self, from: isize, wanted: Range<usize>, out: &mut [T]) {
+        let from = (from + wanted.start as isize) as usize;
+        let out = &mut out[wanted];
+        let x = &self.x[from..][..out.len()];
+        match self.mask {
+            None => out.copy_from_slice(x),
+            Some(mask) => {
+                for ((o, &x), &mask) in out.iter_mut().zip(x).zip(&mask[from..]) {
+                    *o = if mask <= T::zero() { T::zero() } else { x };
+                }
             }
-            return;
-        };
-        let x = &self.x[whole..][..W];
-        let mask = self.mask.map(|mask| &mask[whole..][..W]);
-        for i in 0..W {
-            let masked = mask.is_some_and(|mask| mask[i] <= T::zero());
-            let there = (i >= wanted.start) & (i < wanted.end) & !masked;
-            out[i] = if there { x[i] } else { T::zero() };
         }
     }
 }
@@ -104,13 +98,13 @@ impl<T: Element> Input<'_, T> {
 /// `Bᵀ x B` for the tiles of one channel.
 ///
 /// `W` is `M · AT_ONCE`.
-pub(super) struct InputChannel<'a, T, const P: usize, const M: usize, const W: usize> {
+pub(super) struct InputChannel<'a, T: 'static, const P: usize, const M: usize, const W: usize> {
     pub(super) shape: &'a Shape,
     pub(super) x: Input<'a, T>,
     pub(super) channel: usize,
     pub(super) tiles: &'a Tiles,
     pub(super) width: usize,
-    pub(super) lanes: usize,
+    pub(super) kernel: &'a Kernel<T>,
     pub(super) buffer: &'a mut [T],
     /// By panel, product, channel, column.
     pub(super) target: Shared<T>,
@@ -121,7 +115,7 @@ impl<T: Element, const P: usize, const M: usize, const W: usize> Vectorized
 {
     #[inline(always)]
     fn run(self) {
-        let Self { shape, x, channel, tiles, width, lanes, buffer, target } = self;
+        let Self { shape, x, channel, tiles, width, kernel, buffer, target } = self;
         let [h, w] = shape.input;
         let [down, across] = shape.tiles();
         // tiles overlap
@@ -131,14 +125,11 @@ impl<T: Element, const P: usize, const M: usize, const W: usize> Vectorized
         let left = shape.padding[1];
         // the columns of each tile by residue, for each of its rows: M · P arrays over all tiles, a tile apart
         let (columns, rest) = buffer.split_at_mut(M * P * len);
-        for (at, row) in tiles.rows.clone().enumerate() {
-            let plane = ((row / down) * shape.channels + channel) * h * w;
-            let top = (row % down * M) as isize - shape.padding[0] as isize;
-            let mut line = [0isize; P];
-            for (i, line) in line.iter_mut().enumerate() {
-                *line = top + i as isize;
-            }
-            let inside = line.map(|y| y >= 0 && y < h as isize);
+        let (wide, rest) = rest.split_at_mut(P * len);
+        // rows of tiles that are narrow share a block
+        let together = (AT_ONCE / pitch).max(1);
+        for at in (0..tiles.rows.len()).step_by(together) {
+            let rows = at..(at + together).min(tiles.rows.len());
             // tile by tile in blocks, so that the rows are read once
             let mut from = 0;
             while from < pitch {
@@ -148,11 +139,14 @@ impl<T: Element, const P: usize, const M: usize, const W: usize> Vectorized
                 let low = (-start).clamp(0, W as isize) as usize;
                 let high =
                     (w as isize - start).clamp(low as isize, (M * (to - from)) as isize) as usize;
-                if low < high {
+                for (place, row) in rows.clone().map(|at| tiles.rows.start + at).enumerate() {
+                    let plane = ((row / down) * shape.channels + channel) * h * w;
+                    let top = (row % down * M) as isize - shape.padding[0] as isize;
                     for (i, patch) in patch.iter_mut().enumerate() {
-                        if inside[i] {
-                            let source = (plane + line[i] as usize * w) as isize + start;
-                            x.copy(source, low..high, patch);
+                        let y = top + i as isize;
+                        if low < high && y >= 0 && y < h as isize {
+                            let source = (plane + y as usize * w) as isize + start;
+                            x.copy(source, low..high, &mut patch[place * pitch * M..]);
                         }
                     }
                 }
@@ -164,11 +158,15 @@ impl<T: Element, const P: usize, const M: usize, const W: usize> Vectorized
                     }
                 }
                 for (i, values) in across_rows.iter().enumerate() {
-                    for residue in 0..M {
-                        // beyond `to` this writes what the next block or row overwrites; `len` leaves room
-                        let out = &mut columns[(i * M + residue) * len + at * pitch + from..];
-                        let each: [T; AT_ONCE] = std::array::from_fn(|t| values[t * M + residue]);
-                        out[..AT_ONCE].copy_from_slice(&each);
+                    // beyond `to` this writes what the next block or row overwrites; `len` leaves room
+                    let lines = &mut columns[i * M * len + at * pitch + from..];
+                    assert!(lines.len() >= (M - 1) * len + AT_ONCE);
+                    for tile in (0..AT_ONCE).step_by(kernel.lanes) {
+                        let (values, line) = (&values[tile * M..], &mut lines[tile..]);
+                        // SAFETY: `W` is `AT_ONCE · M`, and the lines were measured.
+                        unsafe {
+                            (kernel.deinterleave)(M, values.as_ptr(), line.as_mut_ptr(), len)
+                        };
                     }
                 }
                 from = to;
@@ -178,23 +176,20 @@ impl<T: Element, const P: usize, const M: usize, const W: usize> Vectorized
         let room = tiles.columns + LANES;
         for i in 0..P {
             let d: [&[T]; P] = std::array::from_fn(|j| &columns[(i * M + j % M) * len + j / M..]);
-            for row in 0..tiles.rows.len() {
-                for at in (0..across).step_by(LANES) {
-                    let (from, to) = (row * pitch + at, row * across + at);
-                    let mut v = [[T::zero(); LANES]; P];
-                    for (v, d) in v.iter_mut().zip(d) {
-                        v.copy_from_slice(&d[from..from + LANES]);
-                    }
-                    let mut out = [[T::zero(); LANES]; P];
-                    for l in 0..LANES {
-                        let t = spread(std::array::from_fn::<T, P, _>(|j| v[j][l]));
-                        for j in 0..P {
-                            out[j][l] = t[j];
-                        }
-                    }
-                    // beyond the row this writes what the next one overwrites; there is room behind the last
-                    for (j, out) in out.iter().enumerate() {
-                        rest[j * room + to..][..LANES].copy_from_slice(out);
+            if together == 1 {
+                for row in 0..tiles.rows.len() {
+                    let rows = [(row * pitch, across), (row * across, room)];
+                    spread_line(d, rows[0], rest, rows[1]);
+                }
+            } else {
+                // all at once, and then without the gaps
+                spread_line(d, (0, tiles.rows.len() * pitch), wide, (0, len));
+                for j in 0..P {
+                    let (from, to) = (&wide[j * len..][..len], &mut rest[j * room..][..room]);
+                    for row in 0..tiles.rows.len() {
+                        // beyond the row this writes what the next one overwrites; there is room behind the last
+                        to[row * across..][..AT_ONCE / 2]
+                            .copy_from_slice(&from[row * pitch..][..AT_ONCE / 2]);
                     }
                 }
             }
@@ -203,7 +198,7 @@ impl<T: Element, const P: usize, const M: usize, const W: usize> Vectorized
                 let mut column = 0;
                 while column < tiles.columns {
                     // a narrower last panel has narrower rows
-                    let lanes = width.min(tiles.columns - column).next_multiple_of(lanes);
+                    let lanes = width.min(tiles.columns - column).next_multiple_of(kernel.lanes);
                     let at = ((column / width) * (P * P) + i * P + j) * shape.channels * width
                         + channel * lanes;
                     // SAFETY: inside the panel's part of `inputs`; no other task has this channel.
@@ -223,13 +218,40 @@ impl<T: Element, const P: usize, const M: usize, const W: usize> Vectorized
     }
 }
 
+/// `d B` for `count` tiles from `from` on, to lines of `room` from `to` on; what is written behind them counts for nothing.
+#[inline(always)]
+fn spread_line<T: Element, const P: usize>(
+    d: [&[T]; P],
+    (from, count): (usize, usize),
+    lines: &mut [T],
+    (to, room): (usize, usize),
+) {
+    for at in (0..count).step_by(LANES) {
+        let mut v = [[T::zero(); LANES]; P];
+        for (v, d) in v.iter_mut().zip(d) {
+            v.copy_from_slice(&d[from + at..][..LANES]);
+        }
+        let mut out = [[T::zero(); LANES]; P];
+        for l in 0..LANES {
+            let t = spread(std::array::from_fn::<T, P, _>(|j| v[j][l]));
+            for j in 0..P {
+                out[j][l] = t[j];
+            }
+        }
+        for (j, out) in out.iter().enumerate() {
+            lines[j * room + to + at..][..LANES].copy_from_slice(out);
+        }
+    }
+}
+
 /// `Aᵀ m A` for the tiles of one panel and the outputs of one group.
-pub(super) struct Outputs<'a, T, const P: usize, const M: usize> {
+pub(super) struct Outputs<'a, T: 'static, const P: usize, const M: usize> {
     pub(super) shape: &'a Shape,
     pub(super) rows: Range<usize>,
     /// First column of the panel.
     pub(super) first: usize,
     pub(super) lanes: usize,
+    pub(super) kernel: &'a Kernel<T>,
     /// By product, output, column.
     pub(super) sums: &'a [T],
     /// Room for 28 rows of columns.
@@ -243,7 +265,20 @@ pub(super) struct Outputs<'a, T, const P: usize, const M: usize> {
 impl<T: Element, const P: usize, const M: usize> Vectorized for Outputs<'_, T, P, M> {
     #[inline(always)]
     fn run(self) {
-        let Self { shape, rows, first, lanes, sums, lines, tiles, bias, relu, y } = self;
+        match self.kernel.lanes {
+            16 => self.in_vectors::<16>(),
+            8 => self.in_vectors::<8>(),
+            _ => self.in_vectors::<4>(),
+        }
+    }
+}
+
+impl<T: Element, const P: usize, const M: usize> Outputs<'_, T, P, M> {
+    /// `L` are the kernel's lanes.
+    #[inline(always)]
+    fn in_vectors<const L: usize>(self) {
+        let Self { shape, rows, first, lanes, kernel, sums, lines, tiles, bias, relu, y } = self;
+        assert!(kernel.lanes == L && lanes % L == 0);
         let [oh, ow] = shape.output;
         let [down, across] = shape.tiles();
         let count = lanes.min(tiles.columns - first);
@@ -254,25 +289,28 @@ impl<T: Element, const P: usize, const M: usize> Vectorized for Outputs<'_, T, P
                 let s: [&[T]; P] = std::array::from_fn(|i| {
                     &sums[((i * P + j) * rows.len() + r) * lanes..][..lanes]
                 });
-                let mut parts = halves[j * M * lanes..][..M * lanes].chunks_exact_mut(lanes);
-                let half: [&mut [T]; M] = std::array::from_fn(|_| parts.next().unwrap_or_default());
-                for l in 0..lanes {
-                    let v: [T; M] = collect(std::array::from_fn::<T, P, _>(|i| s[i][l]));
-                    for i in 0..M {
-                        half[i][l] = v[i];
+                let half = &mut halves[j * M * lanes..][..M * lanes];
+                for at in (0..lanes).step_by(L) {
+                    let v = collected::<T, P, M, L>(s, at);
+                    for (i, v) in v.iter().enumerate() {
+                        half[i * lanes + at..][..L].copy_from_slice(v);
                     }
                 }
             }
             for i in 0..M {
                 let h: [&[T]; P] = std::array::from_fn(|j| &halves[(j * M + i) * lanes..][..lanes]);
                 let line = &mut line[..M * lanes];
-                for (l, out) in line.chunks_exact_mut(M).enumerate() {
-                    let mut v: [T; M] = collect(std::array::from_fn::<T, P, _>(|j| h[j][l]));
+                for at in (0..lanes).step_by(L) {
+                    let mut v = collected::<T, P, M, L>(h, at);
                     for v in &mut v {
-                        *v += base;
-                        *v = if relu && *v <= T::zero() { T::zero() } else { *v };
+                        for v in v {
+                            *v += base;
+                            *v = if relu && *v <= T::zero() { T::zero() } else { *v };
+                        }
                     }
-                    out.copy_from_slice(&v);
+                    let out = &mut line[M * at..][..M * L];
+                    // SAFETY: `v` has `M` rows of the kernel's lanes, `out` as many elements.
+                    unsafe { (kernel.interleave)(M, v.as_ptr().cast(), L, out.as_mut_ptr()) };
                 }
                 let mut at = 0;
                 while at < count {
@@ -295,4 +333,24 @@ impl<T: Element, const P: usize, const M: usize> Vectorized for Outputs<'_, T, P
             }
         }
     }
+}
+
+/// `Aᵀ m` for `L` tiles from `at` on.
+#[inline(always)]
+fn collected<T: Element, const P: usize, const M: usize, const L: usize>(
+    m: [&[T]; P],
+    at: usize,
+) -> [[T; L]; M] {
+    let mut read = [[T::zero(); L]; P];
+    for (read, m) in read.iter_mut().zip(m) {
+        read.copy_from_slice(&m[at..at + L]);
+    }
+    let mut out = [[T::zero(); L]; M];
+    for l in 0..L {
+        let v: [T; M] = collect(std::array::from_fn::<T, P, _>(|i| read[i][l]));
+        for i in 0..M {
+            out[i][l] = v[i];
+        }
+    }
+    out
 }
