@@ -30,6 +30,8 @@ mod export;
 mod failure;
 mod kinds;
 mod media_type;
+#[cfg(feature = "chapters")]
+mod memory;
 #[cfg(not(feature = "remote"))]
 #[path = "no_remote.rs"]
 mod remote;
@@ -48,15 +50,8 @@ mod watch;
 use std::process::ExitCode;
 
 use clap::Parser;
-/// The allocator of the shipped program, mimalloc: training frees and asks for the same large
-/// blocks again and again. A program that trains asks for it with
-///
-/// ```
-/// #[global_allocator]
-/// static MEMORY: sconce::Allocator = sconce::Allocator;
-/// ```
 #[cfg(feature = "chapters")]
-pub use mimalloc::MiMalloc as Allocator;
+pub use memory::Allocator;
 use sconce_core::Kind;
 
 use arguments::Arguments;
@@ -75,6 +70,8 @@ pub fn main(kinds: &[Kind]) -> ExitCode {
             sconce_ops::threads::let_candle_sleep();
         }
     }
+    #[cfg(feature = "chapters")]
+    memory::keep();
     style::follow_the_terminal();
     let arguments = Arguments::parse();
     let done = kinds::registry(kinds)

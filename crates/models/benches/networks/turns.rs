@@ -160,6 +160,9 @@ fn alone(cases: &[&str], make: Make, part: &str) -> Result<()> {
 pub(crate) fn main(cases: &[&str], make: Make) -> ExitCode {
     // SAFETY: no other thread runs yet.
     unsafe { sconce_ops::threads::let_candle_sleep() };
+    // As the program does: `mi_option_purge_delay`.
+    // SAFETY: the option is an integer, and may be set at any time.
+    unsafe { libmimalloc_sys::mi_option_set_default(15, 10_000) };
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments.as_slice() {
