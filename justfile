@@ -78,7 +78,7 @@ check-unsafe-miri:
         cargo +nightly miri test -p sconce-ops --lib -- kernel:: conv::
 
 # Operations and networks on a 64-bit ARM processor, NEON and portable, which QEMU plays: `rustup target add aarch64-unknown-linux-gnu`, and Debian's
-# gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user. Builds candle anew; about twenty minutes
+# gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user. Builds candle anew
 check-arm *ARGS:
     CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
         CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu" \
