@@ -57,7 +57,7 @@ check-resume *ARGS:
     cargo build --release --package sconce
     python3 tests/slurm_resume.py target/release/sconce {{ ARGS }}
 
-# Do two versions give the same results? record PROGRAM FILE at each commit, then compare FILE FILE
+# Do two versions, or two processors, give the same results? record PROGRAM FILE at each commit, then compare FILE FILE; docs/processors.md
 digests *ARGS:
     python3 tests/digests.py {{ ARGS }}
 

@@ -1,9 +1,16 @@
 #!/usr/bin/env python3
-"""Do two versions of Sconce give the same results, bit for bit?
+"""Do two versions of Sconce, or two processors, give the same results, bit for bit?
 
     python3 tests/digests.py record target/release/sconce before.json     at the one commit
     python3 tests/digests.py record target/release/sconce after.json      at the other
     python3 tests/digests.py compare before.json after.json
+
+    python3 tests/digests.py record target/release/sconce avx2.json --processor avx2
+    python3 tests/digests.py record target/release/sconce arm.json \
+        --worker "qemu-aarch64 -L /usr/aarch64-linux-gnu target/aarch64-unknown-linux-gnu/release/sconce"
+
+The first keeps the kernels to an instruction set; in the second, cells are computed by another program, such as one that an
+emulator runs. docs/processors.md says what came out.
 
 `record` runs the pipelines (a profile of them: --profile quick) in a store of its own and writes the digest of every
 output of every cell. `compare` lists what differs, by kind, and exits with 1 if anything does. Outputs that may differ
@@ -20,9 +27,9 @@ import sys
 import tempfile
 
 
-def record(program, pipelines, profile, store):
+def record(program, pipelines, profile, store, variables):
     """`{pipeline: {cell: {kind, outputs: {name: digest}}}}` of a run from an empty store."""
-    environment = dict(os.environ, SCONCE_STORE=store)
+    environment = dict(os.environ, SCONCE_STORE=store, **variables)
     found = {}
     for path in pipelines:
         with tempfile.TemporaryDirectory() as artifacts:
@@ -56,6 +63,19 @@ def outputs(store, key, varying):
     return {"kind": "{kind}@{version}".format(**receipt["parts"]), "outputs": fixed}
 
 
+def variables(arguments, folder):
+    """What tells the program which processor to be, and who computes cells."""
+    said = {}
+    if arguments.processor:
+        said["SCONCE_TEST_PROCESSOR"] = arguments.processor
+    if arguments.worker:
+        worker = pathlib.Path(folder, "worker")
+        worker.write_text(f'#!/bin/sh\nexec {arguments.worker} "$@"\n')
+        worker.chmod(0o755)
+        said["SCONCE_TEST_WORKER"] = str(worker)
+    return said
+
+
 def compare(before, after):
     """Tells what differs; the number of outputs that do."""
     different = 0
@@ -86,6 +106,9 @@ def main():
     make.add_argument("file")
     make.add_argument("--profile", default="quick")
     make.add_argument("--pipelines", default="pipelines", help="their folder")
+    make.add_argument("--only", help="one of them, such as `transfer`")
+    make.add_argument("--processor", help="keeps the kernels to an instruction set: avx2, portable")
+    make.add_argument("--worker", help="a command in place of the program, which computes the cells")
     make.add_argument("--store", help="a store that stays; else one that is gone afterwards")
     two = commands.add_parser("compare")
     two.add_argument("before")
@@ -94,9 +117,10 @@ def main():
     if arguments.command == "compare":
         before, after = (json.loads(pathlib.Path(path).read_text()) for path in (arguments.before, arguments.after))
         sys.exit(1 if compare(before, after) else 0)
-    pipelines = sorted(map(str, pathlib.Path(arguments.pipelines).glob("*.toml")))
-    with tempfile.TemporaryDirectory() as store:
-        found = record(os.path.abspath(arguments.program), pipelines, arguments.profile, arguments.store or store)
+    pipelines = sorted(map(str, pathlib.Path(arguments.pipelines).glob((arguments.only or "*") + ".toml")))
+    with tempfile.TemporaryDirectory() as store, tempfile.TemporaryDirectory() as folder:
+        program, kept = os.path.abspath(arguments.program), arguments.store or store
+        found = record(program, pipelines, arguments.profile, kept, variables(arguments, folder))
     pathlib.Path(arguments.file).write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
 
 

@@ -107,6 +107,36 @@ fn arrows_point_one_way() {
     }
 }
 
+/// What candle or the system computes by the processor's means has a form of our own in `ops`, with the same bits on each.
+#[test]
+fn networks_compute_by_operations_with_the_same_bits_on_every_processor() {
+    let refused = [
+        (".matmul(", "sconce_ops::linear::matmul"),
+        (".broadcast_matmul(", "sconce_ops::linear::matmul"),
+        (".sum_all(", "sconce_ops::sum"),
+        (".mean_all(", "sconce_ops::sum"),
+        (".log_softmax(", "sconce_ops::loss::log_softmax"),
+        (".tanh(", "sconce_ops::activation::tanh or sconce_ops::elementary::tanh"),
+        (".atanh(", "sconce_ops::elementary::atanh"),
+        (".hypot(", "sconce_ops::elementary::hypot"),
+    ];
+    for package in ["models", "transfer", "interpretation", "adaptation", "generation"] {
+        for path in files(&root().join("crates").join(package).join("src"), "rs") {
+            if path.display().to_string().contains("test") {
+                continue;
+            }
+            let text = read(&path);
+            let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+            for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+                // sums of f64 have one order
+                let exact = line.contains("DType::F64");
+                let found = refused.iter().find(|(call, _)| !exact && line.contains(call));
+                assert_eq!(found, None, "{}: {line}", path.display());
+            }
+        }
+    }
+}
+
 #[test]
 fn files_are_named_by_what_they_hold() {
     for path in files(&root().join("crates"), "rs") {

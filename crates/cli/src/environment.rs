@@ -12,6 +12,12 @@ pub(crate) const VISIBLE: &str = "CUDA_VISIBLE_DEVICES";
 /// Devices that a test plays.
 pub(crate) const TEST_DEVICES: &str = "SCONCE_TEST_DEVICES";
 
+/// A program that a test has in this one's place for workers, such as one that an emulator runs.
+const TEST_WORKER: &str = "SCONCE_TEST_WORKER";
+/// The instruction set that a test keeps to.
+#[cfg(feature = "chapters")]
+pub(crate) const TEST_PROCESSOR: &str = "SCONCE_TEST_PROCESSOR";
+
 /// Whom a variable tells something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reader {
@@ -100,6 +106,17 @@ pub(crate) fn text(name: &str) -> Result<Option<String>, Failure> {
         Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
         Err(std::env::VarError::NotPresent) => Ok(None),
         Err(error) => Err(Failure::usage(format!("{name}: {error}"))),
+    }
+}
+
+/// The program whose processes compute cells.
+///
+/// # Errors
+/// When the system does not tell which program this is.
+pub(crate) fn worker() -> Result<PathBuf, Failure> {
+    match text(TEST_WORKER)? {
+        Some(program) => Ok(program.into()),
+        None => Ok(std::env::current_exe()?),
     }
 }
 

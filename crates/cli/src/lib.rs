@@ -72,6 +72,16 @@ pub fn main(kinds: &[Kind]) -> ExitCode {
     }
     #[cfg(feature = "chapters")]
     memory::keep();
+    #[cfg(feature = "chapters")]
+    if let Ok(Some(instructions)) = environment::text(environment::TEST_PROCESSOR)
+        && !sconce_ops::processor::keep_to(&instructions)
+    {
+        diagnostics::print(&Failure::usage(format!(
+            "`{}`: this processor has no `{instructions}`",
+            environment::TEST_PROCESSOR
+        )));
+        return ExitCode::FAILURE;
+    }
     style::follow_the_terminal();
     let arguments = Arguments::parse();
     let done = kinds::registry(kinds)

@@ -8,6 +8,8 @@ use sconce_data::finite::NotFinite;
 use sconce_data::{Image, ImageSet, Preprocessing, SameClasses, Weights};
 use sconce_models::images::Images;
 use sconce_models::{Network, Pass, Rectifier};
+use sconce_ops::loss::log_softmax;
+use sconce_ops::sum::{sum, sum_all};
 use serde::{Deserialize, Serialize};
 
 /// A network with its classes and the way from pixels to its input.
@@ -265,7 +267,7 @@ impl Model {
             candle_core::bail!("the network gave no logits");
         };
         let values = objective.of(&logits)?;
-        let gradients = values.sum_all()?.backward()?;
+        let gradients = sum_all(&values)?.backward()?;
         let gradient = match gradients.get(&x) {
             Some(gradient) => gradient.clone(),
             None => x.zeros_like()?,
@@ -291,20 +293,13 @@ impl Objective {
             row[class as usize] = 1.0;
         }
         let mask = Tensor::from_vec(mask, (batch, count), logits.device())?;
-        (logits * mask.to_dtype(DType::F32)?)?.sum(1)
+        sum(&(logits * mask.to_dtype(DType::F32)?)?, 1)
     }
 }
 
 /// Softmax over the last dimension.
 pub fn softmax(logits: &Tensor) -> candle_core::Result<Tensor> {
     log_softmax(logits)?.exp()
-}
-
-/// Logarithm of the softmax over the last dimension; the gradient passes.
-pub fn log_softmax(logits: &Tensor) -> candle_core::Result<Tensor> {
-    // The maximum is a constant here: it cancels.
-    let shifted = logits.broadcast_sub(&logits.detach().max_keepdim(D::Minus1)?)?;
-    shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(D::Minus1)?.log()?)
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! Rectifiers, with PyTorch's gradient at zero.
+//! Rectifiers, with PyTorch's gradient at zero, and the hyperbolic tangent.
 
 use crate::cpu::{self, has_kernels};
 use candle_core::backend::BackendStorage;
 use candle_core::{
-    CpuStorage, CudaStorage, CustomOp1, Layout, MetalStorage, Result, Shape, Tensor,
+    CpuStorage, CudaStorage, CustomOp1, DType, Layout, MetalStorage, Result, Shape, Tensor,
 };
 
 /// `max(x, 0)`, with gradient 0 at 0 (candle's is 1 there).
@@ -18,6 +18,12 @@ pub fn relu(x: &Tensor) -> Result<Tensor> {
 /// Any shape. Maas, Hannun and Ng, "Rectifier nonlinearities improve neural network acoustic models", 2013.
 pub fn leaky_relu(x: &Tensor, slope: f64) -> Result<Tensor> {
     if has_kernels(x) { cpu::activation::leaky_relu(x, slope) } else { composed(x, slope) }
+}
+
+/// The hyperbolic tangent of each element: of f32 on the processor the same bits on every one ([`crate::elementary::tanh`]), else
+/// candle's.
+pub fn tanh(x: &Tensor) -> Result<Tensor> {
+    if has_kernels(x) && x.dtype() == DType::F32 { cpu::activation::tanh(x) } else { x.tanh() }
 }
 
 /// `max(x, 0)`, whose gradient passes only where both it and `x` are positive.

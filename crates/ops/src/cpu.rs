@@ -5,10 +5,13 @@ pub(crate) mod conv;
 pub(crate) mod kernel;
 pub(crate) mod linear;
 pub(crate) mod loss;
+pub(crate) mod matmul;
 pub(crate) mod norm;
 pub(crate) mod pool;
+pub(crate) mod product;
 pub(crate) mod scratch;
 pub(crate) mod separable;
+pub(crate) mod sum;
 pub mod threads;
 
 use crate::device::is_composed;

@@ -2,13 +2,13 @@
 //!
 //! Each function takes and returns plain candle tensors (those of [`rows`] slices). On the CPU it runs a kernel of this crate as a candle
 //! custom operation; elsewhere it composes candle's own operations in a way whose gradient is right.
-//! Results on the CPU do not depend on the number of threads.
+//! Results on the CPU do not depend on the number of threads, nor on the instruction set or the caches (`docs/processors.md`).
 //!
 //! # Where things are
 //!
 //! One file holds an operation's contract (what it computes, shapes, errors), its composition from candle's operations, and
 //! the choice between that and a device's own code: `conv.rs`, `pool.rs`, `norm.rs`, `linear.rs`, `activation.rs`, `loss.rs`,
-//! `separable.rs`, `dropout.rs`, `reversal.rs`. The processor's code is in `cpu/`, in files of the same names. On CUDA and Metal
+//! `separable.rs`, `dropout.rs`, `reversal.rs`, `sum.rs`. The processor's code is in `cpu/`, in files of the same names. On CUDA and Metal
 //! operations are composed (`conv/composed.rs` tells how convolutions reach cuDNN); [`device::composed`] does so on the CPU, for
 //! tests. `docs/devices.md` has the tolerances.
 //!
@@ -46,7 +46,7 @@
 //! # Unsafe code
 //!
 //! It is in the blocks (pointers into slices that the caller cut to size), where tasks write their own parts of one result
-//! through a shared pointer, in buffers that are not zeroed first, and in the call of `gemm`. `just check-unsafe` runs
+//! through a shared pointer, and in buffers that are not zeroed first. `just check-unsafe` runs
 //! the tests under the address sanitizer, `just check-unsafe-miri` the portable path under Miri, which needs a nightly compiler;
 //! `just check-arm` runs them on a 64-bit ARM processor that QEMU plays.
 
@@ -55,14 +55,17 @@ pub mod conv;
 mod cpu;
 pub mod device;
 pub mod dropout;
+pub mod elementary;
 pub mod linear;
 pub mod loss;
 pub mod norm;
 pub mod pool;
+pub mod processor;
 pub mod reversal;
 pub mod rows;
 pub mod separable;
 mod slices;
+pub mod sum;
 #[cfg(test)]
 mod testing;
 

@@ -45,12 +45,51 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
     y.reshape(shape)
 }
 
+/// The matrix products `a · b` of `(…, m, k)` and `(…, k, n)`, whose outer dimensions are the same: `(…, m, n)`.
+///
+/// PyTorch's `matmul` without broadcasting. On the processor the same bits on every one, where candle's follow the size of the
+/// cache and the width of vectors.
+///
+/// # Errors
+/// When dimensions do not match.
+pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let (ad, bd) = (a.dims(), b.dims());
+    let outer = |dims: &[usize]| dims.len().checked_sub(2).map(|outer| dims[..outer].to_vec());
+    let matches =
+        outer(ad).is_some() && outer(ad) == outer(bd) && ad[ad.len() - 1] == bd[bd.len() - 2];
+    if !matches {
+        bail!("matmul expects (…, m, k) and (…, k, n), got {ad:?} and {bd:?}");
+    }
+    if has_kernels(a) && a.dtype() == b.dtype() { cpu::matmul::matmul(a, b) } else { a.matmul(b) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::{check_gradients, max_difference, random, strided};
-    use candle_core::{DType, Var};
+    use candle_core::{D, DType, Var};
     use proptest::prelude::*;
+
+    /// Values and gradients, of matrices and of their transposes, one and several.
+    #[test]
+    fn matmul_equals_candle() -> Result<()> {
+        for outer in [&[][..], &[3], &[2, 3]] {
+            let shape = |m: usize, n: usize| [outer, &[m, n]].concat();
+            let a = random(1, &shape(4, 6))?;
+            let b = random(2, &shape(6, 5))?;
+            let t = |x: &Tensor| x.transpose(D::Minus1, D::Minus2);
+            let (at, bt) = (t(&a)?.contiguous()?, t(&b)?.contiguous()?);
+            let want = a.matmul(&b)?;
+            for got in [matmul(&a, &b)?, matmul(&t(&at)?, &b)?, matmul(&a, &t(&bt)?)?] {
+                assert_eq!(got.dims(), want.dims());
+                assert!(max_difference(&got, &want)? < 1e-14);
+            }
+            check_gradients(&[a.clone(), b], |v| matmul(&v[0], &v[1]))?;
+            check_gradients(&[at, bt], |v| matmul(&t(&v[0])?, &t(&v[1])?))?;
+            assert!(matmul(&a, &a).is_err());
+        }
+        Ok(())
+    }
 
     fn composed(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
         let y = x.contiguous()?.broadcast_matmul(&w.t()?)?;

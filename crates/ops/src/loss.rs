@@ -1,6 +1,7 @@
 //! Losses from logits, stable at any size of the logits.
 
 use crate::cpu::{self, has_kernels};
+use crate::sum::mean_all;
 use candle_core::{D, DType, Result, Tensor, bail};
 
 /// Binary cross-entropy of each logit `x` with target `t`: `max(x, 0) − x·t + ln(1 + exp(−|x|))`.
@@ -28,7 +29,7 @@ pub fn bce_with_logits_each(logits: &Tensor, targets: &Tensor) -> Result<Tensor>
 
 /// The mean of [`bce_with_logits_each`], a scalar.
 pub fn bce_with_logits(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
-    bce_with_logits_each(logits, targets)?.mean_all()
+    mean_all(&bce_with_logits_each(logits, targets)?)
 }
 
 /// Cross-entropy of each row of logits `(batch, classes)` with a class `(batch)` of u32:
@@ -82,7 +83,23 @@ fn cross_entropy_composed(logits: &Tensor, classes: &Tensor) -> Result<Tensor> {
 
 /// The mean of [`cross_entropy_each`], a scalar.
 pub fn cross_entropy(logits: &Tensor, classes: &Tensor) -> Result<Tensor> {
-    cross_entropy_each(logits, classes)?.mean_all()
+    mean_all(&cross_entropy_each(logits, classes)?)
+}
+
+/// The logarithm of the softmax over the last dimension, of any shape: `x − ln Σ exp(x)`. The gradient passes.
+///
+/// Of f32 on the processor the same bits on every one.
+pub fn log_softmax(logits: &Tensor) -> Result<Tensor> {
+    if has_kernels(logits) && logits.dtype() == DType::F32 && logits.rank() > 0 {
+        return cpu::sum::log_softmax(&logits.contiguous()?);
+    }
+    log_softmax_composed(logits)
+}
+
+fn log_softmax_composed(logits: &Tensor) -> Result<Tensor> {
+    // the largest is a constant here: it cancels
+    let shifted = logits.broadcast_sub(&logits.detach().max_keepdim(D::Minus1)?)?;
+    shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(D::Minus1)?.log()?)
 }
 
 /// `Σ weight · loss` of losses of one shape and type, with the gradient that each weight says.
@@ -127,7 +144,9 @@ pub fn weighted_sum(losses: &[(f64, &Tensor)]) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{check_gradients, gradient_of, max_difference, random, strided};
+    use crate::testing::{
+        check_gradients, gradient_of, gradients, max_difference, random, strided,
+    };
     use candle_core::{Device, Var};
     use proptest::prelude::*;
 
@@ -165,6 +184,23 @@ mod tests {
             );
         }
         Ok(())
+    }
+
+    /// On x86 with AVX2 the bits are those of candle's operations.
+    #[test]
+    fn log_softmax_equals_the_composed() -> Result<()> {
+        let x = (random(8, &[6, 77])?.to_dtype(DType::F32)? * 9.0)?;
+        let exact = |a: &Tensor, b: &Tensor| -> Result<()> {
+            let off = max_difference(a, b)?;
+            let tolerance = if cfg!(target_arch = "x86_64") { 0.0 } else { 1e-5 };
+            assert!(off <= tolerance, "{off}");
+            Ok(())
+        };
+        exact(&log_softmax(&x)?, &log_softmax_composed(&x)?)?;
+        let gradient =
+            |f: fn(&Tensor) -> Result<Tensor>| gradients(std::slice::from_ref(&x), |a| f(&a[0]));
+        exact(&gradient(log_softmax)?[0], &gradient(log_softmax_composed)?[0])?;
+        check_gradients(&[random(9, &[2, 3, 4])?], |a| log_softmax(&a[0]))
     }
 
     /// x = torch.tensor([[1., 2., 3.], [1000., 0., -1000.]], requires_grad=True)

@@ -1,5 +1,6 @@
 use candle_core::{Result, Tensor};
 use sconce_ops::linear::linear;
+use sconce_ops::sum::sum_all;
 
 /// Correlation alignment: how far the covariances of two domains lie apart, `‖C_S − C_T‖²_F / 4d²`.
 ///
@@ -27,12 +28,12 @@ use sconce_ops::linear::linear;
 pub fn coral(source: &Tensor, target: &Tensor) -> Result<Tensor> {
     let (n, m, d) = super::domains("CORAL", source, target, 2)?;
     let (s, t) = (centred(source, n)?, centred(target, m)?);
-    let square = |a: &Tensor, b: &Tensor| linear(a, b, None)?.sqr()?.sum_all();
+    let square = |a: &Tensor, b: &Tensor| sum_all(&linear(a, b, None)?.sqr()?);
     let squared = if n + m < d {
         ((square(&s, &s)? - (square(&s, &t)? * 2.0)?)? + square(&t, &t)?)?
     } else {
         let covariance = |x: &Tensor| linear(&x.t()?, &x.t()?, None);
-        (covariance(&s)? - covariance(&t)?)?.sqr()?.sum_all()?
+        sum_all(&(covariance(&s)? - covariance(&t)?)?.sqr()?)?
     };
     squared / (4.0 * (d * d) as f64)
 }

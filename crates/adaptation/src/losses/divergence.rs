@@ -1,6 +1,8 @@
 //! Entropies and divergences of the classes that logits tell of.
 
-use candle_core::{D, Result, Tensor, bail};
+use candle_core::{Result, Tensor, bail};
+use sconce_ops::loss::log_softmax;
+use sconce_ops::sum::sum_all;
 
 /// Mean entropy of the predicted classes, in nats: `−mean Σ p ln p` with `p = softmax(logits)`.
 ///
@@ -78,14 +80,8 @@ pub fn cross_entropy_with(teacher: &Tensor, student: &Tensor) -> Result<Tensor> 
     mean_of_rows(&(p.exp()? * q)?)?.neg()
 }
 
-/// `x − ln Σ exp(x)` of each row.
-fn log_softmax(logits: &Tensor) -> Result<Tensor> {
-    let shifted = logits.broadcast_sub(&logits.detach().max_keepdim(D::Minus1)?)?;
-    shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(D::Minus1)?.log()?)
-}
-
 fn mean_of_rows(terms: &Tensor) -> Result<Tensor> {
-    terms.sum_all()? / terms.dim(0)? as f64
+    sum_all(terms)? / terms.dim(0)? as f64
 }
 
 fn check(what: &str, logits: &Tensor) -> Result<()> {

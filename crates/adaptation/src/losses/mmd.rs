@@ -1,6 +1,7 @@
 use candle_core::{Result, Tensor, bail};
 use schemars::JsonSchema;
 use sconce_ops::linear::linear;
+use sconce_ops::sum::{sum_all, sum_keepdim};
 use serde::{Deserialize, Serialize};
 
 /// Bandwidths of the kernels as multiples of the mean squared distance, as usual: five, each twice the one before.
@@ -60,7 +61,7 @@ pub fn mmd(
     let distances = squared_distances(&Tensor::cat(&[source, target], 0)?)?;
     let pairs = ((n + m) * (n + m - 1)) as f64;
     // rows that are all the same have the kernel's value at 0 everywhere, not 0 / 0
-    let mean = (distances.detach().sum_all()? / pairs)?.maximum(1e-20)?;
+    let mean = (sum_all(&distances.detach())? / pairs)?.maximum(1e-20)?;
     let kernel = |multiple: &f64| distances.broadcast_div(&(&mean * -*multiple)?)?.exp();
     let kernels = multiples.iter().map(kernel).collect::<Result<Vec<_>>>()?;
     let mut sum = kernels[0].clone();
@@ -69,14 +70,14 @@ pub fn mmd(
     }
     let weights = weights(n, m, estimator);
     let weights = Tensor::from_vec(weights, (n + m, n + m), sum.device())?.to_dtype(sum.dtype())?;
-    (sum * weights)?.sum_all()
+    sum_all(&(sum * weights)?)
 }
 
 /// `‖xᵢ − xⱼ‖²` for all rows, `(rows, rows)`.
 fn squared_distances(x: &Tensor) -> Result<Tensor> {
     // from their common centre, so that little is lost in the differences; no distance depends on it
     let x = x.broadcast_sub(&x.detach().mean_keepdim(0)?)?;
-    let squares = x.sqr()?.sum_keepdim(1)?;
+    let squares = sum_keepdim(&x.sqr()?, 1)?;
     squares.broadcast_add(&squares.t()?)? - (linear(&x, &x, None)? * 2.0)?
 }
 

@@ -1,6 +1,7 @@
 use candle_core::{Error, Result, Tensor, Var, bail};
 use sconce_core::random::Generator;
 use sconce_models::init::Init;
+use sconce_ops::sum::sum_keepdim;
 
 use super::kl;
 
@@ -137,7 +138,7 @@ fn unit(x: &Tensor) -> Result<Tensor> {
     // squares of tiny gradients would be 0
     let largest = rows.abs()?.max_keepdim(1)?.maximum(f64::from(f32::MIN_POSITIVE))?;
     let rows = rows.broadcast_div(&largest)?;
-    let length = rows.sqr()?.sum_keepdim(1)?.sqrt()?.maximum(1.0)?;
+    let length = sum_keepdim(&rows.sqr()?, 1)?.sqrt()?.maximum(1.0)?;
     rows.broadcast_div(&length)?.reshape(x.dims())
 }
 

@@ -11,6 +11,7 @@ use sconce_core::store::Invocation;
 use super::{detach, lock};
 use crate::arguments::{ResourceArguments, RunArguments, TalkArguments};
 use crate::devices;
+use crate::environment;
 use crate::executor;
 use crate::failure::{FAILED, Failure, INTERRUPTED};
 use crate::report::Report;
@@ -146,13 +147,13 @@ pub(super) fn execute_plan(
     Ok(exit_code(&summary))
 }
 
-/// Worker processes: this very program.
+/// Worker processes: this very program, or what a test has in its place.
 pub(super) fn workers(call: &Call<'_>, session: &Session) -> Result<Processes, Failure> {
     let mut worker = session.as_arguments();
     worker.extend(["exec".into(), "-".into()]);
     let spans = call.spans.for_workers();
     worker.extend(spans.iter().flat_map(|filter| ["--spans".into(), filter.into()]));
-    let mut workers = Processes::new(session.store.clone(), std::env::current_exe()?, worker);
+    let mut workers = Processes::new(session.store.clone(), environment::worker()?, worker);
     if spans.is_some() {
         let spans = call.spans.clone();
         workers = workers.with_spans(move |worker, cell, span| {

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use sconce_core::{Error, Result};
+use sconce_ops::elementary::{atanh, tanh};
 use serde::{Deserialize, Serialize};
 
 use super::{Attempt, Classifier, Goal, Pulled, Until, WHITE, pull_back_one};
@@ -115,12 +116,12 @@ impl CarliniWagner {
         let confidence = self.confidence as f32;
         // The paper's factor keeps black and white away from tanh's ends, where w would be infinite.
         let mut w: Vec<f32> =
-            image.iter().map(|level| ((2.0 * level / WHITE - 1.0) * 0.999_999).atanh()).collect();
+            image.iter().map(|level| atanh((2.0 * level / WHITE - 1.0) * 0.999_999)).collect();
         let mut moments = vec![(0f32, 0f32); w.len()];
         let mut descent = Descent { best: None, last: image.to_vec(), iterations: 0 };
         let mut previous = f64::INFINITY;
         for step in 1..=self.steps {
-            let tanh: Vec<f32> = w.iter().map(|w| w.tanh()).collect();
+            let tanh: Vec<f32> = w.iter().map(|&w| tanh(w)).collect();
             let x: Vec<f32> = tanh.iter().map(|t| (t + 1.0) / 2.0 * WHITE).collect();
             let active = |z: &[f32]| goal.margin(z) < confidence;
             let Pulled { logits, gradient } = pull_back_one(classifier, &x, |z| {

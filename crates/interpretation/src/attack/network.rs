@@ -4,6 +4,7 @@ use candle_core::{Tensor, Var};
 use sconce_core::error::ResultExt;
 use sconce_core::{Error, Result};
 use sconce_data::{Image, ImageSet};
+use sconce_ops::sum::sum_all;
 
 use super::{Classifier, Pulled, rounded};
 use crate::Model;
@@ -90,7 +91,7 @@ impl<'a> Attacked<'a> {
             images.iter().map(|image| vec![0.0; image.len()]).collect()
         } else {
             let weights = Tensor::from_vec(weights, z.shape(), self.model.device())?;
-            let gradients = (z * weights)?.sum_all()?.backward()?;
+            let gradients = sum_all(&(z * weights)?)?.backward()?;
             match gradients.get(&x) {
                 Some(gradient) => gradient.flatten_from(1)?.to_vec2::<f32>()?,
                 None => images.iter().map(|image| vec![0.0; image.len()]).collect(),

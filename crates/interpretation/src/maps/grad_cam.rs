@@ -3,6 +3,7 @@
 use candle_core::{Result, Tensor};
 use sconce_ops::activation::relu;
 use sconce_ops::separable::resize_bilinear;
+use sconce_ops::sum::mean_keepdim;
 
 use crate::{Model, Objective};
 
@@ -29,7 +30,7 @@ pub fn grad_cam(model: &Model, inputs: &Tensor, tap: &str, classes: &[u32]) -> R
     if maps.rank() != 4 {
         return flat();
     }
-    let weights = gradient.mean_keepdim((2, 3))?;
+    let weights = mean_keepdim(&gradient, (2, 3))?;
     let cam = relu(&maps.broadcast_mul(&weights)?.sum_keepdim(1)?)?;
     resize_bilinear(&cam, [height, width], false)?.squeeze(1)
 }

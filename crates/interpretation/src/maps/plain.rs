@@ -2,6 +2,7 @@
 
 use candle_core::{Result, Tensor};
 use rand::{Rng, RngExt as _};
+use sconce_ops::elementary::hypot;
 
 use crate::Model;
 
@@ -27,7 +28,7 @@ pub fn edges(model: &Model, inputs: &Tensor) -> Result<Tensor> {
                 let left = at(y - 1, x - 1) + 2.0 * at(y, x - 1) + at(y + 1, x - 1);
                 let below = at(y + 1, x - 1) + 2.0 * at(y + 1, x) + at(y + 1, x + 1);
                 let above = at(y - 1, x - 1) + 2.0 * at(y - 1, x) + at(y - 1, x + 1);
-                slopes.push((right - left).hypot(below - above));
+                slopes.push(hypot(f64::from(right - left), f64::from(below - above)) as f32);
             }
         }
     }

@@ -2,6 +2,8 @@
 
 use candle_core::{Device, Result, Tensor};
 use sconce_data::Channels;
+use sconce_ops::activation::tanh;
+use sconce_ops::linear::matmul;
 
 /// A square root of the covariance of red, green and blue over ImageNet's pixels, from Lucid (`color_correlation_svd_sqrt`).
 /// Its first column is brightness, its second blue against yellow, its third green against magenta.
@@ -38,8 +40,8 @@ pub fn matrix(channels: Channels, device: &Device) -> Result<Tensor> {
 /// When the channels do not fit.
 pub fn to_pixels(independent: &Tensor, matrix: &Tensor) -> Result<Tensor> {
     let (channels, height, width) = independent.dims3()?;
-    let colors = matrix.matmul(&independent.reshape((channels, height * width))?)?;
+    let colors = matmul(matrix, &independent.reshape((channels, height * width))?)?;
     // sigmoid(x) = (1 + tanh(x / 2)) / 2 overflows nowhere.
-    let sigmoid = ((colors / 2.0)?.tanh()?.affine(0.5, 0.5)? * 255.0)?;
+    let sigmoid = (tanh(&(colors / 2.0)?)?.affine(0.5, 0.5)? * 255.0)?;
     sigmoid.reshape((1, channels, height, width))
 }

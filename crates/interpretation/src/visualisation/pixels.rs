@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use sconce_core::random::Generator;
 use sconce_core::{Error, Result};
 use sconce_ops::separable::gaussian_blur;
+use sconce_ops::sum::sum_all;
 use serde::{Deserialize, Serialize};
 
 use super::score::{self, Goal, Observer, Progress};
@@ -32,7 +33,7 @@ impl Penalty {
     /// # Errors
     /// When the tensor cannot be read.
     pub fn value(self, u: &Tensor) -> candle_core::Result<f64> {
-        let squares = f64::from(u.sqr()?.sum_all()?.to_dtype(DType::F32)?.to_scalar::<f32>()?);
+        let squares = f64::from(sum_all(&u.sqr()?)?.to_dtype(DType::F32)?.to_scalar::<f32>()?);
         Ok(match self {
             Self::Norm => squares.sqrt(),
             Self::SquaredNorm => squares,

@@ -2,6 +2,7 @@
 
 use candle_core::{DType, Tensor, Var};
 use schemars::JsonSchema;
+use sconce_ops::sum::mean_all;
 use serde::{Deserialize, Serialize};
 
 use crate::{Model, Objective};
@@ -80,7 +81,7 @@ pub fn value(
 ) -> candle_core::Result<(Progress, Tensor)> {
     let logits = model.logits(&model.to_inputs(pixels)?)?;
     let pictures = logits.dim(0)?;
-    let value = goal.of(class, pictures).of(&logits)?.mean_all()?;
+    let value = mean_all(&goal.of(class, pictures).of(&logits)?)?;
     let rows = logits.detach().to_dtype(DType::F64)?.to_vec2::<f64>()?;
     let (mut logit, mut probability) = (0.0, 0.0);
     for row in &rows {

@@ -1,5 +1,6 @@
 //! Pictures as frequencies: the inverse real Fourier transform in two dimensions, as matrix products.
 
+use sconce_ops::elementary::hypot;
 use std::f64::consts::TAU;
 
 use candle_core::{Device, Result, Tensor};
@@ -39,7 +40,7 @@ impl Spectrum {
         for (k, row) in weights.chunks_exact_mut((2 * half).max(1)).enumerate() {
             for l in 0..half {
                 let across = l as f64 / width.max(1) as f64;
-                let radius = frequency(k, height).hypot(across).max(lowest);
+                let radius = hypot(frequency(k, height), across).max(lowest);
                 row[l] = (size / radius.powf(decay)) as f32;
                 row[half + l] = row[l];
             }

@@ -3,6 +3,7 @@
 use candle_core::{D, Tensor};
 use candle_nn::{Conv2d, Conv2dConfig, Linear, Module};
 use sconce_core::Result;
+use sconce_ops::sum::mean;
 
 use super::architecture::{Architecture, Group, Parameter, Parameters, Trainable};
 use super::layers::{LayerNorm, Rectifier};
@@ -198,7 +199,7 @@ impl Network for Built {
                 }
                 Ok(x)
             }
-            (5, _) => x.mean(D::Minus2)?.mean(D::Minus1),
+            (5, _) => mean(&x.mean(D::Minus2)?, D::Minus1),
             (_, Some((norm, head))) => head.forward(&norm.forward(x)?),
             (_, None) => Ok(x.clone()),
         })

@@ -7,6 +7,7 @@
 use candle_core::{D, Tensor, bail};
 use candle_nn::{Linear, Module};
 use sconce_core::Result;
+use sconce_ops::linear::matmul;
 
 use super::architecture::{Architecture, Group, Parameter, Parameters, Trainable};
 use super::layers::{LayerNorm, softmax};
@@ -218,8 +219,8 @@ impl Built {
         let across = Tensor::from_vec(cubic(side, columns), (columns, side), device)?;
         let cls = self.positions.narrow(1, 0, 1)?;
         let grid = self.positions.narrow(1, 1, side * side)?.reshape((side, side * WIDTH))?;
-        let grid = down.matmul(&grid)?.reshape((rows, side, WIDTH))?.transpose(0, 1)?;
-        let grid = across.matmul(&grid.contiguous()?.reshape((side, rows * WIDTH))?)?;
+        let grid = matmul(&down, &grid)?.reshape((rows, side, WIDTH))?.transpose(0, 1)?;
+        let grid = matmul(&across, &grid.contiguous()?.reshape((side, rows * WIDTH))?)?;
         let grid = grid.reshape((columns, rows, WIDTH))?.transpose(0, 1)?.contiguous()?;
         Tensor::cat(&[cls, grid.reshape((1, rows * columns, WIDTH))?], 1)
     }
@@ -295,8 +296,8 @@ impl Block {
             qkv.narrow(2, i, 1)?.squeeze(2)?.transpose(1, 2)?.contiguous()
         };
         let q = (part(0)? * (1.0 / (head as f64).sqrt()))?;
-        let weights = q.matmul(&part(1)?.transpose(D::Minus2, D::Minus1)?.contiguous()?)?;
-        let attended = softmax(&weights)?.matmul(&part(2)?)?;
+        let weights = matmul(&q, &part(1)?.transpose(D::Minus2, D::Minus1)?.contiguous()?)?;
+        let attended = matmul(&softmax(&weights)?, &part(2)?)?;
         let attended = attended.transpose(1, 2)?.contiguous()?.reshape((batch, tokens, WIDTH))?;
         self.projection.forward(&attended)
     }

@@ -4,7 +4,9 @@ use candle_core::{D, Result, Tensor};
 use sconce_ops::activation::{guided_relu, relu};
 use sconce_ops::conv::{Conv2d, FrozenConv2d, conv2d, conv2d_max_pool2d};
 use sconce_ops::linear::linear;
+use sconce_ops::linear::matmul;
 use sconce_ops::pool::{Pool2d, global_avg_pool2d, max_pool2d};
+use sconce_ops::sum::sum_keepdim;
 
 use crate::Tensors;
 
@@ -111,8 +113,8 @@ impl LayerNorm {
         }
         // candle's one operation has no gradient, and says nothing.
         let width = x.dim(D::Minus1)? as f64;
-        let x = x.broadcast_sub(&(x.sum_keepdim(D::Minus1)? / width)?)?;
-        let variance = (x.sqr()?.sum_keepdim(D::Minus1)? / width)?;
+        let x = x.broadcast_sub(&(sum_keepdim(x, D::Minus1)? / width)?)?;
+        let variance = (sum_keepdim(&x.sqr()?, D::Minus1)? / width)?;
         let x = x.broadcast_div(&(variance + *eps)?.sqrt()?)?;
         x.broadcast_mul(weight)?.broadcast_add(bias)
     }
@@ -185,9 +187,9 @@ fn adaptive_avg_pool(x: &Tensor, size: usize) -> Result<Tensor> {
         Tensor::from_vec(weights, (size, length), x.device())?.to_dtype(x.dtype())
     };
     // rows · x · columnsᵀ, as two matrix products, which have gradients.
-    let y = x.reshape((batch * channels * height, width))?.matmul(&means(width)?.t()?)?;
+    let y = matmul(&x.reshape((batch * channels * height, width))?, &means(width)?.t()?)?;
     let y = y.reshape((batch * channels, height, size))?.transpose(1, 2)?.contiguous()?;
-    let y = y.reshape((batch * channels * size, height))?.matmul(&means(height)?.t()?)?;
+    let y = matmul(&y.reshape((batch * channels * size, height))?, &means(height)?.t()?)?;
     y.reshape((batch, channels, size, size))?.transpose(D::Minus1, D::Minus2)?.contiguous()
 }
 

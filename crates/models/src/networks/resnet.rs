@@ -4,6 +4,7 @@ use candle_core::{D, Tensor};
 use candle_nn::{BatchNorm, Conv2d, Conv2dConfig, Linear, Module, ModuleT};
 use sconce_core::{Error, Result};
 use sconce_ops::pool::{Pool2d, max_pool2d};
+use sconce_ops::sum::mean;
 
 use super::architecture::{Architecture, Parameter, Parameters, Trainable};
 use super::layers::Rectifier;
@@ -241,7 +242,7 @@ impl Network for Built {
                 }
                 Ok(x)
             }
-            (6, _) => x.mean(D::Minus1)?.mean(D::Minus1),
+            (6, _) => mean(&mean(x, D::Minus1)?, D::Minus1),
             (_, Some(head)) => head.forward(x),
             (_, None) => Ok(x.clone()),
         })

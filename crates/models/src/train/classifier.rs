@@ -1,6 +1,7 @@
 use candle_core::{D, DType, Device, Tensor};
 use sconce_core::{Error, Result};
 use sconce_ops::loss::{cross_entropy, cross_entropy_each};
+use sconce_ops::sum::mean_all;
 
 use super::{Augmentation, Batch, Task, Values, View};
 use crate::Tensors;
@@ -151,8 +152,8 @@ fn smoothed_cross_entropy(
     if smoothing == 0.0 {
         return Ok(plain);
     }
-    let of_class = logits.gather(&classes.unsqueeze(1)?, 1)?.mean_all()?;
-    plain + ((of_class - logits.mean_all()?)? * smoothing)?
+    let of_class = mean_all(&logits.gather(&classes.unsqueeze(1)?, 1)?)?;
+    plain + ((of_class - mean_all(logits)?)? * smoothing)?
 }
 
 fn sum(x: &Tensor) -> candle_core::Result<f64> {

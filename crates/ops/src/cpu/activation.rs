@@ -1,4 +1,4 @@
-//! Rectifiers on the processor.
+//! Rectifiers and the hyperbolic tangent on the processor.
 
 use super::kernel::Element;
 use super::{by_dtype, contiguous, map, tensor, with_data, zip};
@@ -50,5 +50,30 @@ impl CustomOp1 for LeakyRelu {
 
     fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         by_dtype!(x.dtype(), backward(self, x, grad)).map(Some)
+    }
+}
+
+/// [`crate::activation::tanh`] of an f32 tensor.
+pub(crate) fn tanh(x: &Tensor) -> Result<Tensor> {
+    x.contiguous()?.apply_op1(Tanh)
+}
+
+struct Tanh;
+
+impl CustomOp1 for Tanh {
+    fn name(&self) -> &'static str {
+        "tanh"
+    }
+
+    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let y = map(contiguous::<f32>(s, l)?, crate::elementary::tanh);
+        Ok((CpuStorage::F32(y), l.shape().clone()))
+    }
+
+    fn bwd(&self, _: &Tensor, y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let dx = with_data::<f32, _>(y, |y| {
+            with_data::<f32, _>(grad, |g| Ok(zip(y, g, |y, g| -(g * (y * y - 1.0)))))
+        })?;
+        tensor::<f32>(dx, y.shape()).map(Some)
     }
 }

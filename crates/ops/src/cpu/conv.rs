@@ -7,7 +7,7 @@ mod direct;
 pub(crate) mod forms;
 pub(crate) mod geometry;
 mod indirect;
-mod lanes;
+pub(crate) mod lanes;
 pub(crate) mod op;
 mod pooled;
 mod scatter;

@@ -1,7 +1,7 @@
 //! The innermost loops: a small block of a matrix product held in registers, for the instruction set at hand.
 //!
-//! Every element is one chain of fused (or, portable, separate) multiply-adds over the depth in order, so a result does
-//! not depend on how blocks are cut or shared among threads.
+//! Every element is one chain of fused multiply-adds over the depth in order, so a result does not depend on how blocks are
+//! cut or shared among threads, nor on the instruction set.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -206,13 +206,23 @@ pub(crate) fn levels() -> &'static [Level] {
     })
 }
 
-/// The best of them, or what a test of this thread asks for.
+/// What a test of the whole program keeps to.
+static KEPT_TO: OnceLock<Level> = OnceLock::new();
+
+/// Keeps to the instruction set of this name, as if the processor had no better one; false where it has not even that.
+pub(crate) fn keep_to(name: &str) -> bool {
+    let level = levels().iter().find(|level| format!("{level:?}").eq_ignore_ascii_case(name));
+    level.is_some_and(|&level| *KEPT_TO.get_or_init(|| level) == level)
+}
+
+/// The best of them, or what a test asks for.
 fn level() -> Level {
     #[cfg(test)]
     if let Some(level) = tests::FORCED.get() {
         return level;
     }
-    levels().last().copied().unwrap_or(Level::Portable)
+    let best = || levels().last().copied().unwrap_or(Level::Portable);
+    KEPT_TO.get().copied().unwrap_or_else(best)
 }
 
 /// Floats that the kernels compute with.
@@ -222,6 +232,9 @@ pub(crate) trait Element: WithDType + Default {
 
     /// The kernel for one of [`levels`].
     fn kernel_at(level: Level) -> Kernel<Self>;
+
+    /// `self · a + b` in one rounding.
+    fn mul_add(self, a: Self, b: Self) -> Self;
 
     /// The fastest kernel of this processor.
     fn kernel() -> Kernel<Self> {
@@ -245,16 +258,33 @@ impl Element for f32 {
             Level::Neon => neon::KERNEL,
         }
     }
+
+    #[inline(always)]
+    fn mul_add(self, a: f32, b: f32) -> f32 {
+        f32::mul_add(self, a, b)
+    }
 }
 
-/// f64 serves checks: the portable loops are enough.
 impl Element for f64 {
     fn pool() -> &'static LocalKey<RefCell<Vec<Vec<f64>>>> {
         &scratch::F64
     }
 
-    fn kernel_at(_: Level) -> Kernel<f64> {
-        portable::kernel::<f64, 4>()
+    fn kernel_at(level: Level) -> Kernel<f64> {
+        match level {
+            Level::Portable => portable::kernel::<f64, 4>(),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => avx2::double::KERNEL,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => avx512::double::KERNEL,
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon => neon::double::KERNEL,
+        }
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: f64, b: f64) -> f64 {
+        f64::mul_add(self, a, b)
     }
 }
 

@@ -1,9 +1,10 @@
-//! The fully connected layer on the processor, by the `gemm` crate.
+//! The fully connected layer on the processor.
 
+use super::kernel::Element;
+use super::product::{Matrix, Target, product};
 use super::{by_dtype, contiguous, tensor, uninit, with_data};
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType};
-use gemm::{Parallelism, gemm};
 
 /// [`crate::linear::linear`] of checked arguments; `x` is a matrix.
 pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
@@ -16,85 +17,17 @@ pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Resu
 
 struct Linear;
 
-/// A matrix as rows, columns and the distances between them.
-#[derive(Clone, Copy)]
-struct Matrix<'a, T> {
-    data: &'a [T],
-    rows: usize,
-    columns: usize,
-    row_stride: usize,
-    column_stride: usize,
-}
-
-impl<'a, T> Matrix<'a, T> {
-    fn new(data: &'a [T], rows: usize, columns: usize) -> Self {
-        assert_eq!(data.len(), rows * columns);
-        Self { data, rows, columns, row_stride: columns, column_stride: 1 }
-    }
-
-    fn t(self) -> Self {
-        Self {
-            rows: self.columns,
-            columns: self.rows,
-            row_stride: self.column_stride,
-            column_stride: self.row_stride,
-            ..self
-        }
-    }
-}
-
-/// Multiplications below which one thread is quicker than several.
-const PARALLEL_FROM: usize = 1 << 17;
-
-/// `out = a · b`, or `out += a · b`; `out` is row-major.
-///
-/// gemm splits rows and columns among the threads and never a sum, so that their number changes no bit.
-fn product<T: WithDType>(a: Matrix<'_, T>, b: Matrix<'_, T>, out: &mut [T], add: bool) {
-    assert_eq!(a.columns, b.rows);
-    assert_eq!(out.len(), a.rows * b.columns);
-    let (m, n, k) = (a.rows, b.columns, a.columns);
-    let parallel = match m * n * k {
-        few if few < PARALLEL_FROM => Parallelism::None,
-        _ => Parallelism::Rayon(rayon::current_num_threads()),
-    };
-    // SAFETY: `out` is m × n row-major, `a` and `b` cover m × k and k × n elements with these strides: checked above and
-    // in `Matrix::new`. `out` is borrowed mutably, so it overlaps neither. With `add` false it is not read.
-    unsafe {
-        gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
-            1,
-            n as isize,
-            add,
-            a.data.as_ptr(),
-            a.column_stride as isize,
-            a.row_stride as isize,
-            b.data.as_ptr(),
-            b.column_stride as isize,
-            b.row_stride as isize,
-            T::one(),
-            T::one(),
-            false,
-            false,
-            false,
-            parallel,
-        );
-    }
-}
-
-fn matrix_product<T: WithDType>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Result<Tensor> {
+fn matrix_product<T: Element>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Result<Tensor> {
     let (m, n) = (a.rows, b.columns);
     if a.columns == 0 {
         return tensor(vec![T::zero(); m * n], (m, n));
     }
     let mut out = uninit(m * n);
-    product(a, b, &mut out, false);
+    product(a, b, Target { out: &mut out, pitch: n, add: false }, true);
     tensor(out, (m, n))
 }
 
-fn forward<T: WithDType>(
+fn forward<T: Element>(
     x: (&CpuStorage, &Layout),
     weight: (&CpuStorage, &Layout),
     bias: Option<(&CpuStorage, &Layout)>,
@@ -106,11 +39,12 @@ fn forward<T: WithDType>(
         let bias = contiguous::<T>(s, l)?;
         y.chunks_mut(out.max(1)).for_each(|row| row.copy_from_slice(bias));
     }
-    product(Matrix::new(x, n, inside), Matrix::new(w, out, inside).t(), &mut y, true);
+    let target = Target { out: &mut y, pitch: out, add: true };
+    product(Matrix::new(x, n, inside), Matrix::new(w, out, inside).t(), target, true);
     Ok((T::to_cpu_storage_owned(y), (n, out).into()))
 }
 
-fn backward<T: WithDType>(
+fn backward<T: Element>(
     x: &Tensor,
     weight: &Tensor,
     grad: &Tensor,

@@ -6,6 +6,7 @@
 use rayon::prelude::*;
 
 use super::Error;
+use crate::elementary::hypot;
 
 /// Eigenvalues, the largest first, and their unit eigenvectors.
 pub struct Eigen {
@@ -189,13 +190,13 @@ struct Turn {
 /// One implicit QL step with Wilkinson's shift on the rows `l..=m`.
 fn sweep(diagonal: &mut [f64], side: &mut [f64], l: usize, m: usize, turns: &mut Vec<Turn>) {
     let mut g = (diagonal[l + 1] - diagonal[l]) / (2.0 * side[l]);
-    let r = g.hypot(1.0);
+    let r = hypot(g, 1.0);
     g = diagonal[m] - diagonal[l] + side[l] / (g + r.copysign(g));
     let (mut sine, mut cosine, mut p) = (1.0, 1.0, 0.0);
     for i in (l..m).rev() {
         let f = sine * side[i];
         let b = cosine * side[i];
-        let r = f.hypot(g);
+        let r = hypot(f, g);
         side[i + 1] = r;
         if r == 0.0 {
             diagonal[i + 1] -= p;

@@ -1,5 +1,6 @@
 //! Inner products of all pairs of rows, with the same bits for any number of threads.
 
+use crate::cpu::product::{Matrix, Target, product};
 use rayon::prelude::*;
 
 /// Rows of one tile. The tiles are the same whatever the number of threads, and no sum is ever split between
@@ -10,19 +11,28 @@ pub const BAND: usize = 128;
 pub trait Float: Copy + Send + Sync + 'static {
     /// 0.
     const ZERO: Self;
-    /// 1.
-    const ONE: Self;
+
+    /// [`tile`] of checked arguments.
+    #[doc(hidden)]
+    fn tile(lhs: &[Self], rhs: &[Self], depth: usize, out: &mut [Self], stride: usize);
 }
 
-impl Float for f32 {
-    const ZERO: Self = 0.0;
-    const ONE: Self = 1.0;
+macro_rules! float {
+    ($t:ty) => {
+        impl Float for $t {
+            const ZERO: Self = 0.0;
+
+            fn tile(lhs: &[Self], rhs: &[Self], depth: usize, out: &mut [Self], stride: usize) {
+                let lhs = Matrix::new(lhs, lhs.len() / depth, depth);
+                let rhs = Matrix::new(rhs, rhs.len() / depth, depth).t();
+                product(lhs, rhs, Target { out, pitch: stride, add: false }, false);
+            }
+        }
+    };
 }
 
-impl Float for f64 {
-    const ZERO: Self = 0.0;
-    const ONE: Self = 1.0;
-}
+float!(f32);
+float!(f64);
 
 /// Inner products of the rows of `lhs` with those of `rhs`, `(lhs rows, rhs rows)`; rows have `depth` values.
 pub fn of_rows<T: Float>(lhs: &[T], rhs: &[T], depth: usize) -> Vec<T> {
@@ -44,32 +54,7 @@ pub fn tile<T: Float>(lhs: &[T], rhs: &[T], depth: usize, out: &mut [T], stride:
     let (height, width) = (lhs.len() / depth, rhs.len() / depth);
     assert!(height > 0 && width > 0 && width <= stride);
     assert!(out.len() >= (height - 1) * stride + width);
-    // SAFETY: `lhs` holds `height` rows and `rhs` `width` rows of `depth` values, read as `(height, depth)` and,
-    // transposed, `(depth, width)`; the assertions keep the `(height, width)` tile with row stride `stride` inside
-    // `out`, which nothing else borrows.
-    unsafe {
-        gemm::gemm(
-            height,
-            width,
-            depth,
-            out.as_mut_ptr(),
-            1,
-            stride as isize,
-            false,
-            lhs.as_ptr(),
-            1,
-            depth as isize,
-            rhs.as_ptr(),
-            depth as isize,
-            1,
-            T::ZERO,
-            T::ONE,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
-    }
+    T::tile(lhs, rhs, depth, out, stride);
 }
 
 /// The matrix of `rows × columns` values with rows and columns exchanged.

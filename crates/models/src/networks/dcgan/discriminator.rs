@@ -3,6 +3,8 @@
 use candle_core::{Result, Tensor, Var, bail};
 use sconce_ops::activation::leaky_relu;
 use sconce_ops::conv::{Conv2d, conv2d};
+use sconce_ops::linear::matmul;
+use sconce_ops::sum::sum;
 
 use super::layout::{CLASS, Condition, DiscriminatorLayout, EMBEDDING, Names};
 use super::{Normalisation, spectral};
@@ -189,9 +191,9 @@ impl Discriminator {
         let logits = last.convolved(&x, &Conv2d::new(), how)?.flatten_all()?;
         match (&self.embedding, classes) {
             (Some(embedding), Some(classes)) => {
-                let vectors = classes.matmul(&embedding.tensor(how)?)?;
-                let features = x.sum((2, 3))?;
-                logits + (vectors * features)?.sum(1)?
+                let vectors = matmul(classes, &embedding.tensor(how)?)?;
+                let features = sum(&x, (2, 3))?;
+                logits + sum(&(vectors * features)?, 1)?
             }
             _ => Ok(logits),
         }

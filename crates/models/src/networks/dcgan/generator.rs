@@ -1,7 +1,7 @@
 //! From noise to images.
 
 use candle_core::{Result, Tensor, Var, bail};
-use sconce_ops::activation::relu;
+use sconce_ops::activation::{relu, tanh};
 use sconce_ops::conv::{ConvTranspose2d, conv_transpose2d};
 
 use super::layout::{CLASS, GeneratorLayout, Names};
@@ -139,7 +139,7 @@ impl Generator {
         }
         for (i, layer) in rest.iter().enumerate() {
             x = match i + 1 == rest.len() {
-                true => layer.convolved(&x, false)?.tanh()?,
+                true => tanh(&layer.convolved(&x, false)?)?,
                 false => layer.rectified(&x, false, of)?,
             };
         }

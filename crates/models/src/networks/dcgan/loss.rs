@@ -3,6 +3,7 @@
 use candle_core::{Result, Tensor};
 use schemars::JsonSchema;
 use sconce_ops::loss::bce_with_logits;
+use sconce_ops::sum::mean_all;
 use serde::{Deserialize, Serialize};
 
 /// How logits of real and of generated images become the two networks' losses. `r` is a real image's logit, `f` a
@@ -32,7 +33,7 @@ fn constant(like: &Tensor, value: f64) -> Result<Tensor> {
 
 /// `max(0, x)`, mean.
 fn hinge(x: &Tensor) -> Result<Tensor> {
-    sconce_ops::activation::relu(x)?.mean_all()
+    mean_all(&sconce_ops::activation::relu(x)?)
 }
 
 impl Loss {
@@ -49,8 +50,8 @@ impl Loss {
                     + bce_with_logits(fake, &constant(fake, 0.0)?)?
             }
             Self::LeastSquares => {
-                let real = (real - (1.0 - smoothing))?.sqr()?.mean_all()?;
-                (real + fake.sqr()?.mean_all()?)? * 0.5
+                let real = mean_all(&(real - (1.0 - smoothing))?.sqr()?)?;
+                (real + mean_all(&fake.sqr()?)?)? * 0.5
             }
             Self::Hinge => hinge(&(1.0 - real)?)? + hinge(&(fake + 1.0)?)?,
             Self::Relativistic => bce_with_logits(&(real - fake)?, &constant(real, 1.0)?),
@@ -66,8 +67,8 @@ impl Loss {
             Self::NonSaturating => bce_with_logits(fake, &constant(fake, 1.0)?),
             // log(1 − D) = −softplus(f)
             Self::Saturating => bce_with_logits(fake, &constant(fake, 0.0)?)?.neg(),
-            Self::LeastSquares => (fake - 1.0)?.sqr()?.mean_all()? * 0.5,
-            Self::Hinge => fake.mean_all()?.neg(),
+            Self::LeastSquares => mean_all(&(fake - 1.0)?.sqr()?)? * 0.5,
+            Self::Hinge => mean_all(fake)?.neg(),
             Self::Relativistic => match real {
                 Some(real) => bce_with_logits(&(fake - real)?, &constant(fake, 1.0)?),
                 None => candle_core::bail!("the relativistic loss needs real images' logits"),
@@ -119,7 +120,7 @@ impl Penalty {
     /// When the logits are of unequal number.
     pub fn of(&self, here: &Tensor, there: &Tensor) -> Result<Tensor> {
         // Divided before it is squared: σ² would cost f32 its digits.
-        ((there - here)? / self.sigma)?.sqr()?.mean_all()? * 0.5
+        mean_all(&((there - here)? / self.sigma)?.sqr()?)? * 0.5
     }
 }
 

@@ -1,13 +1,15 @@
 //! Spectral norm: weights divided by their largest singular value.
 
 use candle_core::{Result, Tensor, Var};
+use sconce_ops::linear::matmul;
+use sconce_ops::sum::sum_all;
 
 /// Kept above 0 in lengths, as PyTorch does.
 const EPSILON: f64 = 1e-12;
 
 fn normalised(x: &Tensor) -> Result<Tensor> {
     let length =
-        x.sqr()?.sum_all()?.sqrt()?.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>()?;
+        sum_all(&x.sqr()?)?.sqrt()?.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>()?;
     x / length.max(EPSILON)
 }
 
@@ -18,15 +20,15 @@ fn normalised(x: &Tensor) -> Result<Tensor> {
 pub(super) fn divided(weight: &Tensor, u: &Var, moving: bool) -> Result<Tensor> {
     let matrix = weight.flatten_from(1)?;
     let fixed = matrix.detach();
-    let of_u = |u: &Tensor| normalised(&fixed.t()?.matmul(&u.unsqueeze(1)?)?.squeeze(1)?);
+    let of_u = |u: &Tensor| normalised(&matmul(&fixed.t()?, &u.unsqueeze(1)?)?.squeeze(1)?);
     let mut left = u.as_detached_tensor();
     let right = of_u(&left)?;
     if moving {
-        left = normalised(&fixed.matmul(&right.unsqueeze(1)?)?.squeeze(1)?)?;
+        left = normalised(&matmul(&fixed, &right.unsqueeze(1)?)?.squeeze(1)?)?;
         u.set(&left)?;
     }
     let left = left.copy()?;
-    let sigma = left.unsqueeze(0)?.matmul(&matrix.matmul(&right.unsqueeze(1)?)?)?;
+    let sigma = matmul(&left.unsqueeze(0)?, &matmul(&matrix, &right.unsqueeze(1)?)?)?;
     weight.broadcast_div(&sigma.reshape(vec![1; weight.rank()])?)
 }
 

@@ -39,7 +39,7 @@ pub(super) fn shrink<T: Element>(
         return;
     }
     let sliding = s.forward();
-    if indirect::pays(&sliding, s.kernel, &kernel) {
+    if indirect::pays(&sliding, s.kernel) {
         let packed = kept(&forms.packed, || indirect::pack(&sliding, &kernel, w));
         indirect::run(&[(sliding, packed)], &kernel, x, b, relu, y);
     } else {
@@ -91,7 +91,7 @@ pub(super) fn grow<T: Element>(
     }
     masked(x, mask, |x| {
         let parts = s.transposed();
-        let pays = |part| indirect::pays(part, s.kernel, &kernel);
+        let pays = |part| indirect::pays(part, s.kernel);
         let indirect = parts.first().is_some_and(pays) && s.output != [1; 2];
         if !indirect && scatter::pays(s) {
             return scatter::run(s, &kernel, x, w, b, relu, &mut y);

@@ -18,9 +18,10 @@ const WINDOWS: usize = 768;
 const WEIGHT: usize = 1 << 17;
 
 /// Whether this is expected to be faster for filters of this size than the product of gathered patches, which has pixels side
-/// by side.
-pub(super) fn pays<T>(s: &Sliding, size: [usize; 2], kernel: &Kernel<T>) -> bool {
-    size != [1; 2] && 4 * s.outputs >= 3 * kernel.group(s.outputs)
+/// by side. The same on every processor, since other methods add in another order: what counts are the widest vectors.
+pub(super) fn pays(s: &Sliding, size: [usize; 2]) -> bool {
+    const WIDEST: usize = 16;
+    size != [1; 2] && 4 * s.outputs >= 3 * s.outputs.next_multiple_of(WIDEST)
 }
 
 /// The weight by panel of outputs, channel, tap (those of each dimension from low to high), output.

@@ -11,7 +11,7 @@ fn blocks(count: usize, lanes: usize) -> impl Iterator<Item = usize> {
 /// `rows` rows of `columns` elements to as many columns; nothing between them is written.
 ///
 /// Safety: `from` holds the rows, `from_pitch` apart, and `to` the columns, `to_pitch` apart, which nobody else uses.
-pub(super) unsafe fn transpose<T: Element>(
+pub(crate) unsafe fn transpose<T: Element>(
     kernel: &Kernel<T>,
     [rows, columns]: [usize; 2],
     (from, from_pitch): (*const T, usize),

@@ -43,6 +43,7 @@ unsafe fn correlate(t: &Correlation<f32>) {
 
 loops!(
     "avx2,fma",
+    f32,
     _mm256_setzero_ps,
     _mm256_loadu_ps,
     _mm256_storeu_ps,
@@ -139,4 +140,52 @@ unsafe fn interleave(parts: usize, from: *const f32, pitch: usize, to: *mut f32)
             }
         }
     }
+}
+
+/// The loops for f64.
+pub(super) mod double {
+    use super::super::loops::{loops, with_constants};
+    use super::super::{Block, Correlation, Kernel, Level, portable};
+    use std::arch::x86_64::*;
+
+    const LANES: usize = 4;
+
+    pub(in super::super) const KERNEL: Kernel<f64> = Kernel {
+        lanes: LANES,
+        vectors: 2,
+        rows: 6,
+        block,
+        correlation_rows: &[8, 6],
+        correlate,
+        transpose: portable::transpose::<f64, LANES>,
+        deinterleave: portable::deinterleave::<f64, LANES>,
+        interleave: portable::interleave::<f64, LANES>,
+        level: Level::Avx2,
+    };
+
+    /// Safety: see [`Kernel::block`].
+    unsafe fn block(t: &Block<f64>) {
+        // SAFETY: the caller's.
+        unsafe { with_constants!(block_of, t, t.rows, t.vectors, 1: 1 2 3 4 5 6; 2: 1 2 3 4 5 6) }
+    }
+
+    /// Safety: see [`Kernel::correlate`].
+    unsafe fn correlate(t: &Correlation<f64>) {
+        // SAFETY: the caller's.
+        unsafe {
+            with_constants!(correlate_of, t, t.from.len(), t.vectors, 1: 1 2 3 4 5 6 7 8; 2: 1 2 3 4 5 6)
+        }
+    }
+
+    loops!(
+        "avx2,fma",
+        f64,
+        _mm256_setzero_pd,
+        _mm256_loadu_pd,
+        _mm256_storeu_pd,
+        _mm256_set1_pd,
+        _mm256_fmadd_pd,
+        _mm256_add_pd,
+        _mm256_max_pd
+    );
 }

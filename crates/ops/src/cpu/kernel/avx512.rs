@@ -45,6 +45,7 @@ unsafe fn correlate(t: &Correlation<f32>) {
 
 loops!(
     "avx512f",
+    f32,
     _mm512_setzero_ps,
     _mm512_loadu_ps,
     _mm512_storeu_ps,
@@ -166,4 +167,54 @@ unsafe fn interleave(parts: usize, from: *const f32, pitch: usize, to: *mut f32)
         store(2, choose(even_high, low, odd_high));
         store(3, choose(even_high, high, odd_high));
     }
+}
+
+/// The loops for f64.
+pub(super) mod double {
+    use super::super::loops::{loops, with_constants};
+    use super::super::{Block, Correlation, Kernel, Level, portable};
+    use std::arch::x86_64::*;
+
+    const LANES: usize = 8;
+
+    pub(in super::super) const KERNEL: Kernel<f64> = Kernel {
+        lanes: LANES,
+        vectors: 2,
+        rows: 14,
+        block,
+        correlation_rows: &[8, 8, 8, 6],
+        correlate,
+        transpose: portable::transpose::<f64, LANES>,
+        deinterleave: portable::deinterleave::<f64, LANES>,
+        interleave: portable::interleave::<f64, LANES>,
+        level: Level::Avx512,
+    };
+
+    /// Safety: see [`Kernel::block`].
+    unsafe fn block(t: &Block<f64>) {
+        // SAFETY: the caller's.
+        unsafe {
+            with_constants!(block_of, t, t.rows, t.vectors, 1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14; 2: 1 2 3 4 5 6 7 8 9 10 11 12 13 14)
+        }
+    }
+
+    /// Safety: see [`Kernel::correlate`].
+    unsafe fn correlate(t: &Correlation<f64>) {
+        // SAFETY: the caller's.
+        unsafe {
+            with_constants!(correlate_of, t, t.from.len(), t.vectors, 1: 1 2 3 4 5 6 7 8; 2: 1 2 3 4 5 6 7 8; 3: 1 2 3 4 5 6 7 8; 4: 1 2 3 4 5 6)
+        }
+    }
+
+    loops!(
+        "avx512f",
+        f64,
+        _mm512_setzero_pd,
+        _mm512_loadu_pd,
+        _mm512_storeu_pd,
+        _mm512_set1_pd,
+        _mm512_fmadd_pd,
+        _mm512_add_pd,
+        _mm512_max_pd
+    );
 }

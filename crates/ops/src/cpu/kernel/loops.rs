@@ -11,12 +11,12 @@ macro_rules! with_constants {
     };
 }
 
-/// Defines `block_of` and `correlate_of` with the intrinsics that are named; `LANES` is in scope.
+/// Defines `block_of` and `correlate_of` for an element type with the intrinsics that are named; `LANES` is in scope.
 macro_rules! loops {
-    ($features:literal, $zero:ident, $load:ident, $store:ident, $splat:ident, $fma:ident, $add:ident, $max:ident) => {
+    ($features:literal, $t:ty, $zero:ident, $load:ident, $store:ident, $splat:ident, $fma:ident, $add:ident, $max:ident) => {
         /// Safety: see [`Kernel::block`]; `R` and `V` are the block's rows and vectors.
         #[target_feature(enable = $features)]
-        unsafe fn block_of<const R: usize, const V: usize>(t: &Block<f32>) {
+        unsafe fn block_of<const R: usize, const V: usize>(t: &Block<$t>) {
             let mut acc = [[$zero(); V]; R];
             // SAFETY: `c` has R rows of V vectors and `bias`, if any, R elements.
             unsafe {
@@ -69,7 +69,7 @@ macro_rules! loops {
 
         /// Safety: see [`Kernel::correlate`]; `R` and `V` are the numbers of rows and vectors.
         #[target_feature(enable = $features)]
-        unsafe fn correlate_of<const R: usize, const V: usize>(t: &Correlation<f32>) {
+        unsafe fn correlate_of<const R: usize, const V: usize>(t: &Correlation<$t>) {
             let mut acc = [[$zero(); V]; R];
             let mut x = [t.x; R];
             for (r, (row, x)) in acc.iter_mut().zip(&mut x).enumerate() {

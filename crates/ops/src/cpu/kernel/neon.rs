@@ -55,7 +55,14 @@ fn fused(a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
     unsafe { vfmaq_f32(c, a, b) }
 }
 
-loops!("neon", zero, vld1q_f32, vst1q_f32, splat, fused, vaddq_f32, vmaxq_f32);
+/// The first where it is larger, else the second, also where that is NaN or a zero of the other sign: as on x86.
+#[inline(always)]
+fn larger(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+    // SAFETY: as above.
+    unsafe { vbslq_f32(vcgtq_f32(a, b), a, b) }
+}
+
+loops!("neon", f32, zero, vld1q_f32, vst1q_f32, splat, fused, vaddq_f32, larger);
 
 /// Safety: see [`Kernel::transpose`].
 #[target_feature(enable = "neon")]
@@ -110,4 +117,71 @@ unsafe fn interleave(parts: usize, from: *const f32, pitch: usize, to: *mut f32)
             vst4q_f32(to, float32x4x4_t(x(0), x(1), x(2), x(3)));
         }
     }
+}
+
+/// The loops for f64.
+pub(super) mod double {
+    use super::super::loops::{loops, with_constants};
+    use super::super::{Block, Correlation, Kernel, Level, portable};
+    use std::arch::aarch64::*;
+
+    const LANES: usize = 2;
+
+    pub(in super::super) const KERNEL: Kernel<f64> = Kernel {
+        lanes: LANES,
+        vectors: 3,
+        rows: 8,
+        block,
+        correlation_rows: &[14, 12, 8],
+        correlate,
+        transpose: portable::transpose::<f64, LANES>,
+        deinterleave: portable::deinterleave::<f64, LANES>,
+        interleave: portable::interleave::<f64, LANES>,
+        level: Level::Neon,
+    };
+
+    /// Safety: see [`Kernel::block`].
+    unsafe fn block(t: &Block<f64>) {
+        // SAFETY: the caller's.
+        unsafe {
+            with_constants!(block_of, t, t.rows, t.vectors,
+                1: 1 2 3 4 5 6 7 8; 2: 1 2 3 4 5 6 7 8; 3: 1 2 3 4 5 6 7 8)
+        }
+    }
+
+    /// Safety: see [`Kernel::correlate`].
+    unsafe fn correlate(t: &Correlation<f64>) {
+        // SAFETY: the caller's.
+        unsafe {
+            with_constants!(correlate_of, t, t.from.len(), t.vectors,
+                1: 1 2 3 4 5 6 7 8 9 10 11 12 13 14; 2: 1 2 3 4 5 6 7 8 9 10 11 12; 3: 1 2 3 4 5 6 7 8)
+        }
+    }
+
+    #[inline(always)]
+    fn zero() -> float64x2_t {
+        splat(0.0)
+    }
+
+    #[inline(always)]
+    fn splat(value: f64) -> float64x2_t {
+        // SAFETY: every processor of this architecture has NEON.
+        unsafe { vdupq_n_f64(value) }
+    }
+
+    /// `a · b + c` in one rounding.
+    #[inline(always)]
+    fn fused(a: float64x2_t, b: float64x2_t, c: float64x2_t) -> float64x2_t {
+        // SAFETY: as above.
+        unsafe { vfmaq_f64(c, a, b) }
+    }
+
+    /// As for f32.
+    #[inline(always)]
+    fn larger(a: float64x2_t, b: float64x2_t) -> float64x2_t {
+        // SAFETY: as above.
+        unsafe { vbslq_f64(vcgtq_f64(a, b), a, b) }
+    }
+
+    loops!("neon", f64, zero, vld1q_f64, vst1q_f64, splat, fused, vaddq_f64, larger);
 }

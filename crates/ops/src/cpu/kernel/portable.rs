@@ -1,4 +1,5 @@
-//! The loops in plain Rust, for processors without a version of their own, for f64 and for Miri.
+//! The loops in plain Rust, for processors without a version of their own and for Miri. The multiply-adds are fused all the
+//! same, in software where the compiler's target has none: slow, but with the bits of every other version.
 
 use super::{Block, Correlation, Element, Kernel, Level};
 
@@ -42,7 +43,7 @@ unsafe fn block<T: Element, const L: usize>(t: &Block<T>) {
         };
         for (row, &a) in acc.iter_mut().zip(a) {
             for (s, &b) in row.iter_mut().zip(b) {
-                *s += a * b;
+                *s = a.mul_add(b, *s);
             }
         }
     }
@@ -51,7 +52,7 @@ unsafe fn block<T: Element, const L: usize>(t: &Block<T>) {
             // SAFETY: row `r` of `c` has `L` elements.
             let c = unsafe { &mut *t.c.add(r * t.ldc + j) };
             let v = if t.add { *c + v } else { v };
-            *c = if t.relu && v <= T::zero() { T::zero() } else { v };
+            *c = if t.relu && v < T::zero() { T::zero() } else { v };
         }
     }
 }
@@ -80,13 +81,13 @@ unsafe fn correlate<T: Element, const L: usize>(t: &Correlation<T>) {
             // SAFETY: the caller's steps stay inside `x`.
             let x = unsafe { *t.x.add(from + at) };
             for (s, &g) in row.iter_mut().zip(g) {
-                *s += x * g;
+                *s = x.mul_add(g, *s);
             }
         }
     }
     for (row, &to) in acc.iter().zip(t.to) {
         for (j, &v) in row.iter().enumerate() {
-            let v = if t.relu && v <= T::zero() { T::zero() } else { v };
+            let v = if t.relu && v < T::zero() { T::zero() } else { v };
             // SAFETY: as above.
             unsafe { t.c.add(to * L + j).write(v) };
         }
@@ -94,7 +95,7 @@ unsafe fn correlate<T: Element, const L: usize>(t: &Correlation<T>) {
 }
 
 /// Safety: see [`Kernel::transpose`].
-unsafe fn transpose<T: Element, const L: usize>(
+pub(super) unsafe fn transpose<T: Element, const L: usize>(
     from: *const T,
     from_pitch: usize,
     to: *mut T,
@@ -109,7 +110,7 @@ unsafe fn transpose<T: Element, const L: usize>(
 }
 
 /// Safety: see [`Kernel::deinterleave`].
-unsafe fn deinterleave<T: Element, const L: usize>(
+pub(super) unsafe fn deinterleave<T: Element, const L: usize>(
     parts: usize,
     from: *const T,
     to: *mut T,
@@ -122,7 +123,7 @@ unsafe fn deinterleave<T: Element, const L: usize>(
 }
 
 /// Safety: see [`Kernel::interleave`].
-unsafe fn interleave<T: Element, const L: usize>(
+pub(super) unsafe fn interleave<T: Element, const L: usize>(
     parts: usize,
     from: *const T,
     pitch: usize,
