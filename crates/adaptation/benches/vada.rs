@@ -60,5 +60,8 @@ fn make(_: &str) -> Result<Step> {
 }
 
 fn main() -> ExitCode {
+    let (option, value) = turns::PURGE_DELAY;
+    // SAFETY: the option is an integer, and may be set at any time.
+    unsafe { libmimalloc_sys::mi_option_set_default(option, value) };
     turns::main(&["vada"], make)
 }

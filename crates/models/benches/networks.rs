@@ -145,5 +145,8 @@ fn make(case: &str) -> Result<Step> {
 }
 
 fn main() -> ExitCode {
+    let (option, value) = turns::PURGE_DELAY;
+    // SAFETY: the option is an integer, and may be set at any time.
+    unsafe { libmimalloc_sys::mi_option_set_default(option, value) };
     turns::main(&CASES, make)
 }

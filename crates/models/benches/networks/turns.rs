@@ -156,13 +156,13 @@ fn alone(cases: &[&str], make: Make, part: &str) -> Result<()> {
     Ok(())
 }
 
+/// Of mimalloc's `mi_option_purge_delay`, in milliseconds: as the program has it, memory stays for the next step.
+pub(crate) const PURGE_DELAY: (i32, std::ffi::c_long) = (15, 10_000);
+
 /// The program of these cases, each made by its name.
 pub(crate) fn main(cases: &[&str], make: Make) -> ExitCode {
     // SAFETY: no other thread runs yet.
     unsafe { sconce_ops::threads::let_candle_sleep() };
-    // As the program does: `mi_option_purge_delay`.
-    // SAFETY: the option is an integer, and may be set at any time.
-    unsafe { libmimalloc_sys::mi_option_set_default(15, 10_000) };
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments.as_slice() {
