@@ -10,7 +10,7 @@
 //! | a rename replaces a file that another process reads ([`files::rename`]) | ✓ | ✓ | from Windows 10 on NTFS; else it is tried again for a second, then an error |
 //! | content of the store is read-only | ✓ | ✓ | no: a write to it is found by its time or its bytes |
 //! | locks end with their process, and keep no reader out ([`locks`]) | ✓ | ✓ | ✓ |
-//! | Ctrl-C reaches the run alone, and a run ends its workers with what they started ([`processes::Group`]) | ✓ | ✓ | ✓ |
+//! | Ctrl-C reaches the run alone, and a run ends its workers with what they started (`processes::Group`) | ✓ | ✓ | ✓ |
 //! | also what started a session of its own | ✓ | no | ✓ |
 //! | workers end when their run is killed | ✓ | ✓ | ✓ |
 //! | a worker computes several small cells | ✓ | no: one each | no: one each |
