@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use sconce_core::{Error, Result};
 use sconce_data::preprocess::standardise;
 use sconce_data::{Channels, Image, ImageSet, Preprocessing};
+use sconce_ops::team;
 
 use crate::train::View;
 
@@ -155,8 +156,8 @@ impl Images {
             return Err(Error::message(format!("no image {row}: there are {}", self.len())));
         }
         let mut values = vec![0f32; rows.len() * size];
-        let images = values.par_chunks_mut(size.max(1)).zip(rows).enumerate();
-        images.for_each(|(i, (values, &row))| {
+        let images = values.chunks_mut(size.max(1)).zip(rows).enumerate();
+        team::all(images, |(i, (values, &row))| {
             let samples = &self.samples[row * size..][..size];
             for (plane, samples) in samples.chunks(h * w).enumerate() {
                 let levels = &self.levels[plane];

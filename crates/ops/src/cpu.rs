@@ -12,6 +12,7 @@ pub(crate) mod product;
 pub(crate) mod scratch;
 pub(crate) mod separable;
 pub(crate) mod sum;
+pub mod team;
 pub mod threads;
 
 use crate::device::is_composed;
@@ -19,7 +20,6 @@ use candle_core::{
     CpuStorage, DType, Device, Layout, Result, Shape, Storage, Tensor, WithDType, bail,
 };
 use kernel::{Element, Loops};
-use rayon::prelude::*;
 
 /// Elements below which one thread is quicker than several.
 pub(crate) const PARALLEL_FROM: usize = 1 << 15;
@@ -70,7 +70,7 @@ pub(crate) fn build<T: WithDType>(
     if len < PARALLEL_FROM || len <= part {
         out.chunks_mut(part).enumerate().for_each(|(i, o)| fill(i, o));
     } else {
-        out.par_chunks_mut(part).enumerate().for_each(|(i, o)| fill(i, o));
+        team::all(out.chunks_mut(part).enumerate(), |(i, o)| fill(i, o));
     }
     out
 }

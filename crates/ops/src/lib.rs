@@ -69,4 +69,4 @@ pub mod sum;
 #[cfg(test)]
 mod testing;
 
-pub use cpu::threads;
+pub use cpu::{team, threads};

@@ -1,7 +1,7 @@
 //! Element-wise updates in place.
 
 use candle_core::{CpuStorage, DType, InplaceOp3, Layout, Result, Tensor, Var, bail};
-use rayon::prelude::*;
+use sconce_ops::team;
 
 /// Elements in a part: below this one thread is quicker than several.
 const PART: usize = 1 << 14;
@@ -35,8 +35,8 @@ impl<F: Fn(f32, f32, f32) -> f32 + Sync> InplaceOp3 for Kernel<F> {
         else {
             bail!("expected a contiguous tensor of f32");
         };
-        let parts = target[from..to].par_chunks_mut(PART).zip(a.par_chunks(PART));
-        parts.zip(b.par_chunks(PART)).for_each(|((target, a), b)| {
+        let parts = target[from..to].chunks_mut(PART).zip(a.chunks(PART));
+        team::all(parts.zip(b.chunks(PART)), |((target, a), b)| {
             for ((t, &a), &b) in target.iter_mut().zip(a).zip(b) {
                 *t = (self.0)(*t, a, b);
             }

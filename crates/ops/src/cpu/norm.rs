@@ -1,11 +1,10 @@
 //! Batch normalisation on the processor.
 
 use super::kernel::{Element, Loops};
-use super::{build, by_dtype, contiguous, tensor, with_data};
+use super::{PARALLEL_FROM, build, by_dtype, contiguous, team, tensor, with_data};
 use crate::norm::{BatchNorm, BatchStatistics, Sizes};
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp3, DType, Device, Layout, Result, Shape, Tensor, WithDType};
-use rayon::prelude::*;
 use std::ops::Range;
 
 /// [`BatchNorm::train`] of checked arguments.
@@ -47,7 +46,10 @@ fn by_channel<R: Send>(
         let from = move |n: usize| (n * s.channels + c) * s.plane;
         f(c, &mut (0..s.batch).map(|n| from(n)..from(n) + s.plane))
     };
-    (0..s.channels).into_par_iter().map(one).collect()
+    if s.channels * s.batch * s.plane < PARALLEL_FROM {
+        return (0..s.channels).map(one).collect();
+    }
+    team::map(s.channels, one)
 }
 
 const LANES: usize = 16;

@@ -6,8 +6,7 @@
 
 use super::conv::lanes;
 use super::kernel::{Correlation, Element, Kernel, Vectorized, even};
-use super::{Shared, scratch};
-use rayon::prelude::*;
+use super::{Shared, scratch, team};
 use std::ops::Range;
 
 /// A matrix as rows, columns and the distances between them.
@@ -174,7 +173,7 @@ fn chain<T: Element, const FUSED: bool>(
             kernel.vectorized(Chain::<T, FUSED> { a, b, row: i, column: part * STRIPE, out, add });
         };
         if parallel && n > STRIPE {
-            row.par_chunks_mut(STRIPE).enumerate().for_each(stripe);
+            team::all(row.chunks_mut(STRIPE).enumerate(), stripe);
         } else {
             row.chunks_mut(STRIPE).enumerate().for_each(stripe);
         }
@@ -247,7 +246,7 @@ fn dots<T: Element>(
     };
     let tasks = even(0..n, COLUMNS);
     if parallel {
-        tasks.collect::<Vec<_>>().into_par_iter().for_each(task);
+        team::all(tasks, task);
     } else {
         tasks.for_each(task);
     }
@@ -380,7 +379,7 @@ fn parts<T: Element>(
     let job = Job { kernel, a, b, part, out: Shared(out.as_mut_ptr()), pitch, add };
     let task = |(panel, rows): (Range<usize>, Range<usize>)| job.task(panel, rows);
     if parallel {
-        tasks.collect::<Vec<_>>().into_par_iter().for_each(task);
+        team::all(tasks, task);
     } else {
         tasks.for_each(task);
     }

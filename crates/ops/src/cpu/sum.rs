@@ -1,8 +1,7 @@
 //! Sums over the last dimensions on the processor.
 
-use super::{contiguous, with_data};
+use super::{contiguous, team, with_data};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
-use rayon::prelude::*;
 
 /// The sums over as many of the last dimensions, which become 1, of an f32 tensor.
 pub(crate) fn sum_last(x: &Tensor, dims: usize) -> Result<Tensor> {
@@ -54,7 +53,7 @@ impl CustomOp1 for SumLast {
         let sums: Vec<f32> = match x.len().checked_div(count).unwrap_or(0) {
             0 => vec![0.0; count],
             each if x.len() < PARALLEL_FROM => x.chunks_exact(each).map(sum).collect(),
-            each => x.par_chunks_exact(each).map(sum).collect(),
+            each => team::map(count, |i| sum(&x[i * each..][..each])),
         };
         Ok((CpuStorage::F32(sums), shape.into()))
     }

@@ -9,10 +9,8 @@ use super::winograd::Input;
 use super::{indirect, pooled, scatter, winograd};
 use crate::conv::{Algorithm, is_exact};
 use crate::cpu::kernel::Element;
-use crate::cpu::scratch;
-use crate::cpu::{PARALLEL_FROM, uninit};
+use crate::cpu::{PARALLEL_FROM, scratch, team, uninit};
 use candle_core::DType;
-use rayon::prelude::*;
 
 /// From the larger side to the smaller, for sizes that are the operation's but for the batch.
 pub(super) fn shrink<T: Element>(
@@ -124,8 +122,8 @@ pub(super) fn masked<T: Element, R>(x: &[T], mask: Option<&[T]>, f: impl FnOnce(
         if x.len() < PARALLEL_FROM {
             part(((copy, x), mask));
         } else {
-            let parts = copy.par_chunks_mut(PART).zip(x.par_chunks(PART));
-            parts.zip(mask.par_chunks(PART)).for_each(part);
+            let parts = copy.chunks_mut(PART).zip(x.chunks(PART));
+            team::all(parts.zip(mask.chunks(PART)), part);
         }
         f(copy)
     })

@@ -6,10 +6,9 @@ mod pack;
 use super::band::{Band, CHUNK};
 use super::geometry::Sliding;
 use crate::cpu::kernel::{Block, Element, Kernel, MAX_COLUMNS, MAX_ROWS};
-use crate::cpu::{Shared, scratch};
+use crate::cpu::{Shared, scratch, team};
 use gather::{Gather, Line, Run};
 pub(super) use pack::{Packed, pack};
-use rayon::prelude::*;
 use std::ops::Range;
 
 /// Windows of one image that a task computes.
@@ -67,7 +66,7 @@ pub(super) fn run<T: Element>(
         );
     };
     let tasks = rows.div_ceil(rows_each) * across;
-    if tasks == 1 { task(0) } else { (0..tasks).into_par_iter().for_each(task) }
+    team::each(tasks, task);
 }
 
 /// Rows of windows and groups of outputs for each task; the result does not depend on them.

@@ -8,8 +8,7 @@ use super::direct::Packed;
 use super::geometry::{Sliding, Tap};
 use super::lanes::{collect, interleave, transpose};
 use crate::cpu::kernel::{Correlation, Element, Kernel, Loops, even};
-use crate::cpu::{Shared, scratch};
-use rayon::prelude::*;
+use crate::cpu::{Shared, scratch, team};
 use std::ops::Range;
 
 /// Windows of one task.
@@ -63,7 +62,7 @@ pub(super) fn pack<T: Element>(s: &Sliding, kernel: &Kernel<T>, weight: &[T]) ->
     if depth * s.outputs < 1 << 15 {
         parts.into_iter().for_each(fill);
     } else {
-        parts.into_par_iter().for_each(fill);
+        team::all(parts, fill);
     }
     Packed(out)
 }
@@ -115,7 +114,7 @@ pub(super) fn run<T: Element>(
     if tasks == 1 || work < 1 << 17 {
         (0..tasks).for_each(each);
     } else {
-        (0..tasks).into_par_iter().for_each(each);
+        team::each(tasks, each);
     }
 }
 

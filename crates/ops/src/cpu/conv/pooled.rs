@@ -1,9 +1,8 @@
 //! Maximum pooling by 2×2 behind a convolution, some images at a time: what the convolution writes is still in a cache when
 //! it is pooled, and only which element was largest is kept for the gradient.
 
-use crate::cpu::PARALLEL_FROM;
 use crate::cpu::kernel::{Element, Kernel, Loops};
-use rayon::prelude::*;
+use crate::cpu::{PARALLEL_FROM, team};
 
 /// Elements of a convolution's result that are pooled together: they stay in the second-level caches.
 const PART: usize = 1 << 19;
@@ -32,13 +31,14 @@ pub(super) fn pool<T: Element>(
         kernel.vectorized(Loops(pool_plane, (size, x, largest, places)));
     };
     let plane = size[0] * size[1];
-    if x.len() < PARALLEL_FROM {
+    // whole planes for a task
+    let count = (PARALLEL_FROM / 2).div_ceil(plane);
+    let parts = x.chunks(count * plane).zip(largest.chunks_mut(count * pooled));
+    let part = |((x, largest), places): ((&[T], &mut [T]), &mut [T])| {
         let planes = x.chunks_exact(plane).zip(largest.chunks_exact_mut(pooled));
         planes.zip(places.chunks_exact_mut(pooled)).for_each(each);
-    } else {
-        let planes = x.par_chunks_exact(plane).zip(largest.par_chunks_exact_mut(pooled));
-        planes.zip(places.par_chunks_exact_mut(pooled)).for_each(each);
-    }
+    };
+    team::all(parts.zip(places.chunks_mut(count * pooled)), part);
 }
 
 #[inline(always)]

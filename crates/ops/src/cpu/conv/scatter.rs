@@ -6,8 +6,7 @@
 use super::geometry::Sizes;
 use super::lanes::interleave;
 use crate::cpu::kernel::{Block, Element, Kernel, Vectorized};
-use crate::cpu::{Shared, scratch};
-use rayon::prelude::*;
+use crate::cpu::{Shared, scratch, team};
 use std::ops::Range;
 
 /// Elements of the product at a time: they stay in the last-level cache.
@@ -53,7 +52,7 @@ pub(super) fn run<T: Element>(
         let few = (2 * width).div_ceil(pixels);
         let tasks = s.batch.div_ceil(few);
         if rows * few * pixels <= OWN_PRODUCT && tasks >= 2 * rayon::current_num_threads() {
-            y.par_chunks_mut(few * sample).enumerate().for_each(|(part, y)| {
+            team::all(y.chunks_mut(few * sample).enumerate(), |(part, y)| {
                 let columns = y.len() / sample * pixels;
                 let pitch = columns.next_multiple_of(width);
                 scratch::with(pitch * rows, |product: &mut [T]| {
@@ -74,11 +73,11 @@ pub(super) fn run<T: Element>(
                 let columns = y.len() / sample * pixels;
                 let pitch = columns.next_multiple_of(width);
                 let target = Shared(product.as_mut_ptr());
-                (0..columns.div_ceil(width)).into_par_iter().for_each(|panel| {
+                team::each(columns.div_ceil(width), |panel| {
                     job.multiply(part * images, [panel * width, columns], pitch, target);
                 });
                 let product = &*product;
-                y.par_chunks_mut(sample).enumerate().for_each(|(image, y)| {
+                team::all(y.chunks_mut(sample).enumerate(), |(image, y)| {
                     job.add(product, pitch, image, y);
                 });
             }

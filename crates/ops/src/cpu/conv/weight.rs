@@ -3,8 +3,7 @@
 use super::geometry::{Sizes, Sliding};
 use super::lanes::{collect, transpose};
 use crate::cpu::kernel::{Correlation, Element, Kernel, even};
-use crate::cpu::{Shared, scratch};
-use rayon::prelude::*;
+use crate::cpu::{Shared, scratch, team};
 use std::ops::Range;
 
 /// Elements that are read of some images at a time: they stay in the last-level cache.
@@ -38,8 +37,8 @@ pub(super) fn gradient<T: Element>(
     let input = [0, 1].map(|d| sizes.input[d] + 2 * sizes.padding[d]);
     let padded = Sizes { input, padding: [0; 2], ..*sizes };
     scratch::with(sizes.batch * sizes.channels * input[0] * input[1], |copy: &mut [T]| {
-        let planes = x.par_chunks_exact(sizes.input[0] * sizes.input[1]);
-        copy.par_chunks_exact_mut(input[0] * input[1]).zip(planes).for_each(|(copy, plane)| {
+        let planes = x.chunks_exact(sizes.input[0] * sizes.input[1]);
+        team::all(copy.chunks_exact_mut(input[0] * input[1]).zip(planes), |(copy, plane)| {
             copy.fill(T::zero());
             let rows = copy.chunks_exact_mut(input[1]).skip(sizes.padding[0]);
             for (copy, row) in rows.zip(plane.chunks_exact(sizes.input[1])) {
@@ -109,21 +108,19 @@ fn sums<T: Element>(sizes: &Sizes, kernel: &Kernel<T>, x: &[T], g: &[T], out: &m
             for first in (0..s.batch).step_by(images) {
                 let count = images.min(s.batch - first);
                 let g = &g[first * s.outputs * pixels..];
-                groups[..count * pixels * width]
-                    .par_chunks_mut(pixels * width)
-                    .enumerate()
-                    .for_each(|(image, mut to)| {
-                        for outputs in &panels {
-                            let (groups, rest) = to.split_at_mut(pixels * group(outputs));
-                            to = rest;
-                            let planes = &g[(image * s.outputs + outputs.start) * pixels..];
-                            let to = (groups, group(outputs));
-                            collect(kernel, (planes, pixels), outputs.len(), to);
-                        }
-                    });
+                let images = groups[..count * pixels * width].chunks_mut(pixels * width);
+                team::all(images.enumerate(), |(image, mut to)| {
+                    for outputs in &panels {
+                        let (groups, rest) = to.split_at_mut(pixels * group(outputs));
+                        to = rest;
+                        let planes = &g[(image * s.outputs + outputs.start) * pixels..];
+                        let to = (groups, group(outputs));
+                        collect(kernel, (planes, pixels), outputs.len(), to);
+                    }
+                });
                 let (target, groups) = (Shared(sums.as_mut_ptr()), &*groups);
                 let x = &x[first * s.channels * plane..][..count * s.channels * plane];
-                tasks.par_iter().for_each(|task| {
+                team::all(&tasks, |task| {
                     let Task { panel, windows, from, to } = task;
                     let (before, group) = (before(*panel), group(&panels[*panel]));
                     let first = windows[0].start * s.output[1] + windows[1].start;
@@ -171,7 +168,7 @@ fn sums<T: Element>(sizes: &Sizes, kernel: &Kernel<T>, x: &[T], g: &[T], out: &m
         if places * width < 1 << 15 {
             parts.into_iter().for_each(finish);
         } else {
-            parts.into_par_iter().for_each(finish);
+            team::all(parts, finish);
         }
     });
 }
@@ -182,7 +179,7 @@ pub(super) fn bias<T: Element>(outputs: usize, pixels: usize, g: &[T]) -> Vec<T>
     if pixels == 0 {
         return out;
     }
-    out.par_iter_mut().enumerate().for_each(|(m, out)| {
+    team::all(out.iter_mut().enumerate(), |(m, out)| {
         for plane in g.chunks_exact(pixels).skip(m).step_by(outputs) {
             // several sums side by side, in a fixed order
             let mut sums = [T::zero(); 16];

@@ -12,8 +12,7 @@ mod tiles;
 
 use super::geometry::Sizes;
 use crate::cpu::kernel::{Block, Element, Kernel, MAX_COLUMNS, MAX_ROWS};
-use crate::cpu::{Shared, scratch};
-use rayon::prelude::*;
+use crate::cpu::{Shared, scratch, team};
 use std::ops::Range;
 pub(super) use tiles::Input;
 use tiles::{FilterRows, InputChannel, Outputs, Tiles};
@@ -170,7 +169,7 @@ fn transform_by<T: Element, const P: usize>(
     if shape.outputs * shape.channels < 1 << 10 {
         parts.into_iter().for_each(each);
     } else {
-        parts.into_par_iter().for_each(each);
+        team::all(parts, each);
     }
     Filters(out)
 }
@@ -219,7 +218,7 @@ fn run_by<T: Element, const P: usize, const M: usize, const W: usize>(
             let tiles = Tiles { columns: rows.len() * across, rows };
             let panels = tiles.columns.div_ceil(width);
             let target = Shared(inputs.as_mut_ptr());
-            (0..shape.channels).into_par_iter().for_each(|channel| {
+            team::each(shape.channels, |channel| {
                 let len = tiles.rows.len() * (across + (P - 1) / M) + LANES;
                 let room = P * ((M + 1) * len + tiles.columns + LANES);
                 scratch::with(room, |buffer: &mut [T]| {
@@ -238,7 +237,7 @@ fn run_by<T: Element, const P: usize, const M: usize, const W: usize>(
             // few channels: patches of one panel stay in the second-level cache; many: the filters of one group do
             let by_panel = products * shape.channels * width <= 180_000;
             let inputs = &*inputs;
-            (0..panels * groups.len()).into_par_iter().for_each(|task| {
+            team::each(panels * groups.len(), |task| {
                 let (panel, group) = if by_panel {
                     (task / groups.len(), task % groups.len())
                 } else {

@@ -2,7 +2,7 @@
 
 use crate::cpu::conv::geometry::Sliding;
 use crate::cpu::kernel::{Element, Kernel};
-use rayon::prelude::*;
+use crate::cpu::team;
 use std::ops::Range;
 
 /// A weight in the order in which blocks read it: by group of channels, group of outputs, channel, tap, output.
@@ -44,7 +44,7 @@ pub(in crate::cpu::conv) fn pack<T: Element>(
     if s.outputs * s.channels * area < 1 << 15 {
         parts.into_iter().for_each(fill);
     } else {
-        parts.into_par_iter().for_each(fill);
+        team::all(parts, fill);
     }
     Packed(out)
 }
