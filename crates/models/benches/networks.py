@@ -1,25 +1,30 @@
 #!/usr/bin/env python3
-"""The studies' networks in Sconce beside PyTorch (eager, CPU), two steps each in turn in one run, the second timed.
+"""The studies' networks in Sconce beside PyTorch and others on the processor, two steps each in turn in one run, the second timed.
 
-    python3 crates/models/benches/networks.py [--threads 2 1] [--steps 15] [--only PART] [--markdown]
+    python3 crates/models/benches/networks.py [--threads 2 1] [--steps 15] [--only PART] [--peers eager …] [--markdown]
+
+Peers: PyTorch (eager, with channels last, with torch.compile), and for what needs no gradient ONNX Runtime and OpenVINO.
 
 The first run makes a virtual environment outside the repository (--venv, by default ~/.cache/sconce/pytorch) and
-installs PyTorch with pip; pip's own settings (PIP_INDEX_URL, …) can name a leaner index than the default, whose wheels
-bring CUDA along. Where it cannot be made, the script says why.
+installs them with pip; pip's own settings (PIP_INDEX_URL, …) can name a leaner index than the default, whose wheels
+bring CUDA along. Where it cannot be made, the script says why. torch.compile needs a C++ compiler.
 
-For each case and number of threads it prints both medians, the median of the ratios ours/PyTorch of neighbouring steps
-(of the time on the clock, and of processor time, which tells more where other programs run), and our share of the machine's arithmetic peak: the multiplications and additions of the definition over our time, over
+For each case and number of threads it prints our median, and of each peer the median and the median of the ratios ours/peer
+of neighbouring steps (of the time on the clock; of eager PyTorch also of processor time, which tells more where other programs
+run). Last, our share of the machine's arithmetic peak: the multiplications and additions of the definition over our time, over
 what multiply-adds in registers reach on as many threads (measured in the same run). Winograd's method does down to a
 quarter of the definition's multiplications, so that a share may pass 100 %. With --memory: the resident memory before
 and at most in the first two steps of a fresh process.
 """
-import argparse, json, os, pathlib, statistics, subprocess, sys, time
+import argparse, importlib.metadata, importlib.util, io, json, os, pathlib, statistics, subprocess, sys, time
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 # whoever ran last may still spin: PyTorch's OpenMP does for some 20 ms
 PAUSE = .03
 CASES = ["vgg16-forward-1", "vgg16-forward-8", "vgg16-gradient-1", "squeezenet-forward-1", "squeezenet-forward-16",
          "squeezenet-gradient-1", "squeezenet-gradient-16", "dann", "vada", "dcgan-32", "dcgan-64", "modern-32"]
+PEERS = ["eager", "channels-last", "compile", "onnxruntime", "openvino"]
+PACKAGES = ["torch", "onnx", "onnxruntime", "openvino"]
 # the package and the bench that have a case of ours
 NETWORKS = ("sconce-models", "networks")
 PROGRAMS = {"vada": ("sconce-adaptation", "vada")}
@@ -28,6 +33,7 @@ parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--threads", nargs="*", type=int, default=[2, 1])
 parser.add_argument("--steps", type=int, default=15)
 parser.add_argument("--only", default="", help="part of the cases' names")
+parser.add_argument("--peers", nargs="+", choices=PEERS, default=PEERS)
 parser.add_argument("--markdown", action="store_true", help="print a table for a page")
 parser.add_argument("--memory", action="store_true", help="measure memory, not time")
 parser.add_argument("--venv", type=pathlib.Path, default=pathlib.Path.home() / ".cache/sconce/pytorch")
@@ -43,7 +49,7 @@ except ImportError:
     if not python.exists():
         print(f"installing PyTorch into {options.venv}", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", options.venv], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "torch"], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
     os.execv(python, [str(python), __file__, *sys.argv[1:]])
 
 from torch import nn  # noqa: E402
@@ -86,7 +92,27 @@ def squeezenet():
         nn.Dropout(), nn.Conv2d(512, 1000, 1), relu(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
-def pretrained(make, what, batch):
+def exported(model, x, peer, threads):
+    """A forward pass of `model` by ONNX Runtime or OpenVINO."""
+    if peer == "openvino":
+        import openvino
+        converted = openvino.convert_model(model, example_input=x)
+        converted.reshape(list(x.shape))
+        run = openvino.Core().compile_model(converted, "CPU", {
+            "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"})
+        values = x.numpy()
+        return lambda: run(values)
+    import onnxruntime
+    file = io.BytesIO()
+    torch.onnx.export(model, (x,), file, dynamo=False)
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(file.getvalue(), settings, providers=["CPUExecutionProvider"])
+    values = {session.get_inputs()[0].name: x.numpy()}
+    return lambda: session.run(None, values)
+
+
+def pretrained(make, what, batch, peer, threads):
     model = make().eval().requires_grad_(False)
     x = torch.randn(batch, 3, 224, 224)
     count = 0
@@ -101,6 +127,11 @@ def pretrained(make, what, batch):
     for hook in hooks:
         hook.remove()
     flops = count * batch * (1 if what == "forward" else 2)
+    if peer in ("onnxruntime", "openvino"):
+        return exported(model, x, peer, threads), flops
+    model = WRAPPED[peer](model)
+    if peer == "channels-last":
+        x = x.to(memory_format=torch.channels_last)
 
     def forward():
         with torch.inference_mode():
@@ -110,6 +141,13 @@ def pretrained(make, what, batch):
         image = x.detach().requires_grad_(True)
         model(image).sum().backward()
     return (forward if what == "forward" else gradient), flops
+
+
+def compiled(module):
+    return torch.compile(module)
+
+
+WRAPPED = {"eager": lambda m: m, "channels-last": lambda m: m.to(memory_format=torch.channels_last), "compile": compiled}
 
 
 class Reversal(torch.autograd.Function):
@@ -123,11 +161,13 @@ class Reversal(torch.autograd.Function):
         return -ctx.strength * grad, None
 
 
-def dann():
+def dann(peer):
+    wrapped = WRAPPED[peer]
     features = nn.Sequential(nn.Conv2d(3, 32, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
                              nn.Conv2d(32, 48, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten())
     label = nn.Sequential(nn.Linear(2352, 100), nn.ReLU(), nn.Linear(100, 100), nn.ReLU(), nn.Linear(100, 10))
     domain = nn.Sequential(nn.Linear(2352, 100), nn.ReLU(), nn.Linear(100, 1))
+    features, label, domain = wrapped(features), wrapped(label), wrapped(domain)
     o = torch.optim.SGD([*features.parameters(), *label.parameters(), *domain.parameters()], .01, momentum=.9)
     source, target = torch.randn(64, 3, 28, 28), torch.randn(64, 3, 28, 28)
     y, d = torch.randint(10, (64,)), torch.cat([torch.zeros(64), torch.ones(64)])
@@ -174,8 +214,8 @@ class Vada(nn.Module):
         return features.flatten(1), self.last(x.mean((2, 3)))
 
 
-def vada():
-    net = Vada()
+def vada(peer):
+    net = WRAPPED[peer](Vada())
     o = torch.optim.Adam(net.parameters(), 1e-3, betas=(.5, .999))
     trained = list(net.parameters())
     average = [p.detach().clone() for p in trained]
@@ -218,13 +258,14 @@ def vada():
     return step, 2 * (total + 4 * 128 * 3136 * 100)
 
 
-def dcgan(n):
+def dcgan(n, peer):
     up = lambda i, o, s, p: [nn.ConvTranspose2d(i, o, 4, s, p, bias=False), nn.BatchNorm2d(o), nn.ReLU(True)]
     g = nn.Sequential(*up(100, 4 * n, 1, 0), *up(4 * n, 2 * n, 2, 1), *up(2 * n, n, 2, 1),
                       nn.ConvTranspose2d(n, 1, 4, 2, 1, bias=False), nn.Tanh())
     down = lambda i, o: [nn.Conv2d(i, o, 4, 2, 1, bias=False), nn.BatchNorm2d(o), nn.LeakyReLU(.2, True)]
     d = nn.Sequential(nn.Conv2d(1, n, 4, 2, 1, bias=False), nn.LeakyReLU(.2, True), *down(n, 2 * n),
                       *down(2 * n, 4 * n), nn.Conv2d(4 * n, 1, 4, 1, 0, bias=False))
+    g, d = WRAPPED[peer](g), WRAPPED[peer](d)
     og, od = (torch.optim.Adam(m.parameters(), 2e-4, betas=(.5, .999)) for m in (g, d))
     real, noise = torch.randn(128, 1, 32, 32).tanh(), torch.randn(128, 100, 1, 1)
     ones, zeros = torch.ones(128), torch.zeros(128)
@@ -254,13 +295,14 @@ def dcgan(n):
     return step, 2 * 128 * total
 
 
-def modern(n):
+def modern(n, peer):
     """Relativistic pairing, both gradient penalties by differences of first order, an average of the generator."""
     up = lambda i, o, s, p: [nn.ConvTranspose2d(i, o, 4, s, p, bias=False), nn.BatchNorm2d(o), nn.ReLU(True)]
     g = nn.Sequential(*up(100, 4 * n, 1, 0), *up(4 * n, 2 * n, 2, 1), *up(2 * n, n, 2, 1),
                       nn.ConvTranspose2d(n, 1, 4, 2, 1, bias=False), nn.Tanh())
     down = lambda i, o: [nn.Conv2d(i, o, 4, 2, 1), nn.LeakyReLU(.2, True)]
     d = nn.Sequential(*down(1, n), *down(n, 2 * n), *down(2 * n, 4 * n), nn.Conv2d(4 * n, 1, 4, 1, 0))
+    g, d = WRAPPED[peer](g), WRAPPED[peer](d)
     og, od = (torch.optim.Adam(m.parameters(), 2e-4, betas=(0., .99)) for m in (g, d))
     real, noise = torch.randn(128, 1, 32, 32).tanh(), torch.randn(128, 100, 1, 1)
     trained = list(g.parameters())
@@ -298,18 +340,25 @@ def modern(n):
     return step, 2 * 128 * total
 
 
-def make(case):
+def can(peer, case):
+    """Whether the peer does this at all, and is installed."""
+    if peer in ("onnxruntime", "openvino"):
+        return "forward" in case and all(importlib.util.find_spec(p) for p in (peer, "onnx"))
+    return True
+
+
+def make(case, peer="eager", threads=1):
     """The step, and the multiplications and additions of its convolutions and matrix products."""
     name, *rest = case.split("-")
     if name == "dann":
-        return dann()
+        return dann(peer)
     if name == "vada":
-        return vada()
+        return vada(peer)
     if name == "dcgan":
-        return dcgan(int(rest[0]))
+        return dcgan(int(rest[0]), peer)
     if name == "modern":
-        return modern(int(rest[0]))
-    return pretrained({"vgg16": vgg16, "squeezenet": squeezenet}[name], rest[0], int(rest[1]))
+        return modern(int(rest[0]), peer)
+    return pretrained({"vgg16": vgg16, "squeezenet": squeezenet}[name], rest[0], int(rest[1]), peer, threads)
 
 
 def binary(package, bench):
@@ -367,32 +416,47 @@ def main():
             server.stdin.flush()
             return [float(number) for number in server.stdout.readline().split()]
         peak = ask("peak")[0]
-        print(f"{threads} threads: {torch.__version__=!s}, peak {peak / 1e9:.0f} GFLOP/s", flush=True)
+        versions = {p: importlib.metadata.version(p) for p in PACKAGES if importlib.util.find_spec(p)}
+        print(f"{threads} threads: {versions}, peak {peak / 1e9:.0f} GFLOP/s", flush=True)
         if options.markdown:
-            print("| | Sconce, ms | PyTorch, ms | ratio | of processor time | of peak |\n|---|---|---|---|---|---|")
+            print("| | Sconce, ms |" + "".join(f" {p}, ms | ratio |" for p in options.peers) + " of processor time | of peak |")
+            print("|" + "---|" * (2 * len(options.peers) + 4))
         for case in (c for c in CASES if options.only in c):
-            step, flops = make(case)
+            steps, flops = {}, None
+            for peer in (p for p in options.peers if can(p, case)):
+                try:
+                    steps[peer], flops = make(case, peer, threads)
+                    steps[peer]()
+                except Exception as error:
+                    print(f"{case}, {peer}: left out: {type(error).__name__}: {str(error).splitlines()[0]}", file=sys.stderr)
+                    steps.pop(peer, None)
 
-            def one():
-                # as in training, where steps follow each other: the first after the other's turn is not timed
-                ask(case)
-                mine = ask(case, pause=0)
+            def theirs(step):
                 time.sleep(PAUSE)
                 step()
                 start, used = time.perf_counter(), time.process_time()
                 step()
-                return mine, [time.perf_counter() - start, time.process_time() - used]
+                return [time.perf_counter() - start, time.process_time() - used]
+
+            def one():
+                # as in training, where steps follow each other: the first after the other's turn is not timed
+                ask(case)
+                return ask(case, pause=0), {peer: theirs(step) for peer, step in steps.items()}
             for _ in range(2):
                 one()
-            pairs = [one() for _ in range(options.steps)]
-            a, b = (statistics.median(p[i][0] for p in pairs) for i in (0, 1))
-            ratio, processor = (statistics.median(p[0][i] / p[1][i] for p in pairs) for i in (0, 1))
-            share = flops / a / peak
+            rounds = [one() for _ in range(options.steps)]
+            mine = statistics.median(ours[0] for ours, _ in rounds)
+            other = {p: statistics.median(times[p][0] for _, times in rounds) for p in steps}
+            ratio = {p: statistics.median(ours[0] / times[p][0] for ours, times in rounds) for p in steps}
+            processor = "eager" in steps and statistics.median(ours[1] / times["eager"][1] for ours, times in rounds)
+            share = f"{flops / mine / peak:.0%}" if flops else ""
+            processor = f"{processor:.2f}" if processor else ""
             if options.markdown:
-                line = f"| {case} | {a * 1e3:.1f} | {b * 1e3:.1f} | **{ratio:.2f}** | {processor:.2f} | {share:.0%} |"
+                cells = "".join(f" {other[p] * 1e3:.1f} | **{ratio[p]:.2f}** |" if p in steps else " | |" for p in options.peers)
+                line = f"| {case} | {mine * 1e3:.1f} |{cells} {processor} | {share} |"
             else:
-                line = (f"{case:24} ours {a * 1e3:7.1f} ms, PyTorch {b * 1e3:7.1f} ms, ratio {ratio:.2f} "
-                        f"(processor time {processor:.2f}), {flops / a / 1e9:.0f} GFLOP/s = {share:.0%} of peak")
+                cells = "".join(f"; {p} {other[p] * 1e3:.1f} ms, ratio {ratio[p]:.2f}" for p in steps)
+                line = f"{case:24} ours {mine * 1e3:.1f} ms{cells}; of eager's processor time {processor}, of peak {share}"
             print(line, flush=True)
         for server in servers.values():
             server.stdin.close()
