@@ -25,9 +25,9 @@ CASES = ["vgg16-forward-1", "vgg16-forward-8", "vgg16-gradient-1", "squeezenet-f
          "squeezenet-gradient-1", "squeezenet-gradient-16", "dann", "vada", "dcgan-32", "dcgan-64", "modern-32"]
 PEERS = ["eager", "channels-last", "compile", "onnxruntime", "openvino"]
 PACKAGES = ["torch", "onnx", "onnxruntime", "openvino"]
-# the package and the bench that have a case of ours
-NETWORKS = ("sconce-models", "networks")
-PROGRAMS = {"vada": ("sconce-adaptation", "vada")}
+# the bench that has a case of ours
+NETWORKS = "networks"
+PROGRAMS = {"vada": "vada"}
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--threads", nargs="*", type=int, default=[2, 1])
@@ -361,8 +361,9 @@ def make(case, peer="eager", threads=1):
     return pretrained({"vgg16": vgg16, "squeezenet": squeezenet}[name], rest[0], int(rest[1]), peer, threads)
 
 
-def binary(package, bench):
-    out = subprocess.run(["cargo", "build", "--release", "--bench", bench, "-p", package,
+def binary(bench):
+    # the whole workspace: one package alone has other features, and candle would be built anew
+    out = subprocess.run(["cargo", "build", "--release", "--workspace", "--bench", bench,
                           "--message-format=json"], stdout=subprocess.PIPE, check=True, text=True, cwd=ROOT).stdout
     for line in map(json.loads, out.splitlines()):
         if line.get("executable") and line["target"]["name"] == bench:
@@ -400,7 +401,7 @@ def memory(programs, threads):
 
 def main():
     needed = {PROGRAMS.get(c, NETWORKS) for c in CASES if options.only in c} | {NETWORKS}
-    programs = {of: binary(*of) for of in sorted(needed)}
+    programs = {of: binary(of) for of in sorted(needed)}
     if options.memory:
         return memory(programs, options.threads[0])
     for threads in options.threads:
