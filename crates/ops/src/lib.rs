@@ -40,13 +40,15 @@
 //!
 //! `just bench-networks` times whole networks beside PyTorch and sets PyTorch up; `benches/layers.py` does so layer by layer.
 //!
+//! Loops are shared by a [`team`] of threads that stay awake from one loop of a step to the next.
+//!
 //! A program adds two things: an allocator that keeps large blocks for the next step (mimalloc), without which page faults
 //! take up to a third of a training step, and [`threads::let_candle_sleep`].
 //!
 //! # Unsafe code
 //!
 //! It is in the blocks (pointers into slices that the caller cut to size), where tasks write their own parts of one result
-//! through a shared pointer, and in buffers that are not zeroed first. `just check-unsafe` runs
+//! through a shared pointer, in the team's loops, and in buffers that are not zeroed first. `just check-unsafe` runs
 //! the tests under the address sanitizer, `just check-unsafe-miri` the portable path under Miri, which needs a nightly compiler;
 //! `just check-arm` runs them on a 64-bit ARM processor that QEMU plays.
 
