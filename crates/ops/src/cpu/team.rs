@@ -28,7 +28,7 @@ pub fn each(tasks: usize, task: impl Fn(usize) + Sync) {
     let team = (rayon::current_thread_index().is_none()).then(Team::of_this_process).flatten();
     // another thread may have a loop going
     if !team.is_some_and(|team| team.run(tasks, &task)) {
-        (0..tasks).into_par_iter().for_each(|i| task(i));
+        (0..tasks).into_par_iter().for_each(&task);
     }
 }
 
@@ -213,7 +213,7 @@ impl Team {
     }
 
     /// A helper's life.
-    fn help(&self, me: &Helper) {
+    fn help(&self, me: &Helper) -> ! {
         let mut last = 0;
         loop {
             last = self.enter(me, last);
