@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # torchvision 0.29.2 brings images from floats to 8 bits in two ways: `utils.save_image` rounds, `transforms.ToPILImage` cuts off. What a
 # generator draws is on average half a level darker by the second; and real images that went to [-1, 1] and back, as GANs want them
-# (`Normalize(0.5, 0.5)`, then `x * 0.5 + 0.5`), come out one level darker at 63 of 256 levels, since they lie an ulp below the whole number. So
+# (`Normalize(0.5, 0.5)`, then `x * 0.5 + 0.5`), come out one level darker at 63 of 256 levels, since some lie just below the whole number. So
 # folders of PNGs that are set beside each other (FID by folder) have to be written by the same function, real images among them.
 # `transforms.v2.functional.to_dtype(scale=True)` and `convert_image_dtype` cut off as well, but from 256 equal parts, and lose nothing.
 #

@@ -143,11 +143,7 @@ def pretrained(make, what, batch, peer, threads):
     return (forward if what == "forward" else gradient), flops
 
 
-def compiled(module):
-    return torch.compile(module)
-
-
-WRAPPED = {"eager": lambda m: m, "channels-last": lambda m: m.to(memory_format=torch.channels_last), "compile": compiled}
+WRAPPED = {"eager": lambda m: m, "channels-last": lambda m: m.to(memory_format=torch.channels_last), "compile": torch.compile}
 
 
 class Reversal(torch.autograd.Function):

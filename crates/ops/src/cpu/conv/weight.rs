@@ -7,7 +7,7 @@ use crate::cpu::{Shared, scratch, team};
 use std::ops::Range;
 
 /// Elements that are read of some images at a time: they stay in a small second-level cache. (Of more images at a time, one channel's
-/// planes lie a power of two apart and throw each other out: a third to a half of the speed on an AMD Milan.)
+/// planes lie a power of two apart and throw each other out; `docs/speed.md` has what that costs.)
 const COPIES: usize = 1 << 16;
 
 /// Channels below which the input is copied with its padding: then all places of the filter make one class.
