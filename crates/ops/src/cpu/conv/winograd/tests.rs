@@ -5,7 +5,7 @@ use crate::cpu::kernel::levels;
 use crate::testing::{gradients, max_difference, random};
 use candle_core::{Device, Result, Tensor};
 
-/// Tiles that fill the result and tiles that reach past it, several panels, groups and rounds.
+/// Tiles of both sizes that fill the result and that reach past it, several panels, groups and rounds.
 #[test]
 fn winograd_equals_the_definition() -> Result<()> {
     fn check<T: Element>(x: [usize; 4], m: usize, p: usize, tolerance: f64) -> Result<()> {
@@ -19,47 +19,44 @@ fn winograd_equals_the_definition() -> Result<()> {
         let want = naive(&xs, &ws, Some(&b), &conv)?;
         let grads = gradients(std::slice::from_ref(&xs), |a| conv2d(&a[0], &ws, None, &conv))?;
         let g = random(77, want.dims())?;
-        for &level in levels() {
+        let (forward, transposed) =
+            (Shape::forward(&sizes).unwrap(), Shape::transposed(&sizes).unwrap());
+        let small = [forward, transposed].map(|shape| shape.precise().unwrap());
+        for (&level, [forward, transposed]) in
+            levels().iter().flat_map(|level| [(level, [forward, transposed]), (level, small)])
+        {
             let kernel = T::kernel_at(level);
+            let method = forward.method;
             let compare = |y: Vec<T>, want: &Tensor| -> Result<()> {
                 let y = Tensor::from_vec(y, want.shape(), &Device::Cpu)?;
                 let scale = want.abs()?.flatten_all()?.max(0)?.to_scalar::<f64>()?;
                 let off = max_difference(&y, want)? / scale.max(1.0);
-                assert!(off < tolerance, "{level:?} {x:?} {m} {p}: {off}");
+                assert!(off < tolerance, "{level:?} {method:?} {x:?} {m} {p}: {off}");
                 Ok(())
             };
             for relu in [false, true] {
-                let shape = Shape::forward(&sizes).unwrap();
-                let filters = transform(&shape, &kernel, &flat(&ws)?);
+                let filters = transform(&forward, &kernel, &flat(&ws)?);
                 let mut y = vec![T::from_f64(f64::NAN); want.elem_count()];
-                run(
-                    &shape,
-                    &kernel,
-                    Input { x: &flat(&xs)?, mask: None },
-                    &filters,
-                    Some(&flat(&b)?),
-                    relu,
-                    &mut y,
-                );
+                let input = Input { x: &flat(&xs)?, mask: None };
+                run(&forward, &kernel, input, &filters, Some(&flat(&b)?), relu, &mut y);
                 compare(y, &if relu { want.relu()? } else { want.clone() })?;
             }
-            let shape = Shape::transposed(&sizes).unwrap();
-            let filters = transform(&shape, &kernel, &flat(&ws)?);
+            let filters = transform(&transposed, &kernel, &flat(&ws)?);
             let mut dx = vec![T::from_f64(f64::NAN); xs.elem_count()];
             let g = flat(&g)?;
             let plain = Input { x: &g, mask: None };
-            run(&shape, &kernel, plain, &filters, None, false, &mut dx);
+            run(&transposed, &kernel, plain, &filters, None, false, &mut dx);
             compare(dx.clone(), &grads[0])?;
             // a mask is as good as zeros
             let mask: Vec<T> = (0..g.len()).map(|i| T::from_f64((i % 3) as f64 - 1.0)).collect();
             let zeros = |(&g, &m): (&T, &T)| if m <= T::zero() { T::zero() } else { g };
             let cut: Vec<T> = g.iter().zip(&mask).map(zeros).collect();
             let masked = Input { x: &g, mask: Some(&mask) };
-            run(&shape, &kernel, masked, &filters, None, false, &mut dx);
+            run(&transposed, &kernel, masked, &filters, None, false, &mut dx);
             let mut want = dx.clone();
             let cut = Input { x: &cut, mask: None };
-            run(&shape, &kernel, cut, &filters, None, false, &mut want);
-            assert!(dx == want, "{level:?} {x:?}");
+            run(&transposed, &kernel, cut, &filters, None, false, &mut want);
+            assert!(dx == want, "{level:?} {method:?} {x:?}");
         }
         Ok(())
     }
