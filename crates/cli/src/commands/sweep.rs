@@ -22,6 +22,7 @@ use crate::failure::{FAILED, Failure, INTERRUPTED};
 use crate::session::{Call, Session, load_plan};
 use crate::style::{BAD, BUSY, DIM, GOOD, WARN, count, paint, seconds, status};
 use crate::sweep::listing::{Trial, json, short_names, sort, table};
+use crate::sweep::room::Room;
 use crate::sweep::trial::{Came, Search};
 use crate::table::terminal_width;
 
@@ -256,6 +257,7 @@ impl Sweep<'_> {
         budget: Option<u64>,
     ) -> Result<Vec<Came>, Failure> {
         let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let room = Room::new(executor, sets.len());
         let came: Mutex<Vec<Option<Result<Came, Failure>>>> =
             Mutex::new(sets.iter().map(|_| None).collect());
         let work = || {
@@ -264,8 +266,9 @@ impl Sweep<'_> {
                 let Some(sets) = sets.get(place) else { return };
                 let result = match self.search.interrupt.is_asked() {
                     true => Ok(Came::Stopped),
-                    false => self.search.run(executor, sets),
+                    false => self.search.run(&room, sets),
                 };
+                room.leave();
                 let number = done.fetch_add(1, Ordering::Relaxed) + 1;
                 if let Ok(came) = &result {
                     self.tell(&self.trials[active[place]], came, budget, number, active.len());

@@ -3,4 +3,5 @@
 pub(crate) mod listing;
 #[cfg(feature = "chapters")]
 pub(crate) mod plot;
+pub(crate) mod room;
 pub(crate) mod trial;

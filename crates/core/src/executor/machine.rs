@@ -28,8 +28,8 @@ impl<R: Runner> Executor for Machine<R> {
         &self.limits
     }
 
-    fn capacity(&self, needs: &Resources) -> Option<Share> {
-        relock(&self.budget).take(needs)
+    fn capacity(&self, needs: &Resources, waiting: usize) -> Option<Share> {
+        relock(&self.budget).take(needs, waiting)
     }
 
     fn submit(&self, cell: Submission, share: Share) {

@@ -57,8 +57,9 @@ pub trait Executor {
     fn limits(&self) -> &Limits;
 
     /// Room for a further cell with these needs, taken until the cell is over; none while it has to
-    /// wait for others. An executor without any other cell always has room.
-    fn capacity(&self, needs: &Resources) -> Option<Share>;
+    /// wait for others. An executor without any other cell always has room. `waiting` says how many cells with
+    /// these needs wait, this one included: they may share what one of them could use alone.
+    fn capacity(&self, needs: &Resources, waiting: usize) -> Option<Share>;
 
     /// Starts a cell in the room that it was given, and returns at once.
     fn submit(&self, cell: Submission, share: Share);

@@ -30,8 +30,8 @@ impl<M: Executor, Q: Executor> Executor for Routes<M, Q> {
         self.machine.limits()
     }
 
-    fn capacity(&self, needs: &Resources) -> Option<Share> {
-        self.of(needs).capacity(needs)
+    fn capacity(&self, needs: &Resources, waiting: usize) -> Option<Share> {
+        self.of(needs).capacity(needs, waiting)
     }
 
     fn submit(&self, cell: Submission, share: Share) {

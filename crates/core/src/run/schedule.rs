@@ -139,7 +139,7 @@ fn run_queued(walk: &mut Walk<'_>, executor: &dyn Executor) -> bool {
 /// The queued cell that most of the rest waits for, among those for which there is room.
 fn next(walk: &Walk<'_>, executor: &dyn Executor) -> Option<(CellIndex, Share)> {
     let mut urgent = walk.queued_by_needs();
-    urgent.find_map(|(index, needs)| Some((index, executor.capacity(&needs)?)))
+    urgent.find_map(|(index, needs, waiting)| Some((index, executor.capacity(&needs, waiting)?)))
 }
 
 /// Gives a cell to the executor.

@@ -135,14 +135,16 @@ impl<'a> Walk<'a> {
         !self.queue.is_empty()
     }
 
-    /// The most urgent of the queued cells of each needs, the most urgent of all first.
-    pub(super) fn queued_by_needs(&self) -> impl Iterator<Item = (CellIndex, Resources)> + use<> {
+    /// The most urgent of the queued cells of each needs, the most urgent of all first, and how many have these needs.
+    pub(super) fn queued_by_needs(
+        &self,
+    ) -> impl Iterator<Item = (CellIndex, Resources, usize)> + use<> {
         let first = |(needs, queue): (&Option<Resources>, &BTreeSet<Urgency>)| {
-            Some((*queue.first()?, (*needs)?))
+            Some((*queue.first()?, (*needs)?, queue.len()))
         };
         let mut urgent: Vec<_> = self.queue.iter().filter_map(first).collect();
         urgent.sort_unstable();
-        urgent.into_iter().map(|((_, index), needs)| (index, needs))
+        urgent.into_iter().map(|((_, index), needs, waiting)| (index, needs, waiting))
     }
 
     /// The most urgent of the local files and folders that are to be taken in.

@@ -5,7 +5,7 @@ use super::device::DeviceChoice;
 /// How many threads a cell can use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Threads {
-    /// As many as the run has.
+    /// As many as the run has; several such cells share them.
     All,
     /// Exactly so many.
     Count(usize),

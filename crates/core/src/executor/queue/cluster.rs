@@ -97,7 +97,7 @@ impl Executor for Cluster {
         &self.limits
     }
 
-    fn capacity(&self, needs: &Resources) -> Option<Share> {
+    fn capacity(&self, needs: &Resources, _waiting: usize) -> Option<Share> {
         let taken = self.cells.fetch_add(1, Ordering::SeqCst);
         if taken >= self.habits.jobs.max(1) {
             self.cells.fetch_sub(1, Ordering::SeqCst);

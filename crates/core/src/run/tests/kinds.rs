@@ -119,12 +119,20 @@ impl Stage for Odd {
 #[serde(deny_unknown_fields)]
 pub(super) struct Crowd {
     number: u64,
+    /// 0: every thread.
     threads: usize,
 }
 
 /// Threads in use, and the most there ever were.
 static NOW: AtomicUsize = AtomicUsize::new(0);
 static MOST: AtomicUsize = AtomicUsize::new(0);
+
+/// The fewest threads of a cell that can use all.
+static FEWEST: AtomicUsize = AtomicUsize::new(usize::MAX);
+
+pub(super) fn fewest() -> usize {
+    FEWEST.load(Ordering::SeqCst)
+}
 
 pub(super) fn most() -> usize {
     MOST.load(Ordering::SeqCst)
@@ -140,10 +148,17 @@ impl Stage for Crowd {
     const VERSION: u32 = 1;
 
     fn resources(&self) -> Resources {
-        Resources { threads: Threads::Count(self.threads), ..Resources::default() }
+        let threads = match self.threads {
+            0 => Threads::All,
+            count => Threads::Count(count),
+        };
+        Resources { threads, ..Resources::default() }
     }
 
     fn run(&self, ctx: &Context<Self>) -> Result<()> {
+        if self.threads == 0 {
+            FEWEST.fetch_min(ctx.threads(), Ordering::SeqCst);
+        }
         let now = NOW.fetch_add(ctx.threads(), Ordering::SeqCst) + ctx.threads();
         MOST.fetch_max(now, Ordering::SeqCst);
         std::thread::sleep(Duration::from_millis(15));

@@ -323,6 +323,11 @@ fn cells_share_the_threads() {
         number = 9
     "#;
     assert_eq!(bench.run(text).summary.ran, 9);
+    // Two that can use all threads come one after the other, many side by side.
+    let text = "[stage.few]\nkind = \"crowd\"\nthreads = 0\nmatrix.number = [1, 2]\n";
+    assert_eq!((bench.run(text).summary.ran, kinds::fewest()), (2, 4));
+    let text = text.replace("few", "many").replace("1, 2", "3, 4, 5, 6, 7");
+    assert_eq!((bench.run(&text).summary.ran, kinds::fewest()), (5, 1));
     assert!((2..=4).contains(&kinds::most()), "{}", kinds::most());
 }
 
