@@ -52,6 +52,16 @@ except ImportError:
         subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
     os.execv(python, [str(python), __file__, *sys.argv[1:]])
 
+missing = [package for package in PACKAGES if not importlib.util.find_spec(package)]
+if missing and {"onnxruntime", "openvino"} & set(options.peers):
+    # an environment that an earlier version made, or one's own
+    if pathlib.Path(sys.prefix).resolve() == options.venv.resolve():
+        print(f"installing {', '.join(missing)} into {options.venv}", file=sys.stderr)
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *missing], check=True)
+        importlib.invalidate_caches()
+    else:
+        print(f"{sys.executable} has no {', no '.join(missing)}: left out where needed", file=sys.stderr)
+
 from torch import nn  # noqa: E402
 
 F = nn.functional
