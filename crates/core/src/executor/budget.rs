@@ -270,7 +270,7 @@ mod tests {
         assert_eq!(shares(&Limits { jobs: Some(4), ..limits.clone() }, 20), [2, 2, 2, 2]);
         assert_eq!(shares(&Limits { jobs: Some(1), ..limits.clone() }, 20), [8]);
         let devices = vec![Device::Cuda(0), Device::Cuda(1)];
-        let two = Limits { devices, ..limits.clone() };
+        let two = Limits { devices, ..limits };
         assert_eq!(shares(&two, 2), [4, 4], "both devices have work");
         assert_eq!(shares(&two, 20), [4, 4]);
     }
