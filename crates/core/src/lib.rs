@@ -49,6 +49,6 @@ pub use stage::device::{Device, DeviceChoice, DeviceClass};
 pub use stage::input::{Input, Inputs, NamedInputs};
 pub use stage::kinds::Kinds;
 pub use stage::{
-    AnyStage, Kind, Out, Output, Reporter, Resources, Slot, Stage, Threads, Update, Yields,
+    AnyStage, Kind, Out, Output, Reporter, Resources, Sibling, Slot, Stage, Threads, Update, Yields,
 };
 pub use store::Store;

@@ -38,8 +38,33 @@ pub struct Extractor {
     network: Box<dyn Network>,
     preprocessing: Preprocessing,
     device: Device,
+    /// What the weights say.
+    weights_size: Option<usize>,
+    classes: Vec<String>,
+    taps: Vec<Tap>,
+}
+
+/// A layer, and what becomes of its maps.
+struct Tap {
     layer: String,
     pooling: Pooling,
+    /// The shape of one row, from the first on.
+    shape: Option<Vec<usize>>,
+    /// Whether its rows go on.
+    goes_on: bool,
+}
+
+/// Rows that were taken.
+#[derive(Debug)]
+pub struct Taken<'a> {
+    /// 0 for the extractor's own layer; then those of [`Extractor::also`] in turn.
+    pub tap: usize,
+    /// The shape of one row.
+    pub shape: &'a [usize],
+    /// Rows, one after the other.
+    pub rows: &'a [f32],
+    /// The number of images done so far.
+    pub done: usize,
 }
 
 impl Extractor {
@@ -68,8 +93,20 @@ impl Extractor {
             tensors.sum_input_channels(&first)?;
         }
         let network = architecture.build(&tensors)?;
+        let (taps, classes) = (Vec::new(), weights.info.classes.clone());
+        let mut extractor = Self { network, preprocessing, device, weights_size, classes, taps };
+        extractor.also(layer, pooling)?;
+        Ok(extractor)
+    }
+
+    /// Takes a further layer in the same pass through the network. It gets the bits that it has alone.
+    ///
+    /// # Errors
+    /// When the network has no such layer, or cannot take images of the size up to there.
+    pub fn also(&mut self, layer: &str, pooling: Pooling) -> Result<()> {
+        let (network, preprocessing) = (&*self.network, &self.preprocessing);
         if layer == "logits" {
-            Outputs { names: &weights.info.classes, count: network.classes() }.check()?;
+            Outputs { names: &self.classes, count: network.classes() }.check()?;
         }
         let taps = network.taps();
         if !taps.contains(&layer) {
@@ -82,56 +119,72 @@ impl Extractor {
                 ),
             ));
         }
-        if let Some(size) = preprocessing.size.filter(|size| Some(*size) != weights_size) {
+        if let Some(size) = preprocessing.size.filter(|size| Some(*size) != self.weights_size) {
             let channels = preprocessing.channels.count();
-            sconce_models::check_size(&*network, ("size", size), channels, layer, &device)?;
+            sconce_models::check_size(network, ("size", size), channels, layer, &self.device)?;
         }
-        Ok(Self { network, preprocessing, device, layer: layer.to_owned(), pooling })
-    }
-
-    /// Features of the images `chosen`, in order. Each time, `rows` is given one row's shape, rows, and the number of images
-    /// done so far.
-    ///
-    /// `batch` images go through the network at a time, counted from the first: the number of threads changes no bit.
-    ///
-    /// # Errors
-    /// When images cannot be decoded (all of those read together are named), or differ in the shape of their features.
-    pub fn extract(
-        &self,
-        set: &ImageSet,
-        chosen: &[usize],
-        batch: usize,
-        mut rows: impl FnMut(&[usize], &[f32], usize) -> Result<()>,
-    ) -> Result<()> {
-        let batch = batch.max(1);
-        let mut shape: Option<Vec<usize>> = None;
-        let mut done = 0;
-        for inputs in images::stream(set, chosen, batch, &self.preprocessing, &self.device) {
-            for inputs in inputs?.chunks(batch) {
-                for inputs in inputs.chunk_by(|a, b| a.dims() == b.dims()) {
-                    let features = self.features(inputs).map_err(Error::other)?;
-                    let expected = shape.get_or_insert_with(|| features.dims()[1..].to_vec());
-                    if features.dims()[1..] != *expected {
-                        return Err(Error::message(format!(
-                            "image `{}`: its features have the shape {:?}, those of the first image {expected:?}; \
-                             set `size`, or a pooling",
-                            set.examples().ids[chosen[done]],
-                            &features.dims()[1..]
-                        )));
-                    }
-                    done += inputs.len();
-                    let values = features.flatten_all().and_then(|t| t.to_vec1::<f32>());
-                    rows(expected, &values.map_err(Error::other)?, done)?;
-                }
-            }
-        }
+        let layer = layer.to_owned();
+        self.taps.push(Tap { layer, pooling, shape: None, goes_on: true });
         Ok(())
     }
 
-    /// The layer's pooled output for images of one size.
-    fn features(&self, inputs: &[Tensor]) -> candle_core::Result<Tensor> {
+    /// Features of the images `chosen`, in order, given to `take` by and by.
+    ///
+    /// `batch` images go through the network at a time, counted from the first: the number of threads changes no bit.
+    ///
+    /// Returns which of the further layers' rows are whole: those of images that differ in the shape of their features end.
+    ///
+    /// # Errors
+    /// When images cannot be decoded (all of those read together are named), or differ in the shape of their features in the
+    /// extractor's own layer.
+    pub fn extract(
+        mut self,
+        set: &ImageSet,
+        chosen: &[usize],
+        batch: usize,
+        mut take: impl FnMut(Taken<'_>) -> Result<()>,
+    ) -> Result<Vec<bool>> {
+        let batch = batch.max(1);
+        let mut done = 0;
+        let mut taps = std::mem::take(&mut self.taps);
+        for inputs in images::stream(set, chosen, batch, &self.preprocessing, &self.device) {
+            for inputs in inputs?.chunks(batch) {
+                for inputs in inputs.chunk_by(|a, b| a.dims() == b.dims()) {
+                    done += inputs.len();
+                    let first = chosen[done - inputs.len()];
+                    let outputs = self.features(inputs, &taps).map_err(Error::other)?;
+                    let going = taps.iter_mut().enumerate().filter(|(_, tap)| tap.goes_on);
+                    for ((at, tap), features) in going.zip(outputs) {
+                        let found = &features.dims()[1..];
+                        let shape = tap.shape.get_or_insert_with(|| found.to_vec());
+                        if found != *shape {
+                            if at > 0 {
+                                tap.goes_on = false;
+                                continue;
+                            }
+                            return Err(Error::message(format!(
+                                "image `{}`: its features have the shape {found:?}, those of the first image {shape:?}; \
+                                 set `size`, or a pooling",
+                                set.examples().ids[first],
+                            )));
+                        }
+                        let values = features.flatten_all().and_then(|t| t.to_vec1::<f32>());
+                        let rows = &values.map_err(Error::other)?;
+                        take(Taken { tap: at, shape, rows, done })?;
+                    }
+                }
+            }
+        }
+        Ok(taps[1..].iter().map(|tap| tap.goes_on).collect())
+    }
+
+    /// The pooled outputs, for images of one size, of the layers that go on.
+    fn features(&self, inputs: &[Tensor], taps: &[Tap]) -> candle_core::Result<Vec<Tensor>> {
         let x = Tensor::cat(inputs, 0)?;
-        pool(&self.network.forward_to(&x, &self.layer)?, self.pooling)
+        let going = || taps.iter().filter(|tap| tap.goes_on);
+        let layers: Vec<&str> = going().map(|tap| tap.layer.as_str()).collect();
+        let outputs = self.network.forward_taps(&x, &layers)?;
+        going().zip(outputs).map(|(tap, maps)| pool(&maps, tap.pooling)).collect()
     }
 }
 

@@ -379,6 +379,7 @@ mod tests {
                 parts: KeyParts::of("test", 1, serde_json::json!({})),
                 settings: Settings { threads: 1, ..Settings::default() },
             },
+            siblings: Vec::new(),
         }
     }
 

@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 use tracing::debug_span;
 
 use super::nearness::nearness;
-use super::{Failure, Mode, Nearness, Request, ResolvedCell};
+use super::{Failure, Mode, Nearness, Request, ResolvedCell, Waiting};
 use crate::Kinds;
 use crate::clock;
 use crate::error::{IoResultExt, ResultExt};
 use crate::mutex::relock;
 use crate::stage::context::Job;
-use crate::stage::text;
+use crate::stage::{sibling, text};
 use crate::store::{Claim, Ending, JournalWriter, OutputRecord, Receipt, Results, Store};
 use crate::{
     AnyStage, Context, Coordinates, Digest, Error, Files, Gathered, Output, Reporter, Result,
@@ -72,6 +72,8 @@ pub fn run_cell(
     if request.mode == Mode::Run
         && let Some(receipt) = results.receipt(&key)?
     {
+        // What another process left there on its way.
+        store.remove_checkpoint(&key)?;
         return Ok(Outcome::Shared(Box::new(receipt)));
     }
     let journal = match request.mode {
@@ -142,10 +144,8 @@ fn compute(
     let scratch = store.scratch(&key)?;
     let output_root = scratch.path().join("out");
     let private = scratch.path().join("scratch");
-    for folder in outputs.iter().map(|output| output_root.join(&*output.name)) {
-        std::fs::create_dir_all(&folder).at(&folder)?;
-    }
     std::fs::create_dir_all(&private).at(&private)?;
+    let waiting = |one: &Waiting| (one.parameters.clone(), store.checkpoint(&one.key));
     let ctx = Context::new(Job {
         coordinates: cell.cell.coordinates.clone(),
         inputs,
@@ -169,13 +169,23 @@ fn compute(
         reporter: Arc::clone(reporter),
         cancelled: Arc::clone(cancelled),
         metrics: Mutex::default(),
+        siblings: match request.mode {
+            Mode::Run => request.siblings.iter().map(waiting).collect(),
+            Mode::Force | Mode::Verify => Vec::new(),
+        },
     });
     ctx.check_cancelled()?;
     let (clock, started) = (Instant::now(), clock::now() as u64);
     let run = || catch_unwind(AssertUnwindSafe(|| stage.run(&ctx)));
-    debug_span!("run")
-        .in_scope(run)
-        .unwrap_or_else(|panic| Err(panicked(&cell.parts.kind, panic.as_ref())))?;
+    let class = cell.settings.device.class();
+    let taken =
+        request.mode == Mode::Run && sibling::take(&store.checkpoint(&key), class, &output_root);
+    if !taken {
+        make_folders(&outputs, &output_root)?;
+        debug_span!("run")
+            .in_scope(run)
+            .unwrap_or_else(|panic| Err(panicked(&cell.parts.kind, panic.as_ref())))?;
+    }
     let seconds = clock.elapsed().as_secs_f64();
     let _commit = debug_span!("commit").entered();
     if request.mode == Mode::Verify {
@@ -198,6 +208,13 @@ fn compute(
     results.put_receipt(&receipt)?;
     store.remove_checkpoint(&key)?;
     Ok(Outcome::Ran(Box::new(receipt)))
+}
+
+fn make_folders(outputs: &[Output], root: &Path) -> Result<()> {
+    for folder in outputs.iter().map(|output| root.join(&*output.name)) {
+        std::fs::create_dir_all(&folder).at(&folder)?;
+    }
+    Ok(())
 }
 
 /// The parsed stage, of the version that the key was made for, with metrics put into its texts.

@@ -41,6 +41,7 @@ mod record;
 mod resolved;
 mod schedule;
 mod settle;
+mod together;
 mod walk;
 
 pub(crate) use cell::will_be_killed;
@@ -52,7 +53,7 @@ pub use file::snapshots;
 pub use interrupt::Interrupt;
 pub use nearness::{Nearness, TOLERANCE};
 pub use options::Options;
-pub use resolved::{Mode, Request, ResolvedCell, Settings};
+pub use resolved::{Mode, Request, ResolvedCell, Settings, Waiting};
 pub use schedule::execute;
 
 #[cfg(test)]

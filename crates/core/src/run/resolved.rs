@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::key::KeyParts;
-use crate::{CellId, Device};
+use crate::{CellId, Device, Digest};
 
 /// A cell whose inputs are known. It can run on any machine that sees the store.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -61,4 +61,16 @@ pub struct Request {
     pub mode: Mode,
     /// The cell.
     pub cell: ResolvedCell,
+    /// Cells that wait for this one, which may write their outputs on its way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub siblings: Vec<Waiting>,
+}
+
+/// A cell that waits until another one is over ([`Stage::TOGETHER`](crate::Stage::TOGETHER)).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Its key.
+    pub key: Digest,
+    /// All its parameters after defaults, with the slots' names in place of the edges.
+    pub parameters: Value,
 }

@@ -110,9 +110,9 @@ fn run_queued(walk: &mut Walk<'_>, executor: &dyn Executor) -> bool {
                 taken_in += 1;
                 take_in(walk, &sender, index);
             }
-            while let Some((index, share)) = next(walk, executor) {
+            while let Some(next) = next(walk, executor) {
                 submitted += 1;
-                submit(walk, executor, &sender, index, share);
+                submit(walk, executor, &sender, next);
             }
         }
         // Cells are left over where another run on the same executor takes all room.
@@ -136,10 +136,22 @@ fn run_queued(walk: &mut Walk<'_>, executor: &dyn Executor) -> bool {
     }
 }
 
+/// A cell for which there is room.
+struct Next {
+    index: CellIndex,
+    share: Share,
+    /// Those that are to wait for it.
+    siblings: Vec<CellIndex>,
+}
+
 /// The queued cell that most of the rest waits for, among those for which there is room.
-fn next(walk: &Walk<'_>, executor: &dyn Executor) -> Option<(CellIndex, Share)> {
+fn next(walk: &Walk<'_>, executor: &dyn Executor) -> Option<Next> {
     let mut urgent = walk.queued_by_needs();
-    urgent.find_map(|(index, needs, waiting)| Some((index, executor.capacity(&needs, waiting)?)))
+    urgent.find_map(|(index, needs, waiting)| {
+        let siblings = walk.siblings(index);
+        let share = executor.capacity(&needs, waiting - siblings.len())?;
+        Some(Next { index, share, siblings })
+    })
 }
 
 /// Gives a cell to the executor.
@@ -147,13 +159,12 @@ fn submit(
     walk: &mut Walk<'_>,
     executor: &dyn Executor,
     sender: &Sender<Message>,
-    index: CellIndex,
-    share: Share,
+    Next { index, share, siblings }: Next,
 ) {
     let mirror = walk.options.mirror.clone();
     let small = walk.plan[index].stage.small();
     let settings = Settings { threads: share.threads, device: share.device, mirror, small };
-    let Some((task, log)) = walk.start(index, &settings) else { return };
+    let Some((task, log)) = walk.start(index, &settings, &siblings) else { return };
     let sender = sender.clone();
     // The walk listens until the last cell is done.
     let tell = move |told| _ = sender.send((index, told));
@@ -164,7 +175,8 @@ fn submit(
 fn take_in(walk: &mut Walk<'_>, sender: &Sender<Message>, index: CellIndex) {
     let settings = Settings { threads: 1, ..Settings::default() };
     let output = walk.plan[index].outputs.first().cloned();
-    let Some((Task { request, local, .. }, _)) = walk.start(index, &settings) else { return };
+    let started = walk.start(index, &settings, &[]);
+    let Some((Task { request, local, .. }, _)) = started else { return };
     let (store, sender) = (walk.store.waiting(), sender.clone());
     std::thread::spawn(move || {
         let result = match (&local, &output) {

@@ -54,6 +54,7 @@ impl Walk<'_> {
         };
         self.tell_damage(index);
         self.release_twins(&task.key);
+        self.release_held(index);
         match result {
             Ok(Outcome::Ran(receipt)) => {
                 if let Some(remote) = self.store.remote() {

@@ -5,6 +5,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use super::together::group;
 use super::{Event, Mode, Options, Request, ResolvedCell, Settings, file};
 use crate::executor::Told;
 use crate::key::KeyParts;
@@ -21,6 +22,8 @@ pub(super) struct Task {
     pub(super) request: Request,
     /// The path and the content of a local file or folder.
     pub(super) local: Option<(PathBuf, Snapshot)>,
+    /// What it has in common with its siblings.
+    pub(super) group: Option<Digest>,
     /// What the store holds of it, when that is to be verified.
     pub(super) known: Option<Box<Receipt>>,
     reasons: Vec<String>,
@@ -78,7 +81,9 @@ pub(super) struct Walk<'a> {
     /// How often a cell ran again because of damage.
     pub(super) attempts: PerCell<usize>,
     /// The queued cells by their needs, the most urgent first; local files have none.
-    queue: BTreeMap<Option<Resources>, BTreeSet<Urgency>>,
+    pub(super) queue: BTreeMap<Option<Resources>, BTreeSet<Urgency>>,
+    /// Queued cells that wait for one that runs and may write their outputs on its way: out of the queue meanwhile.
+    pub(super) held: BTreeMap<CellIndex, Vec<CellIndex>>,
     /// Cells that wait for another one of the same key, which is queued or runs.
     twins: BTreeMap<Digest, Vec<CellIndex>>,
     last: BTreeMap<String, Digest>,
@@ -119,6 +124,7 @@ impl<'a> Walk<'a> {
             unshown: Vec::new(),
             attempts: PerCell::filled(plan, 0),
             queue: BTreeMap::new(),
+            held: BTreeMap::new(),
             twins: BTreeMap::new(),
             last: store.last(&plan.pipeline)?,
             pending: BTreeSet::new(),
@@ -330,11 +336,33 @@ impl<'a> Walk<'a> {
                 parts,
                 settings: Settings::default(),
             },
+            siblings: Vec::new(),
         };
-        let needs = local.is_none().then_some(cell.resources);
-        let task = Task { key, request, local, known: None, reasons };
+        let group = group(&request, cell.stage.together());
+        let task = Task { key, request, local, group, known: None, reasons };
         self.cells[index] = Cell::Queued(Box::new(task));
-        self.queue.entry(needs).or_default().insert((Reverse(self.height[index]), index));
+        self.enter_queue(index);
+    }
+
+    /// The needs of a queued cell; none of a local file.
+    fn needs(&self, index: CellIndex) -> Option<Resources> {
+        let is_local = self.task(index).is_some_and(|task| task.local.is_some());
+        (!is_local).then_some(self.plan[index].resources)
+    }
+
+    pub(super) fn enter_queue(&mut self, index: CellIndex) {
+        let urgency = (Reverse(self.height[index]), index);
+        self.queue.entry(self.needs(index)).or_default().insert(urgency);
+    }
+
+    pub(super) fn leave_queue(&mut self, index: CellIndex) {
+        let needs = self.needs(index);
+        if let Some(queue) = self.queue.get_mut(&needs) {
+            queue.remove(&(Reverse(self.height[index]), index));
+            if queue.is_empty() {
+                self.queue.remove(&needs);
+            }
+        }
     }
 
     /// A cell with this key is over: those of the same key are looked at again.
@@ -342,23 +370,21 @@ impl<'a> Walk<'a> {
         self.pending.extend(self.twins.remove(key).into_iter().flatten());
     }
 
-    /// Marks a queued cell as running: what is to be done, and where its log goes.
+    /// Marks a queued cell as running, and holds its siblings back until it is over: what is to be done, and where its log
+    /// goes.
     pub(super) fn start(
         &mut self,
         index: CellIndex,
         settings: &Settings,
+        siblings: &[CellIndex],
     ) -> Option<(Task, PathBuf)> {
+        self.leave_queue(index);
+        let waiting = self.hold_back(index, siblings);
         let Cell::Queued(mut task) = std::mem::replace(&mut self.cells[index], Cell::Lost) else {
             return None;
         };
-        let needs = task.local.is_none().then_some(self.plan[index].resources);
-        if let Some(queue) = self.queue.get_mut(&needs) {
-            queue.remove(&(Reverse(self.height[index]), index));
-            if queue.is_empty() {
-                self.queue.remove(&needs);
-            }
-        }
         task.request.cell.settings = settings.clone();
+        task.request.siblings = waiting;
         let id = &self.plan[index].id;
         let log = self.log(index);
         (self.events)(Event::CellStarted {

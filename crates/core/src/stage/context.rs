@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ref_cast::{RefCastCustom, ref_cast_custom};
+use serde_json::Value;
 
 use crate::error::{IoResultExt, ResultExt};
 use crate::random::{self, Generator};
@@ -15,7 +16,7 @@ use crate::stage::metrics::{self, METRICS};
 use crate::stage::report::{Reporter, Silent, Update};
 use crate::{
     Artifact, Coordinates, Device, Error, Files, Input, Inputs, NamedInputs, Out, Output, Result,
-    Stage, Yields, key,
+    Sibling, Stage, Yields, key,
 };
 
 /// One artifact of a gathering input, with the cell that it came from.
@@ -45,6 +46,8 @@ pub(crate) struct Job {
     pub(crate) reporter: Arc<dyn Reporter>,
     pub(crate) cancelled: Arc<AtomicBool>,
     pub(crate) metrics: Mutex<BTreeMap<String, f64>>,
+    /// Parameters and checkpoints of the cells that wait for this one.
+    pub(crate) siblings: Vec<(Value, PathBuf)>,
 }
 
 /// What a running stage of kind `S` sees. It can be shared between threads.
@@ -125,6 +128,20 @@ impl<S: Yields> Context<S> {
     }
 }
 
+impl<S: Stage> Context<S> {
+    /// The cells that wait until this one is over, and whose outputs it may write on its way ([`Stage::TOGETHER`]). None where
+    /// it is computed by itself.
+    pub fn siblings(&self) -> Vec<Sibling<S>> {
+        let class = self.job.device.class();
+        let of = |(parameters, checkpoint): &(Value, PathBuf)| {
+            // One that cannot be read says so when its turn comes.
+            let stage = serde_json::from_value(parameters.clone()).ok()?;
+            Some(Sibling::new(stage, checkpoint.clone(), class))
+        };
+        self.job.siblings.iter().filter_map(of).collect()
+    }
+}
+
 impl<S> Context<S> {
     #[ref_cast_custom]
     fn of_job(job: &Job) -> &Self;
@@ -154,6 +171,7 @@ impl<S> Context<S> {
             reporter: Arc::new(Silent),
             cancelled: Arc::default(),
             metrics: Mutex::default(),
+            siblings: Vec::new(),
         };
         Ok(Self { job, stage: PhantomData })
     }
@@ -182,6 +200,13 @@ impl<S> Context<S> {
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.job.seed = seed;
+        self
+    }
+
+    /// Adds a cell that waits for this one: its parameters, and a folder for what it goes on from.
+    #[must_use]
+    pub fn with_sibling(mut self, parameters: Value, checkpoint: PathBuf) -> Self {
+        self.job.siblings.push((parameters, checkpoint));
         self
     }
 

@@ -24,6 +24,8 @@ pub trait AnyStage: Send + Sync {
     fn seeded(&self) -> bool;
     /// See [`Stage::SMALL`].
     fn small(&self) -> bool;
+    /// See [`Stage::TOGETHER`].
+    fn together(&self) -> &'static [&'static str];
     /// See [`Stage::resources`].
     fn resources(&self) -> Resources;
     /// See [`Stage::can_use_gpu`].
@@ -52,6 +54,9 @@ impl<S: Stage> AnyStage for S {
     }
     fn small(&self) -> bool {
         S::SMALL
+    }
+    fn together(&self) -> &'static [&'static str] {
+        S::TOGETHER
     }
     fn resources(&self) -> Resources {
         Stage::resources(self)

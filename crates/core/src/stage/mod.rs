@@ -11,6 +11,7 @@ pub(crate) mod metrics;
 pub mod output;
 pub mod report;
 pub mod resources;
+pub mod sibling;
 pub(crate) mod text;
 
 use std::path::Path;
@@ -26,6 +27,7 @@ pub use metrics::METRICS;
 pub use output::{Out, Output, Yields};
 pub use report::{Reporter, Silent, Update};
 pub use resources::{Place, Resources, Threads};
+pub use sibling::Sibling;
 pub use text::TABLE;
 
 /// What a stage does. The struct is the kind's TOML schema, its documentation and its part of the
@@ -90,6 +92,10 @@ pub trait Stage:
     /// Whether it leaves nothing behind in the process that computed it, and its work is too small, or is done in a
     /// process of its own, for another one to be started for each cell: the same worker may compute further cells then.
     const SMALL: bool = false;
+
+    /// Parameters (none of them an input) in which cells may differ whose outputs one of them can write on its way, by
+    /// [`Context::siblings`], for less than it takes to compute them one by one. Their resources must not depend on these.
+    const TOGETHER: &'static [&'static str] = &[];
 
     /// The outputs of this very stage, where they depend on the parameters. Only the engine's own
     /// kinds can say so: nobody else has the argument's type.

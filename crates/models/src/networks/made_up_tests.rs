@@ -176,6 +176,33 @@ fn explained() -> [(&'static str, Tensors, usize); 3] {
     ]
 }
 
+/// Whoever asks for several gets for each what it has alone, although operations are joined where nobody looks between them.
+#[test]
+fn outputs_taken_together_have_the_bits_of_each_alone() {
+    let drawn = |name, side| {
+        let parameters = architecture(name).unwrap().parameters();
+        (name, Variables::drawn(&parameters, 3, &Device::Cpu).unwrap().live(), side)
+    };
+    let mut networks = Vec::from(explained());
+    networks.push(("efficientnet_lite0", made_up(efficientnet_lite0_shapes()), 64));
+    networks.extend([drawn("squeezenet1_1", 47), drawn("vgg16_features", 33)]);
+    for (name, tensors, side) in networks {
+        let network = from_tensors(name, &tensors).unwrap();
+        let (x, taps) = (photographs(2, side), network.taps());
+        let together = network.forward_taps(&x, &taps).unwrap();
+        for (tap, output) in taps.iter().zip(&together) {
+            let alone = network.forward_to(&x, tap).unwrap();
+            assert_eq!(numbers(output), numbers(&alone), "{name}, {tap}");
+        }
+        // And in another order, one of them twice.
+        let some = [taps[1], taps[0], taps[1]];
+        let outputs = network.forward_taps(&x, &some).unwrap();
+        for (output, at) in outputs.iter().zip([1, 0, 1]) {
+            assert_eq!(numbers(output), numbers(&together[at]), "{name}");
+        }
+    }
+}
+
 /// Along its gradient a logit rises by the gradient's norm. candle's layer normalisation, softmax and maximum pooling have
 /// none, or another one.
 #[test]

@@ -1,10 +1,10 @@
 use schemars::JsonSchema;
-use sconce_core::{Context, Error, Input, Resources, Result, Stage, outputs};
+use sconce_core::{Context, Error, Input, Resources, Result, Sibling, Stage, outputs};
 use sconce_data::resize::Fit;
-use sconce_data::{Features, FeaturesWriter, ImageSet, Preprocessing, Weights};
+use sconce_data::{Examples, Features, FeaturesWriter, ImageSet, Preprocessing, Weights};
 use serde::{Deserialize, Serialize};
 
-use crate::extract::{Extractor, Grey, Pooling};
+use crate::extract::{Extractor, Grey, Pooling, Taken};
 
 /// Takes a layer's output of a network for every image.
 ///
@@ -50,6 +50,7 @@ outputs! { ExtractFeatures:
 impl Stage for ExtractFeatures {
     const KIND: &'static str = "extract-features";
     const VERSION: u32 = 3;
+    const TOGETHER: &'static [&'static str] = &["layer", "pooling"];
 
     fn resources(&self) -> Resources {
         Resources::heavy(2 * Resources::GIB)
@@ -73,17 +74,34 @@ impl Stage for ExtractFeatures {
         preprocessing.size = self.size.or(preprocessing.size);
         preprocessing.fit = self.fit.unwrap_or(preprocessing.fit);
         let device = sconce_models::device(ctx.device())?;
-        let extractor =
-            Extractor::new(&weights, preprocessing, self.grey, &self.layer, self.pooling, device)?;
+        let (layer, pooling) = (&self.layer, self.pooling);
+        let mut extractor =
+            Extractor::new(&weights, preprocessing, self.grey, layer, pooling, device)?;
 
         let all: Vec<usize> = (0..images.len()).collect();
         if all.is_empty() {
             return Err(Error::Input { slot: "images".into(), message: "no image".into() });
         }
+        // Further layers on the way: what is wrong with one, its own cell says.
+        let mut siblings = ctx.siblings();
+        siblings.retain(|sibling| {
+            let Self { layer, pooling, .. } = sibling.stage();
+            extractor.also(layer, *pooling).is_ok()
+        });
+        if !siblings.is_empty() {
+            let layers: Vec<_> = siblings.iter().map(|sibling| &*sibling.stage().layer).collect();
+            ctx.note(format!("with further layers on the way: {}", layers.join(", ")));
+        }
+        let mut siblings: Vec<Along> = siblings.into_iter().map(Along::new).collect();
         let folder = ctx.folder(Self::FEATURES);
         let mut writer = None;
         ctx.progress(0, all.len(), "images")?;
-        extractor.extract(&images, &all, self.batch, |shape, rows, done| {
+        let whole = extractor.extract(&images, &all, self.batch, |taken| {
+            let Taken { tap, shape, rows, done } = taken;
+            if tap > 0 {
+                siblings[tap - 1].push(images.examples(), shape, rows);
+                return Ok(());
+            }
             let writer = match &mut writer {
                 Some(writer) => writer,
                 None => writer.insert(FeaturesWriter::create(&folder, images.examples(), shape)?),
@@ -91,6 +109,44 @@ impl Stage for ExtractFeatures {
             writer.push(rows)?;
             ctx.progress(done, all.len(), "images")
         })?;
+        for (sibling, is_whole) in siblings.into_iter().zip(whole) {
+            if is_whole {
+                sibling.finish();
+            }
+        }
         writer.map_or(Ok(()), FeaturesWriter::finish)
+    }
+}
+
+/// A cell whose features are taken on the way. What goes wrong with it, it says itself when its turn comes.
+struct Along {
+    sibling: Sibling<ExtractFeatures>,
+    writer: Option<Result<FeaturesWriter>>,
+}
+
+impl Along {
+    fn new(sibling: Sibling<ExtractFeatures>) -> Self {
+        Self { sibling, writer: None }
+    }
+
+    fn push(&mut self, examples: &Examples, shape: &[usize], rows: &[f32]) {
+        let create = || {
+            let folder = self.sibling.folder(ExtractFeatures::FEATURES)?;
+            FeaturesWriter::create(&folder, examples, shape)
+        };
+        let writer = self.writer.get_or_insert_with(create);
+        if let Ok(open) = writer
+            && let Err(error) = open.push(rows)
+        {
+            *writer = Err(error);
+        }
+    }
+
+    fn finish(self) {
+        if let Some(Ok(writer)) = self.writer
+            && writer.finish().is_ok()
+        {
+            let _ = self.sibling.finish();
+        }
     }
 }

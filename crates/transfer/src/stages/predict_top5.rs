@@ -4,7 +4,7 @@ use sconce_data::resize::Fit;
 use sconce_data::{Examples, ImageSet, Table, Weights};
 use serde::{Deserialize, Serialize};
 
-use crate::extract::{Extractor, Grey, Pooling};
+use crate::extract::{Extractor, Grey, Pooling, Taken};
 use crate::top5;
 
 /// Names the five likeliest ImageNet classes of photographs, with the network's own last layer.
@@ -79,7 +79,7 @@ impl Stage for PredictTop5 {
             device,
         )?;
         let mut table = top5::table();
-        extractor.extract(&images, &all, BATCH, |shape, rows, done| {
+        extractor.extract(&images, &all, BATCH, |Taken { shape, rows, done, .. }| {
             let classes: usize = shape.iter().product();
             let first = done - rows.len() / classes.max(1);
             for (i, logits) in rows.chunks_exact(classes.max(1)).enumerate() {

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use sconce_core::{Artifact, Context, Digest, Files, Result, Stage};
+use sconce_core::{Artifact, Context, Digest, Files, Result, Stage, Yields};
 use sconce_data::{
     Color, Examples, Features, ImageSet, Metrics, Preprocessing, Table, Weights, WeightsInfo,
 };
@@ -210,6 +210,50 @@ fn features_do_not_depend_on_threads_and_hardly_on_the_batch() {
         for (found, expected) in found.values().iter().zip(expected.values()) {
             assert!((found - expected).abs() <= 1e-5 * expected.abs().max(1.0), "batch {batch}");
         }
+    }
+}
+
+/// Deeper, shallower, the same layer pooled otherwise, and no layer at all.
+#[test]
+fn layers_on_the_way_have_the_bytes_that_they_have_alone() {
+    let (_i, images) = saved(&images());
+    let (_w, weights) = saved(&squeezenet([123.0, 117.0, 104.0]));
+    let inputs = [("images", &images), ("weights", &weights)];
+    let parameters = |layer: &str, pooling: &str| json!({ "images": "images", "weights": "weights", "layer": layer, "pooling": pooling, "batch": 3 });
+    let siblings = [
+        ("logits", "none"),
+        ("fire2", "gmp"),
+        ("fire5", "none"),
+        ("relu6", "gap"),
+        ("fire5", "gmp"),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let mut ctx = Context::in_folder(folder.path(), ExtractFeatures::OUTPUTS).unwrap();
+    for (slot, files) in inputs {
+        ctx = ctx.with_input(slot, files.clone());
+    }
+    for (i, (layer, pooling)) in siblings.iter().enumerate() {
+        let checkpoint = folder.path().join(i.to_string());
+        ctx = ctx.with_sibling(parameters(layer, pooling), checkpoint);
+    }
+    let stage: ExtractFeatures = serde_json::from_value(parameters("fire5", "gap")).unwrap();
+    stage.run(&ctx).unwrap();
+    let own = Files::from_folder(&folder.path().join("out/features")).unwrap();
+    let alone = |layer, pooling| {
+        let ran = run::<ExtractFeatures>(parameters(layer, pooling), &inputs).unwrap();
+        ran.files("features").digest()
+    };
+    assert_eq!(own.digest(), alone("fire5", "gap"));
+    for (i, (layer, pooling)) in siblings.into_iter().enumerate() {
+        let checkpoint = folder.path().join(i.to_string());
+        let mut written = std::fs::read_dir(&checkpoint).into_iter().flatten().flatten();
+        let Some(whole) = written.next() else {
+            assert_eq!(layer, "relu6");
+            continue;
+        };
+        let features = Files::from_folder(&whole.path().join("features")).unwrap();
+        assert_eq!(features.digest(), alone(layer, pooling), "{layer}, {pooling}");
+        assert!(written.next().is_none());
     }
 }
 

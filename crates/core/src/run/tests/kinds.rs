@@ -1,6 +1,8 @@
 //! Kinds that are easy to watch.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -16,6 +18,7 @@ pub(super) const KINDS: &[Kind] = &[
     Kind::of::<Patient>(),
     Kind::of::<Measure>(),
     Kind::of::<Poster>(),
+    Kind::of::<Many>(),
 ];
 
 fn total(ctx: &Context, numbers: &Inputs<Folder>) -> Result<i64> {
@@ -254,5 +257,59 @@ impl Stage for Poster {
 
     fn run(&self, ctx: &Context<Self>) -> Result<()> {
         write(ctx, Self::NUMBER, &format!("{}|{}", self.text, self.lines.join("|")))
+    }
+}
+
+/// Writes its number, and those of cells that wait for it, but for 4.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Many {
+    number: i64,
+    /// Tells tests apart; `late` and `early` fail for number 1 after the others were written or before.
+    way: String,
+}
+
+/// The numbers of the stages that were run, with their threads, by their way.
+static MANY: Mutex<BTreeMap<String, Vec<(i64, usize)>>> = Mutex::new(BTreeMap::new());
+
+pub(super) fn take_runs(way: &str) -> Vec<(i64, usize)> {
+    MANY.lock().unwrap_or_else(PoisonError::into_inner).remove(way).unwrap_or_default()
+}
+
+outputs! { Many:
+    /// A number as text.
+    NUMBER: Folder = "number";
+}
+
+impl Stage for Many {
+    const KIND: &'static str = "many";
+    const VERSION: u32 = 1;
+    const TOGETHER: &'static [&'static str] = &["number"];
+
+    fn resources(&self) -> Resources {
+        Resources { threads: Threads::All, ..Resources::default() }
+    }
+
+    fn run(&self, ctx: &Context<Self>) -> Result<()> {
+        let mut runs = MANY.lock().unwrap_or_else(PoisonError::into_inner);
+        runs.entry(self.way.clone()).or_default().push((self.number, ctx.threads()));
+        drop(runs);
+        let fails = |way| self.number == 1 && self.way == way;
+        if fails("early") {
+            return Err(crate::Error::message("as asked for"));
+        }
+        for sibling in ctx.siblings() {
+            let number = sibling.stage().number;
+            let path = sibling.folder(Self::NUMBER)?.join("number");
+            std::fs::write(&path, number.to_string())
+                .map_err(|error| crate::Error::io(path, error))?;
+            if number != 4 {
+                sibling.finish()?;
+            }
+        }
+        if fails("late") {
+            return Err(crate::Error::message("as asked for"));
+        }
+        write(ctx, Self::NUMBER, &self.number.to_string())
     }
 }

@@ -2,6 +2,7 @@
 
 mod grown;
 mod kinds;
+mod together;
 mod walks;
 
 use std::cell::RefCell;
