@@ -139,7 +139,7 @@ pub(super) fn tell(held: &Held, summary: &Summary, talk: &TalkArguments) -> Resu
         return Ok(());
     }
     let text = format!(
-        "code and parameters are as locked; the bits of {} differ, and are of another processor: {} (here {})",
+        "code and parameters are as locked; the bits of {} differ, and are of another kind of machine: {} (here {})",
         count(summary.other_bits, "cell"),
         held.processor(),
         processor::describe()

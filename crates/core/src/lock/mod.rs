@@ -5,7 +5,7 @@
 //! differs, and says what differs: the kind's version, the parameters, the inputs, or the bits alone.
 //!
 //! What an output holds that may differ between two runs (how long a fit took) cannot be locked, and neither can the outputs of
-//! cells that read it: such a cell [varies](LockedCell::varies). Bits of floating-point results hold for a kind of processor
+//! cells that read it: such a cell [varies](LockedCell::varies). Bits of floating-point results hold for a kind of machine
 //! ([`describe`](crate::processor::describe)); on another one, differing bits are counted and do not fail.
 
 mod file;

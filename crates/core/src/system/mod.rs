@@ -24,6 +24,11 @@ pub(crate) mod strays;
 #[cfg(windows)]
 mod windows;
 
+/// The C library, whose mathematical functions round in its own way; where it has no name of its own, the system.
+pub(crate) fn c_library() -> &'static str {
+    if cfg!(all(target_os = "linux", target_env = "gnu")) { "glibc" } else { std::env::consts::OS }
+}
+
 /// Nanoseconds of a clock that all processes of this machine share; but on Windows it never goes back.
 pub(crate) fn nanoseconds() -> u64 {
     #[cfg(unix)]
