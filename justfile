@@ -28,6 +28,10 @@ bench: bench-engine bench-networks
 bench-networks *ARGS:
     python3 crates/models/benches/networks.py {{ ARGS }}
 
+# The linear SVM beside scikit-learn, with a python3 that has it: [--features FOLDER] [--raw]
+bench-svm *ARGS:
+    python3 crates/transfer/benches/grid_search.py {{ ARGS }}
+
 # The engine beside make, doit, snakemake and dvc, where they are installed
 bench-engine *ARGS:
     cargo build --release --package sconce

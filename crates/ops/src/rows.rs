@@ -1,6 +1,7 @@
 //! Methods on rows of numbers in memory, `(samples, features)` in row-major order: inner products, eigenvectors, principal
 //! components. They take and return plain slices, since candle has none of them.
 
+pub mod cholesky;
 pub mod eigen;
 mod error;
 pub mod pca;
@@ -83,6 +84,24 @@ pub fn l2_normalise(values: &mut [f32], columns: usize) {
             }
         }
     }
+}
+
+/// The inner product over eight interleaved sums, the same on every processor.
+fn inner(arch: pulp::Arch, a: &[f64], b: &[f64]) -> f64 {
+    arch.dispatch(
+        #[inline(always)]
+        || {
+            let mut sums = [0f64; 8];
+            let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+            for (a, b) in a.iter().zip(b) {
+                for lane in 0..8 {
+                    sums[lane] += a[lane] * b[lane];
+                }
+            }
+            let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+            sums.iter().sum::<f64>() + rest
+        },
+    )
 }
 
 /// Rows of numbers in [-1, 1), whose columns are scaled so that some vary more than others.

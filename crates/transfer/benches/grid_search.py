@@ -1,8 +1,9 @@
 """Our grid search over C beside scikit-learn's, on the same features and folds, with two threads each.
 
-    python -m venv /somewhere/outside && /somewhere/outside/bin/pip install scikit-learn
+    python -m venv /somewhere/outside && /somewhere/outside/bin/pip install scikit-learn safetensors
     /somewhere/outside/bin/python crates/transfer/benches/grid_search.py [--samples 1500] [--columns 4096] [--raw]
     … --features FILE.npz      (arrays train, train_labels, test, test_labels) instead of artificial ones
+    … --features artifacts/transfer/features/layer=fire2      (what a run of pipelines/transfer.toml left)
 
 Prints the times, their ratio, the largest difference of a mean accuracy, and the part of the test rows that
 both predict alike.
@@ -40,6 +41,17 @@ def artificial(samples, columns, classes):
     return *rows(samples), *rows(2985)
 
 
+def of_a_run(folder):
+    """Rows and labels of the splits `train` and `test` of an artifact of type `features`."""
+    from safetensors.numpy import load_file
+
+    (rows,) = load_file(folder / "features.safetensors").values()
+    examples = json.loads((folder / "features.json").read_text())["examples"]
+    labels, split = np.array(examples["labels"]), np.array(examples["split"])
+    train, test = (split == examples["splits"].index(name) for name in ("train", "test"))
+    return rows[train], labels[train], rows[test], labels[test]
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--samples", type=int, default=1500)
@@ -49,7 +61,9 @@ def main():
     parser.add_argument("--max-iter", type=int, default=1000)
     parser.add_argument("--features")
     options = parser.parse_args()
-    if options.features:
+    if options.features and pathlib.Path(options.features).is_dir():
+        x, y, x_test, y_test = of_a_run(pathlib.Path(options.features))
+    elif options.features:
         loaded = np.load(options.features)
         x, y, x_test, y_test = (loaded[k] for k in ("train", "train_labels", "test", "test_labels"))
     else:
@@ -67,7 +81,7 @@ def main():
             array.astype("<f4").tofile(f"{folder}/{name}")
         y.astype("<u4").tofile(f"{folder}/labels.u32")
         folds.astype("<u4").tofile(f"{folder}/folds.u32")
-        command = ["cargo", "bench", "-q", "-p", "sconce-transfer", "--bench", "grid_search", "--"]
+        command = ["cargo", "bench", "-q", "--workspace", "--bench", "grid_search", "--"]
         command += [folder, str(classes), str(x.shape[1]), *map(str, CS)]
         said = subprocess.run(command, cwd=repository, env=os.environ | {"RAYON_NUM_THREADS": "2"},
                               stdout=subprocess.PIPE, check=True).stdout
@@ -80,8 +94,11 @@ def main():
     grid.fit(x, y)
     grid_seconds = time.perf_counter() - started
     started = time.perf_counter()
-    fitted = LinearSVC(max_iter=options.max_iter).fit(x, y)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", ConvergenceWarning)
+        fitted = LinearSVC(max_iter=options.max_iter).fit(x, y)
     fit_seconds = time.perf_counter() - started
+    is_solved = not any(issubclass(one.category, ConvergenceWarning) for one in told)
     predicted = fitted.predict(x_test)
 
     accuracies = np.array(ours["accuracies"])
@@ -90,7 +107,8 @@ def main():
     print(f"grid, 6 C x 5      ours {ours['grid_seconds']:.3f} s, scikit-learn {grid_seconds:.2f} s, "
           f"ratio {ours['grid_seconds'] / grid_seconds:.4f}")
     print(f"one fit, C = 1     ours {ours['fit_seconds']:.3f} s, scikit-learn {fit_seconds:.2f} s, "
-          f"ratio {ours['fit_seconds'] / fit_seconds:.4f} ({ours['sweeps']} sweeps, {ours['violation']:.1e} left)")
+          f"ratio {ours['fit_seconds'] / fit_seconds:.4f} ({ours['sweeps']} sweeps, {ours['violation']:.1e} left; scikit-learn "
+          f"{'converged' if is_solved else 'stopped at --max-iter'})")
     print(f"mean accuracies    ours {accuracies.mean(1).round(4).tolist()}, best C {ours['best_c']}")
     print(f"                   differ by at most {difference:.5f}")
     print(f"same predictions   {np.mean(predicted == np.array(ours['predicted'])):.4%}, accuracy "

@@ -1,5 +1,5 @@
 //! The grid of C by cross-validation, timed on the features that `grid_search.py` wrote, which runs this beside
-//! scikit-learn. By hand: `cargo bench -p sconce-transfer --bench grid_search -- FOLDER CLASSES COLUMNS C…`.
+//! scikit-learn. By hand: `cargo bench --workspace --bench grid_search -- FOLDER CLASSES COLUMNS C…`.
 //!
 //! FOLDER holds `train.f32` and `test.f32` (rows), `labels.u32` and `folds.u32` (one a training row). Prints JSON.
 

@@ -1,11 +1,11 @@
-//! Choice of C by cross-validation on one Gram matrix.
+//! Choice of C by cross-validation.
 
 use rayon::prelude::*;
 use sconce_data::evaluation::argmax;
 
 use crate::{
-    Error, Gram, Rows,
-    dual::Dual,
+    Error, Rows,
+    machine::System,
     svm::{Stopping, check},
 };
 
@@ -47,8 +47,8 @@ impl CrossValidation {
 
 /// Fits every C on all folds but one and scores it on that one, for each fold. `fold_of` names the fold of each sample.
 ///
-/// One Gram matrix of all rows serves every fold, class and C, also for the scores of the held-out rows. For each fold
-/// and class the values of C are solved in rising order, each from the solution before it.
+/// With many features one Gram matrix of all rows serves every fold, class and C, also for the scores of the held-out rows. For
+/// each fold and class the values of C are solved in rising order, each from the solution before it.
 ///
 /// # Errors
 /// When sizes differ, a fold leaves fewer than two classes to train on, or a C is not positive.
@@ -71,14 +71,12 @@ pub fn cross_validate(
     if cs.is_empty() {
         return Err(Error::Parameter("no value of c to try".into()));
     }
-    let gram = Gram::new(rows, 1.0)?;
+    let system = System::new(rows, cs)?;
     let folds = fold_of.iter().max().map_or(0, |&fold| fold + 1);
-    let splits: Vec<Split> =
-        (0..folds).map(|fold| Split::new(&gram, fold_of, labels, fold)).collect();
-    for (fold, split) in splits.iter().enumerate() {
-        if split.held_out.is_empty() {
-            return Err(Error::Data(format!("fold {fold} has no sample")));
-        }
+    let splits = (0..folds)
+        .map(|fold| Split::new(&system, fold_of, labels, fold))
+        .collect::<Result<Vec<_>, _>>()?;
+    for split in &splits {
         check(split.train.len(), &split.labels, classes, cs)?;
     }
     let mut rising: Vec<usize> = (0..cs.len()).collect();
@@ -89,7 +87,7 @@ pub fn cross_validate(
     // decisions[fold · classes + class][c][held-out sample]
     let decisions: Vec<Vec<Vec<f64>>> = tasks
         .into_par_iter()
-        .map(|(fold, class)| splits[fold].path(&gram, class, cs, &rising, stopping))
+        .map(|(fold, class)| splits[fold].path(&system, class, cs, &rising, stopping))
         .collect();
 
     let accuracies = (0..cs.len())
@@ -111,47 +109,43 @@ struct Split {
     train: Vec<usize>,
     held_out: Vec<usize>,
     labels: Vec<usize>,
-    gram: Gram,
+    system: System<'static>,
 }
 
 impl Split {
-    fn new(gram: &Gram, fold_of: &[usize], labels: &[usize], fold: usize) -> Self {
+    fn new(
+        whole: &System<'_>,
+        fold_of: &[usize],
+        labels: &[usize],
+        fold: usize,
+    ) -> Result<Self, Error> {
         let (held_out, train): (Vec<usize>, Vec<usize>) =
             (0..fold_of.len()).partition(|&i| fold_of[i] == fold);
-        Self {
+        if held_out.is_empty() {
+            return Err(Error::Data(format!("fold {fold} has no sample")));
+        }
+        Ok(Self {
             labels: train.iter().map(|&i| labels[i]).collect(),
-            gram: gram.subset(&train),
+            system: whole.subset(&train)?,
             train,
             held_out,
-        }
+        })
     }
 
     /// Decision values of `class` on the held-out samples, for each C.
     fn path(
         &self,
-        whole: &Gram,
+        whole: &System<'_>,
         class: usize,
         cs: &[f64],
         rising: &[usize],
         stopping: Stopping,
     ) -> Vec<Vec<f64>> {
-        let mut dual = Dual::new(&self.gram, |i| self.labels[i] == class);
+        let mut machine = self.system.machine(|i| self.labels[i] == class);
         let mut decisions = vec![Vec::new(); cs.len()];
         for &c in rising {
-            dual.solve(cs[c], stopping.tolerance, stopping.max_sweeps);
-            let coefficients = dual.coefficients();
-            decisions[c] = self
-                .held_out
-                .iter()
-                .map(|&sample| {
-                    let row = whole.row(sample);
-                    self.train
-                        .iter()
-                        .zip(&coefficients)
-                        .map(|(&i, coefficient)| coefficient * f64::from(row[i]))
-                        .sum()
-                })
-                .collect();
+            machine.solve(cs[c], stopping);
+            decisions[c] = machine.decide(whole, &self.train, &self.held_out);
         }
         decisions
     }
@@ -177,29 +171,25 @@ mod tests {
 
     #[test]
     fn equals_separate_fits_on_each_fold() {
-        let (x, labels) = synthetic::clusters(150, 30, 3, 11);
-        let rows = Rows::new(&x, 30).unwrap();
-        let fold_of = stratified_folds(&labels, 5, &mut ChaCha8Rng::seed_from_u64(4)).unwrap();
-        let cs = [1.0, 0.01, 0.1];
-        let result = cross_validate(rows, &labels, 3, &fold_of, &cs, Stopping::default()).unwrap();
-        for (i, &c) in cs.iter().enumerate() {
-            for fold in 0..5 {
-                let (held_out, train): (Vec<usize>, Vec<usize>) =
-                    (0..150).partition(|&i| fold_of[i] == fold);
-                let pick = |of: &[usize]| of.iter().map(|&i| labels[i]).collect::<Vec<_>>();
-                let (x_train, x_test) = (rows.gather(&train), rows.gather(&held_out));
-                let model = svm::fit(
-                    Rows::new(&x_train, 30).unwrap(),
-                    &pick(&train),
-                    3,
-                    c,
-                    Stopping::default(),
-                )
-                .unwrap()
-                .model;
-                let predicted = model.predict(Rows::new(&x_test, 30).unwrap()).unwrap();
-                let right = predicted.iter().zip(pick(&held_out)).filter(|(p, l)| *p == l).count();
-                assert_eq!(result.accuracies[i][fold], right as f64 / 30.0);
+        for d in [30, 300] {
+            let (x, labels) = synthetic::clusters(150, d, 3, 11);
+            let rows = Rows::new(&x, d).unwrap();
+            let fold_of = stratified_folds(&labels, 5, &mut ChaCha8Rng::seed_from_u64(4)).unwrap();
+            let (cs, stopping) = ([1.0, 0.01, 0.1], Stopping::default());
+            let result = cross_validate(rows, &labels, 3, &fold_of, &cs, stopping).unwrap();
+            for (i, &c) in cs.iter().enumerate() {
+                for fold in 0..5 {
+                    let (held_out, train): (Vec<usize>, Vec<usize>) =
+                        (0..150).partition(|&i| fold_of[i] == fold);
+                    let pick = |of: &[usize]| of.iter().map(|&i| labels[i]).collect::<Vec<_>>();
+                    let (x_train, x_test) = (rows.gather(&train), rows.gather(&held_out));
+                    let x_train = Rows::new(&x_train, d).unwrap();
+                    let model = svm::fit(x_train, &pick(&train), 3, c, stopping).unwrap().model;
+                    let predicted = model.predict(Rows::new(&x_test, d).unwrap()).unwrap();
+                    let right =
+                        predicted.iter().zip(pick(&held_out)).filter(|(p, l)| *p == l).count();
+                    assert_eq!(result.accuracies[i][fold], right as f64 / 30.0);
+                }
             }
         }
     }

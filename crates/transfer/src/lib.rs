@@ -8,7 +8,9 @@ pub mod fine_tune;
 mod folds;
 mod gram;
 pub mod logistic;
+mod machine;
 pub mod mcnemar;
+mod newton;
 pub mod stages;
 pub mod svm;
 #[cfg(test)]

@@ -6,14 +6,14 @@
 use rayon::prelude::*;
 use sconce_data::evaluation::argmax;
 
-use crate::{Error, Gram, Rows, dual::Dual};
+use crate::{Error, Rows, machine::System};
 
 /// When to stop, in units of the margin.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stopping {
     /// Largest absolute projected gradient of the dual at which a problem counts as solved.
     pub tolerance: f64,
-    /// Most passes over the coordinates of one problem.
+    /// Most passes over the coordinates of one problem, or steps of Newton's method.
     pub max_sweeps: usize,
 }
 
@@ -37,7 +37,7 @@ pub struct LinearModel {
 pub struct Fit {
     /// The classifiers.
     pub model: LinearModel,
-    /// Passes over the coordinates, for the class that took most.
+    /// Passes over the coordinates or steps, for the class that took most.
     pub sweeps: usize,
     /// The largest projected gradient left in any class; above the tolerance when the passes ran out.
     pub violation: f64,
@@ -55,13 +55,13 @@ pub fn fit(
     stopping: Stopping,
 ) -> Result<Fit, Error> {
     check(rows.len(), labels, classes, &[c])?;
-    let gram = Gram::new(rows, 1.0)?;
+    let system = System::new(rows, &[c])?;
     let solved: Vec<_> = (0..classes)
         .into_par_iter()
         .map(|class| {
-            let mut dual = Dual::new(&gram, |i| labels[i] == class);
-            let solved = dual.solve(c, stopping.tolerance, stopping.max_sweeps);
-            let (weights, intercept) = primal(rows, &dual.coefficients());
+            let mut machine = system.machine(|i| labels[i] == class);
+            let solved = machine.solve(c, stopping);
+            let (weights, intercept) = machine.weights(rows);
             (solved, weights, intercept)
         })
         .collect();
@@ -173,18 +173,6 @@ pub(crate) fn check(
     Ok(())
 }
 
-/// `w = Xᵀ coefficients` and the intercept, the sum of the coefficients.
-fn primal(rows: Rows<'_>, coefficients: &[f64]) -> (Vec<f32>, f32) {
-    let arch = pulp::Arch::new();
-    let mut weights = vec![0f64; rows.columns()];
-    for (row, &coefficient) in rows.iter().zip(coefficients) {
-        if coefficient != 0.0 {
-            crate::dual::add_scaled(arch, &mut weights, coefficient, row);
-        }
-    }
-    (weights.into_iter().map(|w| w as f32).collect(), coefficients.iter().sum::<f64>() as f32)
-}
-
 /// The inner product, in double precision over eight interleaved partial sums, the same on every CPU.
 fn dot(arch: pulp::Arch, a: &[f32], b: &[f32]) -> f64 {
     arch.dispatch(
@@ -236,7 +224,7 @@ mod tests {
 
     #[test]
     fn the_primal_gradient_vanishes_at_the_solution() {
-        for (n, d) in [(120, 20), (60, 200)] {
+        for (n, d) in [(120, 20), (60, 200), (60, 300)] {
             let (x, labels) = synthetic::clusters(n, d, 3, 7);
             let rows = Rows::new(&x, d).unwrap();
             for c in [0.01, 1.0, 100.0] {
@@ -263,16 +251,16 @@ mod tests {
 
     #[test]
     fn same_bits_with_one_and_two_threads() {
-        let (x, labels) = synthetic::clusters(200, 65, 4, 3);
-        let rows = Rows::new(&x, 65).unwrap();
-        let with = |threads| {
-            rayon::ThreadPoolBuilder::new()
-                .num_threads(threads)
-                .build()
-                .unwrap()
-                .install(|| fit(rows, &labels, 4, 1.0, Stopping::default()).unwrap().model)
-        };
-        assert_eq!(with(1), with(2));
+        for d in [65, 300] {
+            let (x, labels) = synthetic::clusters(200, d, 4, 3);
+            let rows = Rows::new(&x, d).unwrap();
+            let with = |threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let fit = || fit(rows, &labels, 4, 1.0, Stopping::default()).unwrap().model;
+                pool.install(fit)
+            };
+            assert_eq!(with(1), with(2));
+        }
     }
 
     #[test]

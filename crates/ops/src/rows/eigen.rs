@@ -5,7 +5,7 @@
 
 use rayon::prelude::*;
 
-use super::Error;
+use super::{Error, inner};
 use crate::elementary::hypot;
 
 /// Eigenvalues, the largest first, and their unit eigenvectors.
@@ -109,24 +109,6 @@ fn tridiagonalise(matrix: &mut [f64], order: usize) -> Vec<Vec<f64>> {
         reflectors.push(v);
     }
     reflectors
-}
-
-/// The inner product over four interleaved sums.
-fn inner(arch: pulp::Arch, a: &[f64], b: &[f64]) -> f64 {
-    arch.dispatch(
-        #[inline(always)]
-        || {
-            let mut sums = [0f64; 8];
-            let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-            for (a, b) in a.iter().zip(b) {
-                for lane in 0..8 {
-                    sums[lane] += a[lane] * b[lane];
-                }
-            }
-            let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-            sums.iter().sum::<f64>() + rest
-        },
-    )
 }
 
 /// `row −= s · a + t · b`.

@@ -49,7 +49,7 @@ outputs! { CrossValidate:
 
 impl Stage for CrossValidate {
     const KIND: &'static str = "cross-validate";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const SEEDED: bool = true;
 
     fn resources(&self) -> Resources {

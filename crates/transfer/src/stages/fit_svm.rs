@@ -10,7 +10,9 @@ use crate::svm::{self, Stopping};
 
 /// Fits linear support vector machines, one class against the rest: scikit-learn's `LinearSVC`.
 ///
-/// Squared hinge, L2 penalty, the intercept penalised as the weight of a feature that is always 1.
+/// Squared hinge, L2 penalty, the intercept penalised as the weight of a feature that is always 1. Solved by Newton's method for
+/// up to 512 features (1024 where C and the features are large) and for more than 20,000 rows, else by coordinate descent on
+/// the dual.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FitSvm {
@@ -31,7 +33,8 @@ pub struct FitSvm {
     /// Largest projected gradient of the dual at which a machine counts as fitted.
     #[serde(default = "tolerance")]
     pub tolerance: f64,
-    /// Passes over the rows at most, as scikit-learn's `max_iter`; a note says when they did not suffice.
+    /// Passes over the rows (or steps of Newton's method) at most, as scikit-learn's `max_iter`; a note says when they did not
+    /// suffice.
     #[serde(default = "max_passes")]
     pub max_passes: usize,
 }
@@ -51,7 +54,7 @@ outputs! { FitSvm:
 
 impl Stage for FitSvm {
     const KIND: &'static str = "fit-svm";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
 
     fn resources(&self) -> Resources {
         Resources { threads: Threads::All, memory: 2 * Resources::GIB, ..Resources::default() }

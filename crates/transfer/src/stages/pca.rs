@@ -53,7 +53,7 @@ outputs! { PcaCurve:
 
 impl Stage for PcaCurve {
     const KIND: &'static str = "pca";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
 
     fn resources(&self) -> Resources {
         Resources { threads: Threads::All, memory: 3 * Resources::GIB, ..Resources::default() }
