@@ -33,6 +33,9 @@ pub enum Grey {
     Sum,
 }
 
+/// Bytes that the maps of further layers may take in one pass.
+const TOGETHER: usize = 1 << 30;
+
 /// A network ready to take features from.
 pub struct Extractor {
     network: Box<dyn Network>,
@@ -147,12 +150,24 @@ impl Extractor {
         let batch = batch.max(1);
         let mut done = 0;
         let mut taps = std::mem::take(&mut self.taps);
+        let mut looked = false;
         for inputs in images::stream(set, chosen, batch, &self.preprocessing, &self.device) {
             for inputs in inputs?.chunks(batch) {
                 for inputs in inputs.chunk_by(|a, b| a.dims() == b.dims()) {
                     done += inputs.len();
                     let first = chosen[done - inputs.len()];
-                    let outputs = self.features(inputs, &taps).map_err(Error::other)?;
+                    if !std::mem::replace(&mut looked, true) {
+                        self.drop_large(&inputs[0], batch, &mut taps);
+                    }
+                    let outputs = match self.features(inputs, &taps) {
+                        // It may be for one of them, which is for its own cell to say.
+                        Err(_) if taps[1..].iter().any(|tap| tap.goes_on) => {
+                            taps[1..].iter_mut().for_each(|tap| tap.goes_on = false);
+                            self.features(inputs, &taps)
+                        }
+                        outputs => outputs,
+                    };
+                    let outputs = outputs.map_err(Error::other)?;
                     let going = taps.iter_mut().enumerate().filter(|(_, tap)| tap.goes_on);
                     for ((at, tap), features) in going.zip(outputs) {
                         let found = &features.dims()[1..];
@@ -176,6 +191,23 @@ impl Extractor {
             }
         }
         Ok(taps[1..].iter().map(|tap| tap.goes_on).collect())
+    }
+
+    /// Ends further layers until the maps of all, which a pass keeps to its end, are no more than a batch may take.
+    fn drop_large(&self, image: &Tensor, batch: usize, taps: &mut [Tap]) {
+        let Some((own, further)) = taps.split_first_mut().filter(|(_, more)| !more.is_empty())
+        else {
+            return;
+        };
+        let mut left = TOGETHER;
+        for tap in further {
+            let maps = self.network.forward_taps(image, &[&own.layer, &tap.layer]);
+            let bytes = maps.map_or(usize::MAX, |maps| 4 * maps[1].elem_count());
+            match left.checked_sub(bytes.saturating_mul(batch)) {
+                Some(rest) => left = rest,
+                None => tap.goes_on = false,
+            }
+        }
     }
 
     /// The pooled outputs, for images of one size, of the layers that go on.

@@ -72,8 +72,8 @@ pub fn run_cell(
     if request.mode == Mode::Run
         && let Some(receipt) = results.receipt(&key)?
     {
-        // What another process left there on its way.
-        store.remove_checkpoint(&key)?;
+        // What another process left there on its way, and may still write: what cannot go now is left to `gc`.
+        let _ = store.remove_checkpoint(&key);
         return Ok(Outcome::Shared(Box::new(receipt)));
     }
     let journal = match request.mode {
@@ -178,8 +178,8 @@ fn compute(
     let (clock, started) = (Instant::now(), clock::now() as u64);
     let run = || catch_unwind(AssertUnwindSafe(|| stage.run(&ctx)));
     let class = cell.settings.device.class();
-    let taken =
-        request.mode == Mode::Run && sibling::take(&store.checkpoint(&key), class, &output_root);
+    let taken = request.mode == Mode::Run
+        && sibling::take(&store.checkpoint(&key), class, &outputs, &output_root);
     if !taken {
         make_folders(&outputs, &output_root)?;
         debug_span!("run")
@@ -206,7 +206,8 @@ fn compute(
         sconce: env!("CARGO_PKG_VERSION").to_owned(),
     };
     results.put_receipt(&receipt)?;
-    store.remove_checkpoint(&key)?;
+    // Another process may be writing there on its way: what cannot go now is left to `gc`.
+    let _ = store.remove_checkpoint(&key);
     Ok(Outcome::Ran(Box::new(receipt)))
 }
 

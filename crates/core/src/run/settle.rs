@@ -54,7 +54,7 @@ impl Walk<'_> {
         };
         self.tell_damage(index);
         self.release_twins(&task.key);
-        self.release_held(index);
+        self.release_held(index, result.is_err());
         match result {
             Ok(Outcome::Ran(receipt)) => {
                 if let Some(remote) = self.store.remote() {

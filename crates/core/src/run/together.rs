@@ -6,6 +6,7 @@ use super::walk::{Task, Walk};
 use super::{Mode, Request, Waiting};
 use crate::key::KeyParts;
 use crate::plan::CellIndex;
+use crate::stage::sibling::is_there;
 use crate::{Digest, canonical};
 
 impl Walk<'_> {
@@ -37,10 +38,17 @@ impl Walk<'_> {
         waiting
     }
 
-    /// The running cell `index` is over: those that waited for that queue again.
-    pub(super) fn release_held(&mut self, index: CellIndex) {
+    /// The running cell `index` is over: those that waited for that queue again. Each by itself if it failed, which may be because
+    /// of them, or if its outputs are there.
+    pub(super) fn release_held(&mut self, index: CellIndex, failed: bool) {
+        let store = self.store;
         for sibling in self.held.remove(&index).into_iter().flatten() {
             self.enter_queue(sibling);
+            self.set_task(sibling, |task| {
+                if failed || is_there(&store.checkpoint(&task.key)) {
+                    task.group = None;
+                }
+            });
         }
     }
 }

@@ -279,7 +279,9 @@ impl<'a> Walk<'a> {
             }
             State::Run { reasons, .. } => {
                 let reasons = reasons.iter().map(Reason::to_string).collect();
-                self.queue(index, parts, Mode::Run, reasons, local);
+                // What was left of an earlier run is not wanted either.
+                let mode = if forced && local.is_none() { Mode::Force } else { Mode::Run };
+                self.queue(index, parts, mode, reasons, local);
             }
             State::Depends(_) => return Err(Error::message("an input has no result")),
         }
@@ -306,7 +308,7 @@ impl<'a> Walk<'a> {
         self.options.verify && self.named.contains(&index)
     }
 
-    fn set_task(&mut self, index: CellIndex, set: impl FnOnce(&mut Task)) {
+    pub(super) fn set_task(&mut self, index: CellIndex, set: impl FnOnce(&mut Task)) {
         if let Cell::Queued(task) = &mut self.cells[index] {
             set(task);
         }

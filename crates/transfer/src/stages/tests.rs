@@ -257,6 +257,35 @@ fn layers_on_the_way_have_the_bytes_that_they_have_alone() {
     }
 }
 
+/// Without a size in the preprocessing, nobody knows beforehand how far images come.
+#[test]
+fn a_layer_that_images_are_too_small_for_fails_alone() {
+    let examples = Examples { ids: vec!["a".into(), "b".into()], ..Examples::default() };
+    let pixels = (0..2 * 9 * 9).map(|i| (i * 7 % 256) as u8).collect();
+    let images = ImageSet::packed(examples, Color::Grey, 9, 9, pixels).unwrap();
+    let (_i, images) = saved(&images);
+    let (_w, weights) = saved(&squeezenet([123.0, 117.0, 104.0]));
+    let parameters = |layer: &str| {
+        let preprocessing =
+            json!({ "channels": "rgb", "scale": 255, "mean": [0, 0, 0], "std": [1, 1, 1] });
+        json!({ "images": "images", "weights": "weights", "layer": layer, "preprocessing": preprocessing })
+    };
+    let inputs = [("images", &images), ("weights", &weights)];
+    assert!(run::<ExtractFeatures>(parameters("fire9"), &inputs).is_err());
+    let alone = run::<ExtractFeatures>(parameters("conv1"), &inputs).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut ctx = Context::in_folder(folder.path(), ExtractFeatures::OUTPUTS).unwrap();
+    for (slot, files) in inputs {
+        ctx = ctx.with_input(slot, files.clone());
+    }
+    ctx = ctx.with_sibling(parameters("fire9"), folder.path().join("sibling"));
+    let stage: ExtractFeatures = serde_json::from_value(parameters("conv1")).unwrap();
+    stage.run(&ctx).unwrap();
+    let own = Files::from_folder(&folder.path().join("out/features")).unwrap();
+    assert_eq!(own.digest(), alone.files("features").digest());
+    assert!(!folder.path().join("sibling").exists());
+}
+
 #[test]
 fn pooling_size_and_grey() {
     let (_i, images) = saved(&images());

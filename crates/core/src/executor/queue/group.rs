@@ -28,7 +28,8 @@ impl Group {
     }
 }
 
-/// Seconds that the last results of a stage took, on average.
+/// Seconds that the last results of a stage took, on average of those that took a tenth of the longest or more: the outputs of
+/// others may have been written by a sibling.
 pub(super) fn seconds_of(store: &Store, pipeline: &str, stage: &str) -> Option<f64> {
     const ENOUGH: usize = 20;
     let last = store.last(pipeline).ok()?;
@@ -39,7 +40,9 @@ pub(super) fn seconds_of(store: &Store, pipeline: &str, stage: &str) -> Option<f
         last.iter().filter(|(name, _)| of_stage(name)).map(|(_, key)| key).collect();
     let receipts =
         keys.into_iter().take(ENOUGH).filter_map(|key| store.recorded(key).ok().flatten());
-    let seconds: Vec<f64> = receipts.map(|receipt| receipt.seconds).collect();
+    let mut seconds: Vec<f64> = receipts.map(|receipt| receipt.seconds).collect();
+    let longest = seconds.iter().copied().fold(0.0, f64::max);
+    seconds.retain(|seconds| *seconds >= 0.1 * longest);
     (!seconds.is_empty()).then(|| seconds.iter().sum::<f64>() / seconds.len() as f64)
 }
 
