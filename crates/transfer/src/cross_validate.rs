@@ -16,6 +16,8 @@ pub struct CrossValidation {
     pub cs: Vec<f64>,
     /// Part of the held-out samples predicted rightly, `accuracies[c][fold]`.
     pub accuracies: Vec<Vec<f64>>,
+    /// The largest projected gradient left in any machine; above the tolerance where one could not be solved.
+    pub violation: f64,
 }
 
 impl CrossValidation {
@@ -85,10 +87,11 @@ pub fn cross_validate(
     let tasks: Vec<(usize, usize)> =
         (0..folds).flat_map(|fold| (0..classes).map(move |class| (fold, class))).collect();
     // decisions[fold · classes + class][c][held-out sample]
-    let decisions: Vec<Vec<Vec<f64>>> = tasks
+    let (decisions, violations): (Vec<Vec<Vec<f64>>>, Vec<f64>) = tasks
         .into_par_iter()
         .map(|(fold, class)| splits[fold].path(&system, class, cs, &rising, stopping))
-        .collect();
+        .unzip();
+    let violation = violations.into_iter().fold(0.0, f64::max);
 
     let accuracies = (0..cs.len())
         .map(|c| {
@@ -101,7 +104,7 @@ pub fn cross_validate(
                 .collect()
         })
         .collect();
-    Ok(CrossValidation { cs: cs.to_vec(), accuracies })
+    Ok(CrossValidation { cs: cs.to_vec(), accuracies, violation })
 }
 
 /// One fold held out, and the rest to train on.
@@ -132,7 +135,7 @@ impl Split {
         })
     }
 
-    /// Decision values of `class` on the held-out samples, for each C.
+    /// Decision values of `class` on the held-out samples, for each C, and the largest projected gradient left.
     fn path(
         &self,
         whole: &System<'_>,
@@ -140,14 +143,15 @@ impl Split {
         cs: &[f64],
         rising: &[usize],
         stopping: Stopping,
-    ) -> Vec<Vec<f64>> {
+    ) -> (Vec<Vec<f64>>, f64) {
         let mut machine = self.system.machine(|i| self.labels[i] == class);
         let mut decisions = vec![Vec::new(); cs.len()];
+        let mut violation = 0f64;
         for &c in rising {
-            machine.solve(cs[c], stopping);
+            violation = violation.max(machine.solve(cs[c], stopping).violation);
             decisions[c] = machine.decide(whole, &self.train, &self.held_out);
         }
-        decisions
+        (decisions, violation)
     }
 
     fn accuracy(&self, labels: &[usize], decisions: impl Fn(usize) -> Vec<f64>) -> f64 {
@@ -199,6 +203,7 @@ mod tests {
         let result = CrossValidation {
             cs: vec![10.0, 1.0, 0.1],
             accuracies: vec![vec![0.9, 0.8], vec![0.8, 0.9], vec![0.1, 0.2]],
+            violation: 0.0,
         };
         assert_eq!(result.best(), Some(1.0));
     }

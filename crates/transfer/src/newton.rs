@@ -27,6 +27,8 @@ const DEPTH: usize = 1024;
 const FIRST: f64 = 1e4;
 /// From one C to the next.
 const RISE: f64 = 100.0;
+/// Of an objective.
+const ROUNDING: f64 = 1e-12;
 /// The largest projected gradient on the way.
 const ON_THE_WAY: f64 = 1e-2;
 
@@ -48,7 +50,7 @@ impl<'a> Design<'a> {
         let mut design = Self { values, columns, moments: vec![0.0; (columns + 1).pow(2)] };
         let mut moments = std::mem::take(&mut design.moments);
         let all: Vec<(usize, f64)> = (0..design.len()).map(|i| (i, 1.0)).collect();
-        design.add_moments(&all, &mut moments);
+        design.add_moments(&all, &mut moments, true);
         design.moments = moments;
         Ok(design)
     }
@@ -61,8 +63,8 @@ impl<'a> Design<'a> {
         &self.values[i * self.columns..(i + 1) * self.columns]
     }
 
-    /// `moments += Σ sign · x xᵀ` over the named rows, lower triangle.
-    fn add_moments(&self, rows: &[(usize, f64)], moments: &mut [f64]) {
+    /// `moments += Σ sign · x xᵀ` over the named rows, lower triangle. `apart`: by several threads, where no other problem has them.
+    fn add_moments(&self, rows: &[(usize, f64)], moments: &mut [f64], apart: bool) {
         let width = self.columns + 1;
         for rows in rows.chunks(DEPTH) {
             let depth = rows.len();
@@ -77,14 +79,19 @@ impl<'a> Design<'a> {
                 feature.iter_mut().zip(rows).for_each(|(value, (_, sign))| *value *= sign);
             }
             let bands: Vec<&[f64]> = features.chunks(BAND * depth).collect();
-            moments.par_chunks_mut(BAND * width).enumerate().for_each(|(band, out)| {
+            let add = |(band, out): (usize, &mut [f64])| {
                 let lhs = &signed[band * BAND * depth..][..bands[band].len()];
                 let mut sums = vec![0f64; out.len()];
                 for (i, rhs) in bands[..=band].iter().enumerate() {
                     product::tile(lhs, rhs, depth, &mut sums[i * BAND..], width);
                 }
                 out.iter_mut().zip(&sums).for_each(|(out, sum)| *out += sum);
-            });
+            };
+            if apart {
+                moments.par_chunks_mut(BAND * width).enumerate().for_each(add);
+            } else {
+                moments.chunks_mut(BAND * width).enumerate().for_each(add);
+            }
         }
     }
 
@@ -183,23 +190,37 @@ impl<'a> Newton<'a> {
         way
     }
 
-    /// Newton's steps for one C; the largest projected gradient that is left.
+    /// Newton's steps for one C, as long as each brings the objective down or, where it stays as it is but for rounding, the
+    /// largest projected gradient; the one that is left.
     fn descend(&mut self, c: f64, tolerance: f64, max_steps: usize, steps: &mut usize) -> f64 {
-        let mut before = f64::INFINITY;
+        let mut objective = self.objective(c, &self.weights, &self.scores);
+        // The violation that has to fall, after a step that the objective does not tell from none.
+        let mut bound = f64::INFINITY;
         loop {
             let gradient = self.gradient(c);
             // With α = 2C max(0, 1 − y wᵀx) the dual's gradient is y xᵀ(w(α) − w), and w(α) = w − g.
-            let violation = self.along(&gradient).iter().fold(0.0, |most, v| v.abs().max(most));
-            let objective = self.objective(c);
-            if violation <= tolerance || *steps >= max_steps || objective >= before {
+            let along = self.along(&gradient);
+            // What is no number is no solution.
+            let size = |v: &f64| if v.is_nan() { f64::INFINITY } else { v.abs() };
+            let violation = along.iter().map(size).fold(0.0, f64::max);
+            let is_over = *steps >= max_steps || violation >= bound;
+            if violation <= tolerance || is_over {
                 return violation;
             }
-            before = objective;
-            *steps += 1;
             let direction = self.direction(c, &gradient);
-            let along = self.along(&direction);
-            let length = self.length(c, &direction, &along);
-            self.weights.iter_mut().zip(&direction).for_each(|(w, p)| *w += length * p);
+            let length = self.length(c, &direction, &self.along(&direction));
+            let step = self.weights.iter().zip(&direction);
+            let weights: Vec<f64> = step.map(|(w, p)| w + length * p).collect();
+            let scores = self.along(&weights);
+            let next = self.objective(c, &weights, &scores);
+            if next.is_nan() || next > objective * (1.0 + ROUNDING) {
+                return violation;
+            }
+            let falls = next < objective * (1.0 - ROUNDING);
+            bound = if falls { f64::INFINITY } else { violation };
+            *steps += 1;
+            objective = next;
+            (self.weights, self.scores) = (weights, scores);
             self.look();
         }
     }
@@ -214,9 +235,13 @@ impl<'a> Newton<'a> {
         1.0 - self.signs[i] * self.scores[i]
     }
 
-    fn objective(&self, c: f64) -> f64 {
-        let slack = (0..self.signs.len()).map(|i| self.slack(i).max(0.0).powi(2)).sum::<f64>();
-        0.5 * self.weights.iter().map(|w| w * w).sum::<f64>() + c * slack
+    fn objective(&self, c: f64, weights: &[f64], scores: &[f64]) -> f64 {
+        let slack = |(sign, score): (&f64, &f64)| {
+            let slack = 1.0 - sign * score;
+            if slack > 0.0 { slack * slack } else { slack * 0.0 }
+        };
+        let slacks = self.signs.iter().zip(scores).map(slack).sum::<f64>();
+        0.5 * weights.iter().map(|w| w * w).sum::<f64>() + c * slacks
     }
 
     fn gradient(&self, c: f64) -> Vec<f64> {
@@ -270,9 +295,8 @@ impl<'a> Newton<'a> {
         -slope / bend
     }
 
-    /// Brings scores, active samples and their moments up to date with the weights.
+    /// Brings the active samples and their moments up to date with the scores.
     fn look(&mut self) {
-        self.scores = self.along(&self.weights);
         let mut changes = Vec::new();
         for i in 0..self.signs.len() {
             let active = self.slack(i) > 0.0;
@@ -286,7 +310,7 @@ impl<'a> Newton<'a> {
             self.moments.fill(0.0);
             changes = active.map(|(i, _)| (i, 1.0)).collect();
         }
-        self.design.add_moments(&changes, &mut self.moments);
+        self.design.add_moments(&changes, &mut self.moments, false);
     }
 }
 
@@ -357,5 +381,18 @@ mod tests {
         let (solved, _) = solve(&[1.0, 0.0, 3.0, 0.0, 1.0, 2.0], 3, &[true, false], 0);
         assert!(solved.sweeps == 0 && solved.violation > 1.0);
         assert!(Design::new(Vec::new().into(), 3).is_err());
+    }
+
+    /// No number comes out of what is beyond double precision, and nobody takes it for solved.
+    #[test]
+    fn what_overflows_is_not_solved() {
+        let (x, labels) = synthetic::clusters(40, 6, 2, 4);
+        let design = Design::new(x.as_slice().into(), 6).unwrap();
+        for c in [1e300, f64::MAX] {
+            let mut newton = Newton::new(&design, |i| labels[i] == 0);
+            let solved = newton.solve(c, 1e-4, 1000);
+            assert!(solved.violation > 1e-4, "c {c}: {solved:?}");
+            assert!(newton.weights().iter().all(|w| w.is_finite()), "c {c}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use sconce_data::{Column, Features, Metrics, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{choose_to_fit, train, yes};
+use super::{choose_to_fit, train, unsolved, yes};
 use crate::svm::Stopping;
 use crate::{CrossValidation, Rows, cross_validate, stratified_folds};
 
@@ -73,9 +73,12 @@ impl Stage for CrossValidate {
         let folds = stratified_folds(&chosen.labels, self.folds, &mut ctx.rng("folds"))
             .map_err(Error::other)?;
         let classes = features.examples().classes.len();
-        let result =
-            cross_validate(rows, &chosen.labels, classes, &folds, &self.c, Stopping::default())
-                .map_err(Error::other)?;
+        let stopping = Stopping::default();
+        let result = cross_validate(rows, &chosen.labels, classes, &folds, &self.c, stopping)
+            .map_err(Error::other)?;
+        if result.violation > stopping.tolerance {
+            ctx.note(unsolved(result.violation, stopping));
+        }
         write(ctx, &result)
     }
 }

@@ -3,7 +3,7 @@ use sconce_core::{Context, Error, Input, Resources, Result, Stage, Threads, outp
 use sconce_data::{Features, Metrics};
 use serde::{Deserialize, Serialize};
 
-use super::{choose_to_fit, train, yes};
+use super::{choose_to_fit, train, unsolved, yes};
 use crate::Rows;
 use crate::classifier::{Classifier, Method};
 use crate::svm::{self, Stopping};
@@ -11,8 +11,8 @@ use crate::svm::{self, Stopping};
 /// Fits linear support vector machines, one class against the rest: scikit-learn's `LinearSVC`.
 ///
 /// Squared hinge, L2 penalty, the intercept penalised as the weight of a feature that is always 1. Solved by Newton's method for
-/// up to 512 features (1024 where C and the features are large) and for more than 20,000 rows, else by coordinate descent on
-/// the dual.
+/// up to 512 features (1024 where C and the features are large) and for more than 20,000 rows of fewer than a quarter as many
+/// features, else by coordinate descent on the dual.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FitSvm {
@@ -89,10 +89,7 @@ impl Stage for FitSvm {
         let fit =
             svm::fit(rows, &chosen.labels, classes.len(), c, stopping).map_err(Error::other)?;
         if fit.violation > self.tolerance {
-            ctx.note(format!(
-                "stopped after {} passes with a projected gradient of {:.1e}, above the tolerance {:.1e}",
-                fit.sweeps, fit.violation, self.tolerance
-            ));
+            ctx.note(unsolved(fit.violation, stopping));
         }
         ctx.metric("c", c);
         let method = Method::LinearSvm { c };

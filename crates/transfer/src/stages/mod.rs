@@ -14,6 +14,8 @@ use sconce_core::{Error, Kind, Result};
 use sconce_data::Features;
 use sconce_data::finite::NotFinite;
 
+use crate::svm::Stopping;
+
 pub use compare::Compare;
 pub use cross_validate::CrossValidate;
 pub use evaluate::Evaluate;
@@ -96,6 +98,15 @@ fn test() -> String {
 /// The default of parameters called `normalize`.
 const fn yes() -> bool {
     true
+}
+
+/// What is said of machines that the passes did not suffice for.
+fn unsolved(violation: f64, stopping: Stopping) -> String {
+    format!(
+        "stopped with a projected gradient of {violation:.1e}, above the tolerance {:.1e}, after {} passes or where \
+         rounding left no way on",
+        stopping.tolerance, stopping.max_sweeps
+    )
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use sconce_ops::rows::pca::Pca;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{choose, choose_to_fit, test, train, yes};
+use super::{choose, choose_to_fit, test, train, unsolved, yes};
 use crate::Rows;
 use crate::svm::{self, Stopping};
 
@@ -122,7 +122,7 @@ impl Stage for PcaCurve {
             }
             let rows = Rows::new(&values, count).map_err(Error::other)?;
             let unseen = Rows::new(&unseen, count).map_err(Error::other)?;
-            let trial = self.trial(rows, &train.labels, unseen, &test.labels, classes)?;
+            let trial = self.trial(ctx, rows, &train.labels, unseen, &test.labels, classes)?;
             curve.push(vec![
                 json!(count),
                 json!(true),
@@ -138,7 +138,7 @@ impl Stage for PcaCurve {
             ])?;
         }
         ctx.progress(counts.len(), counts.len() + 1, "dimensions")?;
-        let trial = self.trial(train_rows, &train.labels, test_rows, &test.labels, classes)?;
+        let trial = self.trial(ctx, train_rows, &train.labels, test_rows, &test.labels, classes)?;
         curve.push(vec![json!(d), json!(false), json!(1.0), json!(trial.accuracy)])?;
         timings.push(vec![
             json!(d),
@@ -162,6 +162,7 @@ struct Trial {
 impl PcaCurve {
     fn trial(
         &self,
+        ctx: &Context<Self>,
         rows: Rows<'_>,
         labels: &[usize],
         unseen: Rows<'_>,
@@ -169,10 +170,13 @@ impl PcaCurve {
         classes: usize,
     ) -> Result<Trial> {
         let started = Instant::now();
-        let model = svm::fit(rows, labels, classes, self.c, Stopping::default())
-            .map_err(Error::other)?
-            .model;
-        let fit_seconds = started.elapsed().as_secs_f64();
+        let stopping = Stopping::default();
+        let fit = svm::fit(rows, labels, classes, self.c, stopping).map_err(Error::other)?;
+        let (model, fit_seconds) = (fit.model, started.elapsed().as_secs_f64());
+        if fit.violation > stopping.tolerance {
+            let said = unsolved(fit.violation, stopping);
+            ctx.note(format!("{} dimensions: {said}", rows.columns()));
+        }
         let started = Instant::now();
         let predicted = model.predict(unseen).map_err(Error::other)?;
         let predict_seconds = started.elapsed().as_secs_f64();
