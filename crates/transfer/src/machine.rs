@@ -142,9 +142,9 @@ mod tests {
         assert!(!is_primal(20_001, 25_088, 1.0));
     }
 
-    /// What is refused for its inner products has no other way.
+    /// The dual refuses them, since their squares are beyond single precision.
     #[test]
-    fn features_beyond_single_precision_are_refused_by_one_way_and_fitted_by_the_other() {
+    fn features_whose_squares_are_large_are_fitted() {
         let (mut x, labels) = synthetic::clusters(40, 4, 2, 9);
         x.iter_mut().for_each(|v| *v *= 1e21);
         let rows = Rows::new(&x, 4).unwrap();

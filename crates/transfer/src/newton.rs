@@ -63,8 +63,9 @@ impl<'a> Design<'a> {
         &self.values[i * self.columns..(i + 1) * self.columns]
     }
 
-    /// `moments += Σ sign · x xᵀ` over the named rows, lower triangle. `apart`: by several threads, where no other problem has them.
-    fn add_moments(&self, rows: &[(usize, f64)], moments: &mut [f64], apart: bool) {
+    /// `moments += Σ sign · x xᵀ` over the named rows, lower triangle. `shared`: by all threads, where no
+    /// other problem keeps them busy.
+    fn add_moments(&self, rows: &[(usize, f64)], moments: &mut [f64], shared: bool) {
         let width = self.columns + 1;
         for rows in rows.chunks(DEPTH) {
             let depth = rows.len();
@@ -87,7 +88,7 @@ impl<'a> Design<'a> {
                 }
                 out.iter_mut().zip(&sums).for_each(|(out, sum)| *out += sum);
             };
-            if apart {
+            if shared {
                 moments.par_chunks_mut(BAND * width).enumerate().for_each(add);
             } else {
                 moments.chunks_mut(BAND * width).enumerate().for_each(add);
