@@ -12,7 +12,7 @@ use crate::grid::{Cell, Grid, Row};
 
 /// Sets images of several stages side by side: a column for each image set, a row for each image, matched by name.
 ///
-/// One image set alone is shown in rows of `across`.
+/// One image set alone is shown in rows of `across`, or with a row for each of its splits, such as a training's looks at images.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImageGrid {
@@ -25,12 +25,16 @@ pub struct ImageGrid {
     /// Names of the images that are shown; by default the first `max_images`.
     #[serde(default)]
     pub only: Names,
-    /// Images at most; of several sets, rows.
+    /// Images at most; of several sets, and of splits, rows.
     #[serde(default = "max_images")]
     pub max_images: usize,
     /// Images in a row of a single set.
     #[serde(default = "across")]
     pub across: usize,
+    /// Whether a single set has a row for each split: the first `across` images of it. Where there are more splits than
+    /// `max_images`, they are taken evenly, the first and the last among them.
+    #[serde(default)]
+    pub split_rows: bool,
     /// Width of an image in CSS pixels.
     #[serde(default = "cell")]
     pub cell: f64,
@@ -98,6 +102,10 @@ impl Stage for ImageGrid {
                 return Err(Error::parameter(key, "expected 1 or more, found 0"));
             }
         }
+        if self.split_rows && !self.only.is_empty() {
+            let message = "a row for each split leaves no choice of images: expected no `only`";
+            return Err(Error::parameter("split_rows", message));
+        }
         Ok(())
     }
 
@@ -115,6 +123,10 @@ impl Stage for ImageGrid {
                 );
                 return Err(Error::parameter("heads", message));
             }
+            if self.split_rows && sets.len() > 1 {
+                let message = format!("expected one image set, found {}", sets.len());
+                return Err(Error::parameter("split_rows", message));
+            }
             let ids = &first.artifact.examples().ids;
             let chosen: Vec<usize> = if self.only.is_empty() {
                 (0..ids.len().min(self.max_images)).collect()
@@ -126,7 +138,9 @@ impl Stage for ImageGrid {
                     .collect::<Result<_>>()?
             };
             let words = Words::new(&self.title, &self.caption);
-            let mut grid = if sets.len() == 1 {
+            let mut grid = if self.split_rows {
+                Grid::new(words, self.rows_of_splits(&first.artifact)?, self.cell)
+            } else if sets.len() == 1 {
                 let cell = |place: &usize| {
                     let label =
                         if self.names { label(&first.artifact, *place) } else { String::new() };
@@ -167,6 +181,27 @@ impl Stage for ImageGrid {
                 &pictures::photograph("grid", &grid.scene()?, self.density, &self.caption)?,
             )
         })
+    }
+}
+
+impl ImageGrid {
+    /// A row for each split, or for as many as there may be, of its first images.
+    fn rows_of_splits(&self, images: &ImageSet) -> Result<Vec<Row>> {
+        let splits = &images.examples().splits;
+        if splits.is_empty() {
+            let message = "expected images with splits, a row for each".to_owned();
+            return Err(Error::Input { slot: "images".to_owned(), message });
+        }
+        let rows = self.max_images.min(splits.len());
+        let row = |i: usize| {
+            let split = &splits[i * (splits.len() - 1) / (rows - 1).max(1)];
+            let places = images.examples().in_split(split)?;
+            let cells = places.into_iter().take(self.across);
+            let cells = cells.map(|place| Ok(Cell::new(pictures::pixels(images, place)?)));
+            let label = if self.names { split.clone() } else { String::new() };
+            Ok(Row { label, cells: cells.collect::<Result<_>>()? })
+        };
+        (0..rows).map(row).collect()
     }
 }
 

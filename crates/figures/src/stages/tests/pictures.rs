@@ -72,6 +72,84 @@ fn image_grid_matches_images_by_name() {
     assert!(single.figure("image-grid").files.contains_key("grid.png"));
 }
 
+#[test]
+fn image_grid_has_a_row_for_each_split() {
+    let of = |parameters: Value, set: &ImageSet| {
+        let mut all = json!({ "images": "images", "split_rows": true, "cell": 40 });
+        all.as_object_mut().unwrap().extend(parameters.as_object().unwrap().clone());
+        Cell::new(all).with("images", "looks", json!({}), set)
+    };
+    // eleven looks at two images, each image of one grey
+    let shade = |look: usize, image: usize| (look * 20 + image * 10) as u8;
+    let mut examples = Examples::default();
+    for look in 0..11 {
+        examples.add_split(&format!("step {}", look * 100), vec![0; 2]);
+    }
+    examples.labels.clear();
+    let images = (0..11).flat_map(|look| [0, 1].map(|image| (look, image)));
+    let samples = images.flat_map(|(look, image)| [shade(look, image); 4]).collect();
+    let set = ImageSet::packed(examples, Color::Grey, 2, 2, samples).unwrap();
+    // which greys stand in a picture, row by row, without frames of few pixels
+    let rows = |parameters: Value| -> Vec<Vec<u8>> {
+        let figure = of(parameters, &set).figure("image-grid");
+        let grid = image::load_from_memory(&figure.files["grid.png"]).unwrap().to_luma8();
+        let lines = grid.rows().map(|line| {
+            let greys = runs(line.map(|pixel| pixel.0[0]));
+            greys.into_iter().filter(|(grey, _)| *grey < 250).map(|(grey, _)| grey).collect()
+        });
+        let rows = runs(lines).into_iter().map(|(row, _)| row);
+        rows.filter(|row: &Vec<u8>| !row.is_empty()).collect()
+    };
+    // the first, the middle and the last look
+    let shown = |images: &[usize]| -> Vec<Vec<u8>> {
+        [0, 5, 10].map(|look| images.iter().map(|&image| shade(look, image)).collect()).to_vec()
+    };
+    assert_eq!(rows(json!({ "max_images": 3, "names": false, "density": 1.0 })), shown(&[0, 1]));
+    let first = json!({ "max_images": 3, "names": false, "density": 1.0, "across": 1 });
+    assert_eq!(rows(first), shown(&[0]));
+    let one = json!({ "max_images": 1, "names": false, "density": 1.0 });
+    assert_eq!(rows(one), shown(&[0, 1])[..1]);
+    assert_eq!(rows(json!({ "max_images": 99, "names": false, "density": 1.0 })).len(), 11);
+    // names of splits stand beside the rows
+    let plain = of(json!({ "names": false }), &set).figure("image-grid");
+    let named = of(json!({}), &set).figure("image-grid");
+    let width = |figure: &sconce_data::Figure| {
+        image::load_from_memory(&figure.files["grid.png"]).unwrap().width()
+    };
+    assert!(width(&named) >= width(&plain) && named.files["grid.png"] != plain.files["grid.png"]);
+
+    let whole = images_without_splits();
+    assert_eq!(
+        of(json!({}), &whole).error("image-grid"),
+        "input `images`: expected images with splits, a row for each"
+    );
+    assert!(
+        of(json!({ "only": ["a"] }), &set)
+            .error("image-grid")
+            .starts_with("parameter `split_rows`")
+    );
+    let two = of(json!({}), &set).with("images", "other", json!({}), &set);
+    assert_eq!(two.error("image-grid"), "parameter `split_rows`: expected one image set, found 2");
+}
+
+/// What comes more than ten times in a row, and how often.
+fn runs<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<(T, usize)> {
+    let mut runs: Vec<(T, usize)> = Vec::new();
+    for one in all {
+        match runs.last_mut() {
+            Some((last, count)) if *last == one => *count += 1,
+            _ => runs.push((one, 1)),
+        }
+    }
+    runs.into_iter().filter(|(_, count)| *count > 10).collect()
+}
+
+fn images_without_splits() -> ImageSet {
+    let mut examples = images(28, 3).examples().clone();
+    (examples.splits, examples.split) = (Vec::new(), Vec::new());
+    ImageSet::packed(examples, Color::Grey, 1, 1, vec![0; 3]).unwrap()
+}
+
 pub(super) fn activation_cell(shape: Vec<usize>) -> Cell {
     let set = images(64, 3);
     let count = 3 * shape.iter().product::<usize>();
