@@ -13,6 +13,8 @@ mod devices;
 mod documents;
 mod exports;
 mod face;
+#[cfg(feature = "chapters")]
+mod generated;
 mod kills;
 mod language;
 mod layout;

@@ -190,3 +190,68 @@ impl Course {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A history of 20 records and four looks: rankings and brightnesses of images as they are given.
+    fn history(ranking: impl Fn(usize) -> f64, spread: impl Fn(usize) -> u8) -> Course {
+        // real images are 100 apart
+        let mut course = Course::new(1, 1, 100.0);
+        for step in 1..=20 {
+            course.push(step, &GanLosses { ranking: ranking(step), ..GanLosses::default() });
+            if step % 5 == 0 {
+                course.look(step, (0..3).map(|i| i * spread(step)).collect());
+            }
+        }
+        course
+    }
+
+    #[test]
+    fn made_up_courses_get_their_verdicts() {
+        let verdicts = |course: &Course| {
+            let table = course.verdicts().unwrap();
+            let said = table.values("verdict").unwrap();
+            assert_eq!(said[3], &json!(Verdict::of(course.signs()).to_string()));
+            said.into_iter().map(|verdict| verdict.as_str().unwrap().to_owned()).collect()
+        };
+        let all = |verdict: &str| vec![verdict.to_owned(); 4];
+        let well: Vec<String> = verdicts(&history(|_| 0.9, |_| 80));
+        assert_eq!(well, all("stable"));
+        assert_eq!(verdicts(&history(|_| 1.0, |_| 80)), all("discriminator wins"));
+        assert_eq!(verdicts(&history(|_| 0.1, |_| 80)), all("generator wins"));
+        // at the limits of ranking, and beside them
+        assert_eq!(verdicts(&history(|_| 0.998, |_| 80)), all("discriminator wins"));
+        assert_eq!(verdicts(&history(|_| 0.9979, |_| 80)), all("stable"));
+        assert_eq!(verdicts(&history(|_| 0.25, |_| 80)), all("generator wins"));
+        assert_eq!(verdicts(&history(|_| 0.2501, |_| 80)), all("stable"));
+        // a quarter of the distance of real images, and a little more
+        assert_eq!(verdicts(&history(|_| 0.9, |_| 25)), all("mode collapse"));
+        assert_eq!(verdicts(&history(|_| 0.9, |_| 26)), all("stable"));
+        // each look is judged by what was before it: a game that is lost and won back
+        let turns = history(
+            |step| if step <= 10 { 1.0 } else { 0.8 },
+            |step| if step == 20 { 9 } else { 80 },
+        );
+        assert_eq!(
+            verdicts(&turns),
+            ["discriminator wins", "discriminator wins", "stable", "mode collapse"]
+        );
+        // of 20 records the last two count
+        let late = history(|step| if step < 20 { 0.9 } else { 1.0 }, |_| 80);
+        assert_eq!(verdicts(&late)[3], "stable");
+        assert!((late.signs().ranking - 0.95).abs() < 1e-12);
+
+        let mut broken = history(|_| 0.9, |_| 80);
+        broken.diverged = Some(12);
+        assert_eq!(verdicts(&broken), ["stable", "stable", "diverged", "diverged"]);
+    }
+
+    #[test]
+    fn diversity_is_that_of_real_images_where_these_are_the_same() {
+        let mut course = Course::new(1, 1, 0.0);
+        course.look(0, vec![7; 4]);
+        assert_eq!(course.signs().diversity, 1.0);
+    }
+}

@@ -122,7 +122,8 @@ impl Playing<'_> {
         let verdict = Verdict::of(self.course.signs());
         if step > 0 && verdict != self.told {
             self.told = verdict;
-            (self.tell)(format!("after {step} updates: {verdict}"));
+            let updates = if step == 1 { "update" } else { "updates" };
+            (self.tell)(format!("after {step} {updates}: {verdict}"));
         }
     }
 

@@ -77,7 +77,8 @@ pub struct TrainGan {
     pub checkpoint_seconds: f64,
 }
 
-/// What the generator is: `{ width = 32 }` is 100 → 128 → 64 → 32 → 1.
+/// What the generator is: `{ width = 32 }` is 100 → 128 → 64 → 32 → 1; told the class, `{ width = 128 }` is noise → 256 beside
+/// class → 256, then 256 → 128 → 1.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GeneratorParameters {
@@ -97,7 +98,8 @@ impl Default for GeneratorParameters {
     }
 }
 
-/// What the discriminator is: `{ width = 32 }` is 1 → 32 → 64 → 128 → 1.
+/// What the discriminator is: `{ width = 32 }` is 1 → 32 → 64 → 128 → 1; with a concatenated class, `{ width = 128 }` is image → 64
+/// beside class → 64, then 256 → 512 → 1.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DiscriminatorParameters {
@@ -179,7 +181,9 @@ outputs! { TrainGan:
     LOSSES: Table = "losses";
     /// The same means over each epoch.
     HISTORY: Table = "history";
-    /// The verdict at each look: `stable`, `mode collapse`, `discriminator wins`, `generator wins` or `diverged`.
+    /// The verdict at each look, the first of these that holds: `diverged` (a loss was no number), `discriminator wins` (it ranks
+    /// at least .998 of all pairs rightly), `generator wins` (at most .25), `mode collapse` (diversity, the median distance of a
+    /// generated image to the nearest other one by that of real images, is at most .25), `stable`. It says nothing of quality.
     VERDICTS: Table = "verdicts";
     /// The verdict at the end, in a table of one row.
     VERDICT: Table = "verdict";

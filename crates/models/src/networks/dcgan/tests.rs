@@ -4,7 +4,7 @@ use sconce_core::random::generator;
 use super::*;
 use crate::Tensors;
 use crate::networks::trainable::deterministic::{cosines, sines};
-use crate::optim::{Adam, Method, Optimiser};
+use crate::optim::{Adam, Method, Optimiser, Sgd};
 use crate::variables::Variables;
 
 const PLAIN: GeneratorLayout = GeneratorLayout {
@@ -230,6 +230,78 @@ fn penalties_are_squared_norms_of_gradients() {
         (got / (squared / 2.0) - 1.0).abs() < 4.0 * (2.0 / draws as f64).sqrt(),
         "{got} {squared}"
     );
+}
+
+/// An update's loss is the adversarial one and `γ` times each penalty, of the noise that the generator of random numbers
+/// gives: on real images first, then on generated ones. Its gradient is that of the whole, by differences.
+#[test]
+fn penalties_of_an_update_have_their_own_weights() {
+    let bare = DiscriminatorLayout { norm: Normalisation::None, ..JUDGE };
+    let penalty = Penalty { real: 0.7, fake: 0.2, sigma: 0.05 };
+    let objective = Objective { loss: Loss::Relativistic, penalty, ..Objective::default() };
+    let mut pair = Pair::new(PLAIN, bare);
+    pair.od = Optimiser::new(Method::Sgd(Sgd::default()), &pair.of_d).unwrap();
+    let images = cosines(&[4, 1, 32, 32]);
+    let generated = pair.g.forward(&cosines(&[4, 6]), None, true).unwrap().detach();
+    let mut rng = generator(1, "penalty");
+    let normal = crate::init::Init::Normal { mean: 0.0, std: penalty.sigma };
+    let [of_real, of_fake] =
+        [(), ()].map(|()| normal.draw(&[4, 1, 32, 32], &mut rng, &Device::Cpu).unwrap());
+    // in double precision from the logits on, so that differences are seen
+    let parts = |pair: &Pair| -> [f64; 3] {
+        let logits = |x: &Tensor| numbers(&pair.d.forward(x, None, true).unwrap());
+        let (real, fake) = (logits(&images), logits(&generated));
+        let pairs = real.iter().zip(&fake);
+        let adversarial = pairs.map(|(r, f)| (f - r).exp().ln_1p()).sum::<f64>() / 4.0;
+        let slope = |here: &[f64], x: &Tensor, noise: &Tensor| {
+            let there = logits(&(x + noise).unwrap());
+            let squares = here.iter().zip(there).map(|(h, t)| ((t - h) / penalty.sigma).powi(2));
+            squares.sum::<f64>() / 4.0 / 2.0
+        };
+        [adversarial, slope(&real, &images, &of_real), slope(&fake, &generated, &of_fake)]
+    };
+    let whole = |[adversarial, real, fake]: [f64; 3]| adversarial + 0.7 * real + 0.2 * fake;
+
+    let before = parts(&pair);
+    assert!((before[1] - before[2]).abs() > 1e-3, "equal ones would not be told apart: {before:?}");
+    // Of the last layer, in which a logit is linear, by differences; of the first, where steps cross LeakyReLU's bends, by the
+    // gradient of a loss that is put together here.
+    let weight = |name: &str| pair.of_d.get(name).unwrap();
+    let names: Vec<_> = pair.of_d.iter().map(|v| v.name.clone()).collect();
+    let last_name = names.iter().rfind(|name| name.ends_with("weight")).unwrap();
+    let (first, last) = (weight("0.weight"), weight(last_name));
+    let [at_first, at_last] = [&first, &last].map(|var| numbers(var));
+    let moved = |by: f64| {
+        let mut values: Vec<f32> = at_last.iter().map(|&value| value as f32).collect();
+        values[5] += by as f32;
+        last.set(&Tensor::from_vec(values, last.dims(), &Device::Cpu).unwrap()).unwrap();
+        whole(parts(&pair))
+    };
+    let of_last = (moved(1e-2) - moved(-1e-2)) / 2e-2;
+    moved(0.0);
+    let of_first = {
+        let logits = |x: &Tensor| pair.d.forward(x, None, true).unwrap();
+        let (real, fake) = (logits(&images), logits(&generated));
+        let adversarial = objective.loss.discriminator(&real, &fake, 0.0).unwrap();
+        let on = |here: &Tensor, x: &Tensor, noise: &Tensor, weight: f64| {
+            (penalty.of(here, &logits(&(x + noise).unwrap())).unwrap() * weight).unwrap()
+        };
+        let penalties =
+            (on(&real, &images, &of_real, 0.7) + on(&fake, &generated, &of_fake, 0.2)).unwrap();
+        let gradients = (adversarial + penalties).unwrap().backward().unwrap();
+        numbers(gradients.get(&first).unwrap())
+    };
+
+    let got = pair.step(&objective);
+    close(&[got.penalty, got.discriminator], &[whole(before) - before[0], whole(before)]);
+    // plain descent: what a weight lost is the rate times its gradient
+    let lost = |at: &[f64], var: &Var, place: usize| (at[place] - numbers(var)[place]) / 2e-3;
+    let of_last_lost = lost(&at_last, &last, 5);
+    assert!((of_last_lost / of_last - 1.0).abs() < 2e-2, "{of_last_lost} {of_last}");
+    for (place, want) in of_first.iter().enumerate() {
+        let got = lost(&at_first, &first, place);
+        assert!((got - want).abs() < 1e-3 * want.abs().max(1.0), "{place}: {got} {want}");
+    }
 }
 
 #[test]
