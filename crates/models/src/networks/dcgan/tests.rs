@@ -233,7 +233,7 @@ fn penalties_are_squared_norms_of_gradients() {
 }
 
 /// An update's loss is the adversarial one and `γ` times each penalty, of the noise that the generator of random numbers
-/// gives: on real images first, then on generated ones. Its gradient is that of the whole, by differences.
+/// gives: on real images first, then on generated ones. Its gradient is that of the whole.
 #[test]
 fn penalties_of_an_update_have_their_own_weights() {
     let bare = DiscriminatorLayout { norm: Normalisation::None, ..JUDGE };
