@@ -11,6 +11,8 @@ mod damage;
 mod dependencies;
 mod devices;
 mod documents;
+#[cfg(feature = "chapters")]
+mod domains;
 mod exports;
 mod face;
 #[cfg(feature = "chapters")]

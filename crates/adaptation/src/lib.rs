@@ -6,6 +6,7 @@ pub mod choice;
 pub mod logits;
 pub mod losses;
 pub mod method;
+mod mixing;
 pub mod stages;
 mod task;
 pub mod trustworthiness;

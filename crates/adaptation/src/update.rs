@@ -276,3 +276,6 @@ fn softplus(x: f64) -> f64 {
 fn number(scalar: &Tensor) -> Result<f64> {
     scalar.to_dtype(candle_core::DType::F64)?.to_scalar()
 }
+
+#[cfg(test)]
+mod tests;

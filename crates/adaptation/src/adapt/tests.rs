@@ -5,7 +5,7 @@ use sconce_models::optim::{Adam, Method as OptimiserMethod};
 use sconce_models::train::{Batch, Task, Values};
 
 use super::*;
-use crate::method::{Dann, DirtT, Distance, PseudoLabels, Vada};
+use crate::method::{Dann, DirtT, Distance, Growth, PseudoLabels, Vada};
 use crate::stages::Adapt;
 
 /// Digits of three classes: bars of three directions, grey on black, or inverted on a noisy ground in colour.
@@ -192,6 +192,7 @@ fn pseudo_labels_start_from_weights_and_help() {
     let ctx = Context::in_folder(folder.path(), &[]).unwrap().with_seed(7);
     let first = Adaptation { dropout: 0.0, ..how(DANN_BN, Method::SourceOnly {}, &preprocessing) };
     let adapted = adapt(&ctx, &first, &training(2), [&source, &target]).unwrap();
+    let (before, _) = accuracy(&first, 2, [&source, &target]);
     let labels = Method::PseudoLabels(PseudoLabels { threshold: 0.5, ..PseudoLabels::default() });
     let second = Adaptation {
         method: labels,
@@ -200,7 +201,7 @@ fn pseudo_labels_start_from_weights_and_help() {
     };
     let (after, history) = accuracy(&second, 4, [&source, &target]);
     let selected = history.last("pseudo_labelled").unwrap();
-    assert!(after > 0.9, "{after}");
+    assert!(after > 0.9 && after > before, "{before} {after}");
     assert!((0.3..=1.0).contains(&selected), "{selected}");
     // Another network's weights are refused.
     let other = Adaptation { layout: VADA, ..second };
@@ -236,6 +237,58 @@ fn the_features_get_the_reversed_gradient_and_the_domain_head_its_own() {
     assert_eq!(reversed, plain.iter().map(|g| -0.5 * g).collect::<Vec<_>>());
     let [still, _] = domain_gradients(Some(0.0));
     assert!(still.iter().all(|g| *g == 0.0));
+}
+
+/// Question 1 of the practical: without the reversal the domain head gets better.
+#[test]
+fn without_the_reversal_the_domain_head_gets_better() {
+    let (source, target) = (bars(90, false), bars(96, true));
+    let preprocessing = preprocessing();
+    let loss = |reversed: bool| {
+        let dann = Method::Dann(Dann { reversed, growth: Growth::Constant {}, ..Dann::default() });
+        let how = Adaptation { dropout: 0.0, ..how(DANN, dann, &preprocessing) };
+        let (_, history) = accuracy(&how, 2, [&source, &target]);
+        let of = |name: &str| history.last(name).unwrap();
+        (of("domain_loss_source") + of("domain_loss_target")) / 2.0
+    };
+    let (with, without) = (loss(true), loss(false));
+    assert!(without < 0.1 * with && with > 0.3, "with {with}, without {without}");
+}
+
+#[test]
+fn the_teacher_of_dirt_t_is_the_average_of_every_second_update() {
+    let images = [bars(24, false), bars(32, true)];
+    let preprocessing = preprocessing();
+    let folder = tempfile::tempdir().unwrap();
+    let ctx = Context::in_folder(folder.path(), &[]).unwrap().with_seed(7);
+    let dirt_t = Method::DirtT(DirtT { refresh: 2, ..DirtT::default() });
+    let how = how(DANN_BN, dirt_t, &preprocessing);
+    let prepared = Prepared::new(&ctx, &how, [&images[0], &images[1]]).unwrap();
+    let training = training(2);
+    let mut task = prepared.task(&training, 7).unwrap();
+    let named = "features.0.weight";
+    // of the average and the teacher before and after each update
+    let mut seen = Vec::new();
+    for at in 0..5 {
+        let values = |tensors: &Tensors| {
+            tensors.get(named).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()
+        };
+        let before = values(&task.averaged.as_ref().unwrap().0.tensors().unwrap());
+        let mut stopping = Stopping { task: &mut task, at: Some(at + 1) };
+        prepared.training(&training).run(&ctx, &mut stopping).unwrap_err();
+        let teacher = task.teacher.as_ref().unwrap();
+        let mut all = Tensors::default();
+        teacher.variables.save("", &mut all).unwrap();
+        seen.push((before, values(&all)));
+    }
+    for at in [0, 2, 4] {
+        assert_eq!(seen[at].1, seen[at].0, "taken over before update {at}");
+    }
+    for at in [1, 3] {
+        assert_eq!(seen[at].1, seen[at - 1].1, "kept at update {at}");
+        assert_ne!(seen[at].0, seen[at].1);
+    }
+    assert_ne!(seen[0].1, seen[2].1);
 }
 
 #[test]

@@ -200,6 +200,15 @@ impl Stage for Adapt {
                 format!("expected at least 0, got {}", self.feature_noise),
             );
         }
+        if self.feature_noise > 0.0 && !layout.has_noise() {
+            let message =
+                format!("`{}` has no place for noise: expected 0, or `vada`", self.architecture);
+            return wrong("feature_noise", message);
+        }
+        if self.watched == 0 && self.test_split.is_empty() {
+            let message = "expected images to watch: 1 or more, or a `test_split`";
+            return wrong("watched", message.into());
+        }
         if self.checkpoint_epochs == 0 {
             return wrong("checkpoint_epochs", "expected at least 1, got 0".into());
         }
@@ -299,6 +308,14 @@ mod tests {
             (json!({ "training": { "validation": 0.1 } }), "parameter `training.validation`"),
             (json!({ "average": 1.0 }), "parameter `average`"),
             (json!({ "checkpoint_epochs": 0 }), "parameter `checkpoint_epochs`"),
+            (
+                json!({ "feature_noise": 0.5, "architecture": "dann_bn" }),
+                "parameter `feature_noise`: `dann_bn` has no place for noise",
+            ),
+            (
+                json!({ "watched": 0, "test_split": "" }),
+                "parameter `watched`: expected images to watch: 1 or more, or a `test_split`",
+            ),
             (json!({ "method": { "vada": { "radius": 0.0 } } }), "parameter `method.vada.radius`"),
         ] {
             let mut all = json!({ "source": "a", "target": "b" });

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::test;
+use crate::mixing::mixing;
 use crate::trustworthiness::{squared_distances, trustworthiness};
 use crate::tsne::{self, Place};
 
@@ -20,6 +21,9 @@ use crate::tsne::{self, Place};
 /// of it with `random`, and with `pca` a hundredth of it, so that two seeds show how much a picture owes to chance. (scikit-learn
 /// draws nothing there.) With `method = "pca"` it draws the images alone. Cells of a stage see the same draws: what is set side by
 /// side shows the same images. t-SNE takes time and memory with the square of the images.
+///
+/// The metrics say what a picture leaves to the eye, of the features themselves and not of their places in the plane: whether
+/// domains lie on one another (`domain_mixing`), and whether class lies on class (`class_agreement`).
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Embed {
@@ -88,17 +92,22 @@ const SPREAD: f64 = 1e-4;
 const JITTER: f64 = 0.01;
 /// Neighbours that `trustworthiness` looks at, as scikit-learn's.
 const NEIGHBOURS: usize = 5;
+/// Neighbours that `domain_mixing` looks at.
+const MIXED: usize = 10;
 
 outputs! { Embed:
     /// A row for each image: `id`, `domain`, `class`, `split`, `x`, `y`.
     EMBEDDING: Table = "embedding";
     /// `trustworthiness` of five neighbours (1 is best), and `kl_divergence` (t-SNE) or `explained` (the part of the variance).
-    METRICS: Metrics = "metrics" ["images", "explained", "kl_divergence", "trustworthiness"];
+    /// Of several domains also `domain_mixing`, how many of an image's ten nearest features are of another domain, divided by
+    /// what chance would give (0: domains lie apart, 1: on one another), and `class_agreement`, the share of images whose
+    /// nearest features of another domain are of their class.
+    METRICS: Metrics = "metrics" ["images", "explained", "kl_divergence", "trustworthiness", "domain_mixing", "class_agreement"];
 }
 
 impl Stage for Embed {
     const KIND: &'static str = "embed";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const SEEDED: bool = true;
 
     fn resources(&self) -> Resources {
@@ -143,8 +152,22 @@ impl Stage for Embed {
             slot: "features".into(),
             message: error.to_string(),
         })?;
-        let (places, mut metrics) = self.places(ctx, rows)?;
+        let wide: Vec<f64> = rows.values().iter().map(|&value| f64::from(value)).collect();
+        let distances = squared_distances(&wide, rows.columns());
+        let (places, mut metrics) = self.places(ctx, rows, &distances)?;
         metrics.set("images", places.len() as f64);
+        let (mut of, mut classes) = (Vec::new(), Vec::new());
+        for (i, (domain, chosen)) in domains.iter().zip(&chosen).enumerate() {
+            let examples = domain.artifact.examples();
+            of.extend(chosen.iter().map(|_| i));
+            classes.extend(chosen.iter().map(|&place| examples.class_of(place).unwrap_or_default().to_owned()));
+        }
+        if let Some(mixing) = mixing(&distances, &of, &classes, MIXED) {
+            metrics.set("domain_mixing", mixing.domains);
+            if domains.iter().all(|domain| domain.artifact.examples().is_labelled()) {
+                metrics.set("class_agreement", mixing.classes);
+            }
+        }
 
         let mut table = Table::new(vec![
             Column::text("id"),
@@ -208,10 +231,14 @@ impl Embed {
         chosen.collect()
     }
 
-    fn places(&self, ctx: &Context, rows: Rows<'_>) -> Result<(Vec<Place>, Metrics)> {
+    /// Where rows of these squared distances are placed.
+    fn places(
+        &self,
+        ctx: &Context,
+        rows: Rows<'_>,
+        before: &[f64],
+    ) -> Result<(Vec<Place>, Metrics)> {
         let count = rows.len();
-        let wide: Vec<f64> = rows.values().iter().map(|&value| f64::from(value)).collect();
-        let before = squared_distances(&wide, rows.columns());
         let mut metrics = Metrics::default();
         let places = if self.method == Method::Pca {
             let (places, explained) = principal(rows)?;
@@ -224,7 +251,7 @@ impl Embed {
                 Init::Pca => about(&principal(rows)?.0, &mut rng),
             };
             let options = tsne::Options { perplexity: self.perplexity, steps: self.steps };
-            let embedded = tsne::embed(&before, start, options, |step, divergence| {
+            let embedded = tsne::embed(before, start, options, |step, divergence| {
                 ctx.point(step, None, [("kl_divergence", divergence)]);
                 ctx.progress(step, self.steps, "steps")
             })?;
@@ -233,7 +260,7 @@ impl Embed {
         };
         let flat: Vec<f64> = places.iter().flatten().copied().collect();
         let neighbours = NEIGHBOURS.min(count.saturating_sub(1) / 2);
-        let trust = trustworthiness(&before, &squared_distances(&flat, 2), count, neighbours);
+        let trust = trustworthiness(before, &squared_distances(&flat, 2), count, neighbours);
         if let Some(trust) = trust {
             ctx.metric("trustworthiness", trust);
             metrics.set("trustworthiness", trust);

@@ -33,6 +33,13 @@ pub struct EvaluateLogits {
     /// Images at most among `mistakes`.
     #[serde(default = "twenty_four")]
     pub max_mistakes: usize,
+    /// The probability from which on a prediction counts as confident, 0 to 1.
+    #[serde(default = "nine_tenths")]
+    pub threshold: f64,
+}
+
+const fn nine_tenths() -> f64 {
+    0.9
 }
 
 const fn twenty_four() -> usize {
@@ -40,9 +47,10 @@ const fn twenty_four() -> usize {
 }
 
 outputs! { EvaluateLogits:
-    /// Accuracy, per class too, confusion matrix and loss at the last checkpoint.
-    METRICS: Metrics = "metrics" ["examples", "accuracy", "mean_class_accuracy", "loss"];
-    /// Accuracy and loss (mean cross-entropy) at each checkpoint.
+    /// Accuracy, per class too, confusion matrix and loss at the last checkpoint; `confident`, the share of the images whose
+    /// prediction has a probability of `threshold` or more, and the accuracy among them (absent where there are none).
+    METRICS: Metrics = "metrics" ["examples", "accuracy", "mean_class_accuracy", "loss", "confident", "confident_accuracy"];
+    /// Accuracy, loss (mean cross-entropy) and share of confident predictions at each checkpoint.
     CURVE: Table = "curve";
     /// One row an image: class, prediction at the last checkpoint, margin.
     PREDICTIONS: Table = "predictions";
@@ -52,7 +60,17 @@ outputs! { EvaluateLogits:
 
 impl Stage for EvaluateLogits {
     const KIND: &'static str = "evaluate-logits";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
+
+    fn check(&self) -> Result<()> {
+        match (0.0..=1.0).contains(&self.threshold) {
+            true => Ok(()),
+            false => {
+                let message = format!("expected 0 to 1, got {}", self.threshold);
+                Err(Error::parameter("threshold", message))
+            }
+        }
+    }
 
     fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let logits = Logits::of("logits", ctx.input(&self.logits)?)?;
@@ -69,6 +87,7 @@ impl Stage for EvaluateLogits {
             Column::integer("step"),
             Column::decimals("accuracy", 4),
             Column::decimals("loss", 4),
+            Column::decimals("confident", 4),
         ]);
         curve.caption = "Accuracy and loss at each checkpoint".to_owned();
         for (checkpoint, moment) in moments.into_iter().enumerate() {
@@ -81,6 +100,7 @@ impl Stage for EvaluateLogits {
                 moment.step,
                 json!(right as f64 / labels.len() as f64),
                 json!(cross_entropy(&logits, classes, &labels)),
+                json!(confident(&logits, classes, &labels, self.threshold).0),
             ])?;
         }
 
@@ -88,6 +108,11 @@ impl Stage for EvaluateLogits {
         let predicted: Vec<usize> = last.chunks_exact(classes).map(argmax).collect();
         let mut metrics = evaluation::metrics(names, &labels, &predicted)?;
         metrics.set("loss", cross_entropy(&last, classes, &labels));
+        let (share, accuracy) = confident(&last, classes, &labels, self.threshold);
+        metrics.set("confident", share);
+        if let Some(accuracy) = accuracy {
+            metrics.set("confident_accuracy", accuracy);
+        }
         ctx.metric("accuracy", metrics.get("accuracy")?);
         let examples = Examples { labels: labels.clone(), ..logits.examples().select(&places) };
         let all: Vec<usize> = (0..examples.len()).collect();
@@ -134,6 +159,23 @@ fn labels(
     let numbers = outputs.same_as(&images.examples().classes, &own, said)?;
     // `same_as` has a number for each class that occurs.
     Ok(own.iter().filter_map(|&label| *numbers.get(label as usize)?).collect())
+}
+
+/// The share of rows whose largest probability is `threshold` or more, and how many of those are right.
+fn confident(
+    logits: &[f64],
+    classes: usize,
+    labels: &[u32],
+    threshold: f64,
+) -> (f64, Option<f64>) {
+    let log = log_softmax(logits, classes);
+    let rows = log.chunks_exact(classes).zip(labels);
+    let sure = rows.map(|(log, &label)| (argmax(log), log, label));
+    let sure = sure.filter(|(class, log, _)| log[*class].exp() >= threshold);
+    let right: Vec<bool> = sure.map(|(class, _, label)| class == label as usize).collect();
+    let hits = right.iter().filter(|&&hit| hit).count() as f64;
+    let accuracy = (!right.is_empty()).then(|| hits / right.len() as f64);
+    (right.len() as f64 / labels.len().max(1) as f64, accuracy)
 }
 
 /// Rows whose largest logit is not their label's, by the probability of the class that they are taken for.

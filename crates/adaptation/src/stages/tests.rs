@@ -236,6 +236,36 @@ fn labels_are_those_of_the_images_by_name() {
 }
 
 #[test]
+fn confident_predictions_are_counted_by_their_probability() {
+    // softmax of the last checkpoint's logits, by hand
+    let all = logits(examples("target"));
+    let probability = |row: usize| {
+        let of = &all.row(row)[6..];
+        let sum: f64 = of.iter().map(|&logit| f64::from(logit).exp()).sum();
+        of.iter().map(|&logit| f64::from(logit).exp() / sum).fold(0.0, f64::max)
+    };
+    for threshold in [0.0, 0.6, 0.8, 1.0] {
+        let sure: Vec<usize> = (0..12).filter(|&row| probability(row) >= threshold).collect();
+        let ran = evaluate(json!({ "threshold": threshold })).unwrap();
+        let metrics: Metrics = ran.load("metrics");
+        assert_eq!(metrics.get("confident").unwrap(), sure.len() as f64 / 12.0);
+        assert_eq!(ran.load::<Table>("curve").numbers("confident").unwrap()[2], sure.len() as f64 / 12.0);
+        // example 5 alone is wrong
+        let right = sure.iter().filter(|&&row| row != 5).count();
+        match sure.len() {
+            0 => assert!(metrics.get("confident_accuracy").is_err()),
+            count => assert_eq!(
+                metrics.get("confident_accuracy").unwrap(),
+                right as f64 / count as f64
+            ),
+        }
+        assert!(threshold == 0.0 || threshold == 1.0 || (1..12).contains(&sure.len()));
+    }
+    let error = evaluate(json!({ "threshold": 1.5 })).err().unwrap().to_string();
+    assert_eq!(error, "parameter `threshold`: expected 0 to 1, got 1.5");
+}
+
+#[test]
 fn a_single_checkpoint_needs_no_table() {
     let all = logits(examples("target").without_labels());
     let last: Vec<f32> = (0..12).flat_map(|row| all.row(row)[6..].to_vec()).collect();
@@ -411,6 +441,9 @@ fn neighbours_of_three_clusters_stay_together() {
     let metrics: Metrics = ran.load("metrics");
     assert!(metrics.get("trustworthiness").unwrap() > 0.9);
     assert!(metrics.get("kl_divergence").unwrap() > 0.0);
+    // both domains lie about the same centres
+    assert_eq!(metrics.get("class_agreement").unwrap(), 1.0);
+    assert!((0.8..1.2).contains(&metrics.get("domain_mixing").unwrap()), "{metrics:?}");
     let error = embedded(0, json!({ "domains": ["one"] })).err().unwrap().to_string();
     assert_eq!(error, "parameter `domains`: expected a name for each of 2 features, found 1");
 }

@@ -89,8 +89,15 @@ fn read<'a>(
         let (Some(key), Some(span)) = (culprit, span) else {
             return Err(Unread { message: error.message().to_owned(), values_said });
         };
-        let path = path_to(&rest, &key, &span);
-        let diagnostic = words::diagnose(&path, error.message(), span);
+        let (path, value) = path_to(&rest, &key, &span);
+        let choices = match words::is_about_a_choice(error.message()) {
+            true => words::choices(&shape.schema, &path),
+            false => Vec::new(),
+        };
+        let diagnostic = match value {
+            Some(value) if !choices.is_empty() => words::no_choice(&path, value, &choices, span),
+            _ => words::diagnose(&path, error.message(), span),
+        };
         say(errors, explain_variable(variables, diagnostic));
         rest.remove(key.as_str());
         values_said = true;
@@ -215,8 +222,12 @@ fn check_keys(
     }
 }
 
-/// The path of the value at `span` below parameter `key`: `sources.1`.
-fn path_to(table: &Table<'_>, key: &str, span: &Span) -> String {
+/// The path of the value at `span` below parameter `key`, `sources.1`, and the value.
+fn path_to<'t, 'a>(
+    table: &'t Table<'a>,
+    key: &str,
+    span: &Span,
+) -> (String, Option<&'t DeValue<'a>>) {
     let mut path = key.to_owned();
     let mut node = table.get(key);
     while let Some(current) = node {
@@ -241,7 +252,7 @@ fn path_to(table: &Table<'_>, key: &str, span: &Span) -> String {
             _ => None,
         };
     }
-    path
+    (path, node.map(Spanned::get_ref))
 }
 
 /// A value that the kind's own check refuses.

@@ -2,6 +2,105 @@
 
 use super::diagnostic::{Diagnostic, closest};
 use super::source::Span;
+use serde_json::Value;
+use toml::de::DeValue;
+
+/// One way to write a choice: `adam`, or `{ adam = {} }` where numbers belong to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Choice {
+    name: String,
+    is_table: bool,
+}
+
+impl Choice {
+    fn written(&self) -> String {
+        match self.is_table {
+            true => format!("`{{ {} = {{}} }}`", self.name),
+            false => format!("`{}`", self.name),
+        }
+    }
+}
+
+/// The choices that a schema has at a path such as `training.optimiser`; none where it has no choice there.
+pub(crate) fn choices(schema: &Value, path: &str) -> Vec<Choice> {
+    let Some((first, rest)) = path.split_once('.').map(|(a, b)| (a, Some(b))).or(match path {
+        "" => None,
+        path => Some((path, None)),
+    }) else {
+        return alternatives(schema).into_iter().flat_map(ways).collect();
+    };
+    let rest = rest.unwrap_or_default();
+    let inside = |schema: &Value| {
+        let named = schema.get("properties").and_then(|fields| fields.get(first));
+        let other = || schema.get("additionalProperties").filter(|other| other.is_object());
+        named.or_else(|| schema.get("items")).or_else(other).map(|inner| choices(inner, rest))
+    };
+    let all = alternatives(schema).into_iter().filter_map(inside);
+    all.max_by_key(Vec::len).unwrap_or_default()
+}
+
+/// A schema's alternatives, at any depth; itself where it has none.
+fn alternatives(schema: &Value) -> Vec<&Value> {
+    let list = |key: &str| schema.get(key).and_then(Value::as_array).into_iter().flatten();
+    let all: Vec<&Value> = list("oneOf").chain(list("anyOf")).collect();
+    match all.is_empty() {
+        true => vec![schema],
+        false => all.into_iter().flat_map(alternatives).collect(),
+    }
+}
+
+/// How one alternative of a choice is written: a constant text, or a table that names it.
+fn ways(alternative: &Value) -> Vec<Choice> {
+    let plain = |name: &Value| Some(Choice { name: name.as_str()?.to_owned(), is_table: false });
+    if let Some(name) = alternative.get("const") {
+        return plain(name).into_iter().collect();
+    }
+    if let Some(names) = alternative.get("enum").and_then(Value::as_array) {
+        return names.iter().filter_map(plain).collect();
+    }
+    let required = alternative.get("required").and_then(Value::as_array);
+    let fields = alternative.get("properties").and_then(Value::as_object);
+    match (required.map(Vec::as_slice), fields.map(serde_json::Map::len)) {
+        (Some([Value::String(name)]), Some(1)) => {
+            vec![Choice { name: name.clone(), is_table: true }]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// A value that is no way to write one of several choices.
+pub(crate) fn no_choice(key: &str, value: &DeValue<'_>, choices: &[Choice], span: Span) -> Diagnostic {
+    let found = match value {
+        DeValue::String(text) => format!("`{text}`"),
+        DeValue::Table(table) if table.is_empty() => "an empty table".to_owned(),
+        DeValue::Table(table) => {
+            let names: Vec<_> = table.keys().map(|name| format!("`{}`", name.get_ref())).collect();
+            format!("a table with {}", names.join(" and "))
+        }
+        other => format!("{} {}", article(other.type_str()), other.type_str()),
+    };
+    let written: Vec<_> = choices.iter().map(Choice::written).collect();
+    let message = format!("`{key}`: expected one of {}, found {found}", written.join(", "));
+    let diagnostic = Diagnostic::new(message, span).label("none of the choices");
+    let named = choices.iter().find(|choice| value.as_str() == Some(&choice.name));
+    match named {
+        Some(choice) => diagnostic.help(format!("write {}", choice.written())),
+        None => diagnostic,
+    }
+}
+
+fn article(noun: &str) -> &'static str {
+    match noun.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        true => "an",
+        false => "a",
+    }
+}
+
+/// Whether a message of serde is about the form of a choice, for which it has Rust's words.
+pub(crate) fn is_about_a_choice(message: &str) -> bool {
+    message.contains(" variant") && !message.starts_with("unknown variant")
+        || message.starts_with("wanted ")
+}
 
 /// Turns a message of serde about parameter `key` into a diagnostic.
 pub(crate) fn diagnose(key: &str, message: &str, span: Span) -> Diagnostic {
@@ -44,6 +143,7 @@ fn expected_words(expected: &str) -> &str {
         "a boolean" => "true or false",
         "a sequence" => "a list",
         "a map" => "a table",
+        other if other.starts_with("struct ") => "a table",
         other => other,
     }
 }

@@ -24,6 +24,11 @@ use crate::svhn;
 /// [stage.svhn]
 /// kind = "svhn"
 /// files = ["svhn-train", "svhn-test"]
+///
+/// [stage.adapted]              # brings both to 28 × 28 in three channels
+/// kind = "adapt"
+/// source = "svhn"
+/// target = "mnist"
 /// ```
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

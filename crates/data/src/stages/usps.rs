@@ -24,6 +24,11 @@ use crate::usps;
 /// [stage.usps]
 /// kind = "usps"
 /// files = ["usps-train", "usps-test"]
+///
+/// [stage.adapted]              # brings both to 28 × 28 in three channels
+/// kind = "adapt"
+/// source = "usps"
+/// target = "mnist"
 /// ```
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -77,7 +77,9 @@ pub const DANN_WIDE: Layout =
 
 /// The small network of Shu et al., "A DIRT-T approach to unsupervised domain adaptation", 2018 (appendix B, digits): three
 /// blocks of three convolutions 3×3 of 64 maps with batch norm and LeakyReLU 0.1; maximum pooling, dropout and noise behind the
-/// first two, whose 3136 numbers are the features; global average pooling and one linear layer.
+/// first two, whose 3136 numbers are the features; global average pooling and one linear layer. Unlike there, the logits have no
+/// batch norm (the authors' program has one behind the last layer, too), images are of 28 pixels, and running statistics are
+/// PyTorch's (momentum 0.1, ε 1e-5).
 pub const VADA: Layout =
     Layout { name: "vada", units: vada, width: 64 * 7 * 7, domain_norm: false };
 
@@ -182,6 +184,11 @@ impl Layout {
         let normed =
             |op| matches!(op, Op::Conv { norm: Some(_), .. } | Op::Linear { norm: Some(_), .. });
         self.units().iter().any(|unit| normed(unit.op))
+    }
+
+    /// Whether noise can be added within it.
+    pub fn has_noise(&self) -> bool {
+        self.units().iter().any(|unit| matches!(unit.op, Op::Noise))
     }
 
     /// Whether the domain head has batch norm.

@@ -1,0 +1,136 @@
+//! Losses of VADA and DIRT-T against sums in plain loops, of networks without dropout.
+
+use candle_core::{DType, Device, Tensor};
+use sconce_core::random::generator;
+use sconce_models::networks::two_domains::{DANN, Statistics};
+use sconce_models::variables::Variables;
+
+use super::*;
+
+fn network(seed: u64) -> (TwoDomains, Variables) {
+    let parameters = DANN.domain_parameters(10, Statistics::Together);
+    let variables = Variables::drawn(&parameters, seed, &Device::Cpu).unwrap();
+    (TwoDomains::new(DANN, Statistics::Together, &variables).unwrap(), variables)
+}
+
+/// Images whose numbers go up and down.
+fn images(count: usize, step: f64) -> Tensor {
+    let values: Vec<f32> =
+        (0..count * 3 * 784).map(|i| (2.0 * (i as f64 * step).sin()) as f32).collect();
+    Tensor::from_vec(values, (count, 3, 28, 28), &Device::Cpu).unwrap()
+}
+
+fn numbers(x: &Tensor) -> Vec<f64> {
+    x.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// What the network says of images: probabilities, a row an image.
+fn probabilities(network: &TwoDomains, x: &Tensor) -> Vec<Vec<f64>> {
+    let logits = network.logits(x, &mut Forward::eval(Domain::Target)).unwrap();
+    let softmax = |row: &[f64]| {
+        let sum: f64 = row.iter().map(|z| z.exp()).sum();
+        row.iter().map(|z| z.exp() / sum).collect()
+    };
+    numbers(&logits).chunks(10).map(softmax).collect()
+}
+
+fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let count = values.len() as f64;
+    values.sum::<f64>() / count
+}
+
+fn entropy(p: &[Vec<f64>]) -> f64 {
+    mean(p.iter().map(|p| -p.iter().map(|p| p * p.ln()).sum::<f64>()))
+}
+
+fn divergence(p: &[Vec<f64>], q: &[Vec<f64>]) -> f64 {
+    mean(p.iter().zip(q).map(|(p, q)| p.iter().zip(q).map(|(p, q)| p * (p / q).ln()).sum()))
+}
+
+/// The divergence that the perturbation of this purpose makes, and its length.
+fn moved(network: &TwoDomains, x: &Tensor, purpose: &str, radius: f64) -> f64 {
+    let logits = |x: &Tensor| network.logits(x, &mut Forward::eval(Domain::Target));
+    let by = Vat::new(radius)
+        .perturbation(x, &logits(x).unwrap(), logits, &mut generator(5, purpose))
+        .unwrap();
+    for image in numbers(&by).chunks(3 * 784) {
+        let length = image.iter().map(|v| v * v).sum::<f64>().sqrt();
+        assert!((length - radius).abs() < 1e-4, "{length}");
+    }
+    divergence(&probabilities(network, x), &probabilities(network, &(x + by).unwrap()))
+}
+
+fn close(found: &Tensor, expected: f64, what: &str) {
+    let found = number(found).unwrap();
+    assert!((found - expected).abs() < 1e-5 * expected.abs().max(1.0), "{what}: {found} {expected}");
+}
+
+#[test]
+fn vada_is_the_sum_of_its_equation() {
+    let (network, variables) = network(1);
+    let (source, target) = (images(3, 0.37), images(3, 0.11));
+    let classes = [4u32, 0, 9];
+    let x = Examples {
+        source: &source,
+        target: &target,
+        classes: &Tensor::new(&classes, &Device::Cpu).unwrap(),
+    };
+    let of = |purpose: &str| generator(5, purpose);
+    let draws = Draws { source: of("a"), target: of("b"), of: &of };
+    // all different, so that one in place of another would show
+    let weights = Vada { domain: 0.3, source: 0.7, target: 0.2, radius: 1.5 };
+    let mut judged = None;
+    let update = vada(&network, &x, weights, &draws, |loss| {
+        judged = Some(loss.clone());
+        Ok(())
+    })
+    .unwrap();
+
+    let both = network.both([&source, &target], true, &mut draws.both()).unwrap();
+    let domains = numbers(&network.domains(&both.features, 3, None, false).unwrap());
+    let sigmoid = |z: f64| 1.0 / (1.0 + (-z).exp());
+    let judge = mean((0..6).map(|i| {
+        let target = sigmoid(domains[i]);
+        -(if i < 3 { 1.0 - target } else { target }).ln()
+    }));
+    let deceive = mean((0..6).map(|i| {
+        let target = sigmoid(domains[i]);
+        -(if i < 3 { target } else { 1.0 - target }).ln()
+    }));
+    assert!((judge - deceive).abs() > 1e-3);
+    close(&judged.unwrap(), judge, "the domain head's own loss");
+    let (p, q) = (probabilities(&network, &source), probabilities(&network, &target));
+    let label = mean((0..3).map(|i| -p[i][classes[i] as usize].ln()));
+    let source_vat = moved(&network, &source, "perturbation of the source", 1.5);
+    let target_vat = moved(&network, &target, "perturbation of the target", 1.5);
+    let expected =
+        label + 0.3 * deceive + 0.7 * source_vat + 0.2 * (entropy(&q) + target_vat);
+    close(&update.loss, expected, "VADA");
+
+    let gradients = update.loss.backward().unwrap();
+    let has = |name: &str| gradients.get(&variables.get(name).unwrap()).is_some();
+    assert!(has("features.0.weight") && has("label.4.weight"));
+    // the head that is deceived does not learn from being deceived
+    assert!(!has("domain.0.weight") && !has("domain.2.weight"));
+}
+
+#[test]
+fn dirt_t_is_the_sum_of_its_equation() {
+    let ((student, of_student), (teacher, of_teacher)) = (network(1), network(2));
+    let target = images(4, 0.11);
+    let of = |purpose: &str| generator(5, purpose);
+    let draws = Draws { source: of("a"), target: of("b"), of: &of };
+    let weights = DirtT { target: 0.3, teacher: 0.7, radius: 2.0, refresh: 1 };
+    let update = dirt_t([&student, &teacher], &target, weights, &draws).unwrap();
+
+    let (p, q) = (probabilities(&student, &target), probabilities(&teacher, &target));
+    let vat = moved(&student, &target, "perturbation of the target", 2.0);
+    // the other way round it is another number
+    assert!((divergence(&q, &p) - divergence(&p, &q)).abs() > 1e-5);
+    let expected = 0.3 * (entropy(&p) + vat) + 0.7 * divergence(&q, &p);
+    close(&update.loss, expected, "DIRT-T");
+
+    let gradients = update.loss.backward().unwrap();
+    let has = |all: &Variables| gradients.get(&all.get("label.4.weight").unwrap()).is_some();
+    assert!(has(&of_student) && !has(&of_teacher));
+}
