@@ -160,7 +160,9 @@ impl Stage for Embed {
         for (i, (domain, chosen)) in domains.iter().zip(&chosen).enumerate() {
             let examples = domain.artifact.examples();
             of.extend(chosen.iter().map(|_| i));
-            classes.extend(chosen.iter().map(|&place| examples.class_of(place).unwrap_or_default().to_owned()));
+            classes.extend(
+                chosen.iter().map(|&place| examples.class_of(place).unwrap_or_default().to_owned()),
+            );
         }
         if let Some(mixing) = mixing(&distances, &of, &classes, MIXED) {
             metrics.set("domain_mixing", mixing.domains);

@@ -162,12 +162,7 @@ fn labels(
 }
 
 /// The share of rows whose largest probability is `threshold` or more, and how many of those are right.
-fn confident(
-    logits: &[f64],
-    classes: usize,
-    labels: &[u32],
-    threshold: f64,
-) -> (f64, Option<f64>) {
+fn confident(logits: &[f64], classes: usize, labels: &[u32], threshold: f64) -> (f64, Option<f64>) {
     let log = log_softmax(logits, classes);
     let rows = log.chunks_exact(classes).zip(labels);
     let sure = rows.map(|(log, &label)| (argmax(log), log, label));

@@ -249,15 +249,17 @@ fn confident_predictions_are_counted_by_their_probability() {
         let ran = evaluate(json!({ "threshold": threshold })).unwrap();
         let metrics: Metrics = ran.load("metrics");
         assert_eq!(metrics.get("confident").unwrap(), sure.len() as f64 / 12.0);
-        assert_eq!(ran.load::<Table>("curve").numbers("confident").unwrap()[2], sure.len() as f64 / 12.0);
+        assert_eq!(
+            ran.load::<Table>("curve").numbers("confident").unwrap()[2],
+            sure.len() as f64 / 12.0
+        );
         // example 5 alone is wrong
         let right = sure.iter().filter(|&&row| row != 5).count();
         match sure.len() {
             0 => assert!(metrics.get("confident_accuracy").is_err()),
-            count => assert_eq!(
-                metrics.get("confident_accuracy").unwrap(),
-                right as f64 / count as f64
-            ),
+            count => {
+                assert_eq!(metrics.get("confident_accuracy").unwrap(), right as f64 / count as f64)
+            }
         }
         assert!(threshold == 0.0 || threshold == 1.0 || (1..12).contains(&sure.len()));
     }

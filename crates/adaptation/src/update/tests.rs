@@ -62,7 +62,10 @@ fn moved(network: &TwoDomains, x: &Tensor, purpose: &str, radius: f64) -> f64 {
 
 fn close(found: &Tensor, expected: f64, what: &str) {
     let found = number(found).unwrap();
-    assert!((found - expected).abs() < 1e-5 * expected.abs().max(1.0), "{what}: {found} {expected}");
+    assert!(
+        (found - expected).abs() < 1e-5 * expected.abs().max(1.0),
+        "{what}: {found} {expected}"
+    );
 }
 
 #[test]
@@ -103,8 +106,7 @@ fn vada_is_the_sum_of_its_equation() {
     let label = mean((0..3).map(|i| -p[i][classes[i] as usize].ln()));
     let source_vat = moved(&network, &source, "perturbation of the source", 1.5);
     let target_vat = moved(&network, &target, "perturbation of the target", 1.5);
-    let expected =
-        label + 0.3 * deceive + 0.7 * source_vat + 0.2 * (entropy(&q) + target_vat);
+    let expected = label + 0.3 * deceive + 0.7 * source_vat + 0.2 * (entropy(&q) + target_vat);
     close(&update.loss, expected, "VADA");
 
     let gradients = update.loss.backward().unwrap();

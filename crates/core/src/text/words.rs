@@ -69,7 +69,12 @@ fn ways(alternative: &Value) -> Vec<Choice> {
 }
 
 /// A value that is no way to write one of several choices.
-pub(crate) fn no_choice(key: &str, value: &DeValue<'_>, choices: &[Choice], span: Span) -> Diagnostic {
+pub(crate) fn no_choice(
+    key: &str,
+    value: &DeValue<'_>,
+    choices: &[Choice],
+    span: Span,
+) -> Diagnostic {
     let found = match value {
         DeValue::String(text) => format!("`{text}`"),
         DeValue::Table(table) if table.is_empty() => "an empty table".to_owned(),
