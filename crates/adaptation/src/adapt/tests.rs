@@ -191,8 +191,8 @@ fn pseudo_labels_start_from_weights_and_help() {
     let folder = tempfile::tempdir().unwrap();
     let ctx = Context::in_folder(folder.path(), &[]).unwrap().with_seed(7);
     let first = Adaptation { dropout: 0.0, ..how(DANN_BN, Method::SourceOnly {}, &preprocessing) };
-    let adapted = adapt(&ctx, &first, &training(2), [&source, &target]).unwrap();
-    let (before, _) = accuracy(&first, 2, [&source, &target]);
+    let adapted = adapt(&ctx, &first, &training(1), [&source, &target]).unwrap();
+    let (before, _) = accuracy(&first, 1, [&source, &target]);
     let labels = Method::PseudoLabels(PseudoLabels { threshold: 0.5, ..PseudoLabels::default() });
     let second = Adaptation {
         method: labels,
@@ -252,7 +252,7 @@ fn without_the_reversal_the_domain_head_gets_better() {
         (of("domain_loss_source") + of("domain_loss_target")) / 2.0
     };
     let (with, without) = (loss(true), loss(false));
-    assert!(without < 0.1 * with && with > 0.3, "with {with}, without {without}");
+    assert!(without < 0.01 * with && with > 0.1, "with {with}, without {without}");
 }
 
 #[test]
