@@ -25,7 +25,7 @@ kind = "svhn"
 files = "svhn-files"
 [defaults.adapt]
 target = "mnist"
-training = { epochs = 1, batch = 4 }
+training = { epochs = 1, batch = 2 }
 watched = 2
 [stage.from-usps]
 kind = "adapt"
