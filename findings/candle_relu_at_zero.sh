@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# candle-core 0.11.1: `relu` passes the whole gradient where its input is exactly 0; PyTorch, JAX and TensorFlow pass none there. The value of zero is
-# not rare where it matters: on the black ground of a digit, a convolution whose bias is 0 (left out, or at its start) gives exactly 0 at every place. So of the same
+# candle-core 0.11.1: `relu` passes the whole gradient where its input is exactly 0; PyTorch passes none there. Zero is not a rare
+# value where it matters: on the black ground of a digit, a convolution whose bias is 0 (left out, or at its start) gives exactly 0 at every place. So of the same
 # weights and image the saliency map has a gradient all over the ground, where PyTorch's is 0 wherever only ground is seen, and the gradient of a bias that is
 # 0 counts all of the ground, too. Nothing is wrong by the calculus (each number from 0 to 1 is a subgradient), so no test against differences
 # tells: it has to be known when maps or first updates are compared with another framework's. `maximum(0.0)` passes half there, `abs` +1, where PyTorch
@@ -48,7 +48,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 RUST
-cargo run --quiet --manifest-path "$folder/program/Cargo.toml" --target-dir "${CARGO_TARGET_DIR:-$folder/target}" > "$folder/of_candle"
+cargo run --quiet --manifest-path "$folder/program/Cargo.toml" --target-dir "$folder/target" > "$folder/of_candle"
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/pip" install --quiet torch==2.9.1
 "$folder/venv/bin/python" - > "$folder/of_torch" <<'PYTHON'

@@ -65,7 +65,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 RUST
-cargo run --quiet --manifest-path "$folder/program/Cargo.toml" --target-dir "${CARGO_TARGET_DIR:-$folder/target}" > "$folder/seen"
+cargo run --quiet --manifest-path "$folder/program/Cargo.toml" --target-dir "$folder/target" > "$folder/seen"
 cat "$folder/seen"
 # what this file says, without its "#   "
 sed -n 's/^#   //p' "$0" > "$folder/said"

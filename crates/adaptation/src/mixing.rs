@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Mixing {
     /// How many of a row's nearest neighbours are of another domain, on average, as a share of what chance would give: 0 where
-    /// domains lie apart, 1 where they lie on one another.
+    /// domains lie apart, 1 where they lie on one another as if shuffled, more where they seek each other.
     pub(crate) domains: f64,
     /// The share of rows whose nearest row of another domain has their class.
     pub(crate) classes: f64,

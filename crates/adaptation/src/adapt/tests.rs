@@ -185,7 +185,7 @@ fn accuracy(how: &Adaptation<'_>, epochs: usize, images: [&ImageSet; 2]) -> (f64
 }
 
 #[test]
-fn pseudo_labels_start_from_weights_and_help() {
+fn pseudo_labels_start_from_weights_and_are_learned() {
     let (source, target) = (bars(90, false), bars(96, true));
     let preprocessing = preprocessing();
     let folder = tempfile::tempdir().unwrap();
@@ -203,6 +203,15 @@ fn pseudo_labels_start_from_weights_and_help() {
     let selected = history.last("pseudo_labelled").unwrap();
     assert!(after > 0.9 && after > before, "{before} {after}");
     assert!((0.3..=1.0).contains(&selected), "{selected}");
+    // Trained on as long without them, the network fits them less.
+    let idle = Method::PseudoLabels(PseudoLabels {
+        threshold: 0.5,
+        weight: 0.0,
+        ..PseudoLabels::default()
+    });
+    let (_, without) = accuracy(&Adaptation { method: idle, ..second }, 4, [&source, &target]);
+    let [with, without] = [&history, &without].map(|h| h.last("pseudo_label_loss").unwrap());
+    assert!(with < 0.9 * without, "{with} {without}");
     // Another network's weights are refused.
     let other = Adaptation { layout: VADA, ..second };
     let error = adapt(&ctx, &other, &training(2), [&source, &target]).err().unwrap().to_string();

@@ -201,8 +201,10 @@ impl Stage for Adapt {
             );
         }
         if self.feature_noise > 0.0 && !layout.has_noise() {
-            let message =
-                format!("`{}` has no place for noise: expected 0, or `vada`", self.architecture);
+            let message = format!(
+                "`{}` has no place for noise: expected 0, or another architecture",
+                self.architecture
+            );
             return wrong("feature_noise", message);
         }
         if self.watched == 0 && self.test_split.is_empty() {

@@ -100,7 +100,7 @@ outputs! { Embed:
     EMBEDDING: Table = "embedding";
     /// `trustworthiness` of five neighbours (1 is best), and `kl_divergence` (t-SNE) or `explained` (the part of the variance).
     /// Of several domains also `domain_mixing`, how many of an image's ten nearest features are of another domain, divided by
-    /// what chance would give (0: domains lie apart, 1: on one another), and `class_agreement`, the share of images whose
+    /// what chance would give (0: domains lie apart, 1: as if shuffled), and `class_agreement`, the share of images whose
     /// nearest features of another domain are of their class.
     METRICS: Metrics = "metrics" ["images", "explained", "kl_divergence", "trustworthiness", "domain_mixing", "class_agreement"];
 }

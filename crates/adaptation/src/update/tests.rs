@@ -16,7 +16,7 @@ fn network(seed: u64) -> (TwoDomains, Variables) {
 /// Images whose numbers go up and down.
 fn images(count: usize, step: f64) -> Tensor {
     let values: Vec<f32> =
-        (0..count * 3 * 784).map(|i| (2.0 * (i as f64 * step).sin()) as f32).collect();
+        (0..count * 3 * 784).map(|i| (8.0 * (i as f64 * step).sin()) as f32).collect();
     Tensor::from_vec(values, (count, 3, 28, 28), &Device::Cpu).unwrap()
 }
 
@@ -55,9 +55,14 @@ fn moved(network: &TwoDomains, x: &Tensor, purpose: &str, radius: f64) -> f64 {
         .unwrap();
     for image in numbers(&by).chunks(3 * 784) {
         let length = image.iter().map(|v| v * v).sum::<f64>().sqrt();
-        assert!((length - radius).abs() < 1e-4, "{length}");
+        assert!((length - radius).abs() < 1e-3, "{length}");
     }
     divergence(&probabilities(network, x), &probabilities(network, &(x + by).unwrap()))
+}
+
+/// No part of a sum is so small that its absence, or another in its place, could pass for rounding.
+fn told_apart(parts: &[f64]) {
+    assert!(parts.iter().all(|part| part.abs() > 1e-3), "{parts:?}");
 }
 
 fn close(found: &Tensor, expected: f64, what: &str) {
@@ -81,7 +86,7 @@ fn vada_is_the_sum_of_its_equation() {
     let of = |purpose: &str| generator(5, purpose);
     let draws = Draws { source: of("a"), target: of("b"), of: &of };
     // all different, so that one in place of another would show
-    let weights = Vada { domain: 0.3, source: 0.7, target: 0.2, radius: 1.5 };
+    let weights = Vada { domain: 0.3, source: 0.7, target: 0.2, radius: 20.0 };
     let mut judged = None;
     let update = vada(&network, &x, weights, &draws, |loss| {
         judged = Some(loss.clone());
@@ -100,12 +105,11 @@ fn vada_is_the_sum_of_its_equation() {
         let target = sigmoid(domains[i]);
         -(if i < 3 { target } else { 1.0 - target }).ln()
     }));
-    assert!((judge - deceive).abs() > 1e-3);
     close(&judged.unwrap(), judge, "the domain head's own loss");
     let (p, q) = (probabilities(&network, &source), probabilities(&network, &target));
     let label = mean((0..3).map(|i| -p[i][classes[i] as usize].ln()));
-    let source_vat = moved(&network, &source, "perturbation of the source", 1.5);
-    let target_vat = moved(&network, &target, "perturbation of the target", 1.5);
+    let source_vat = moved(&network, &source, "perturbation of the source", 20.0);
+    let target_vat = moved(&network, &target, "perturbation of the target", 20.0);
     let expected = label + 0.3 * deceive + 0.7 * source_vat + 0.2 * (entropy(&q) + target_vat);
     close(&update.loss, expected, "VADA");
 
@@ -122,13 +126,17 @@ fn dirt_t_is_the_sum_of_its_equation() {
     let target = images(4, 0.11);
     let of = |purpose: &str| generator(5, purpose);
     let draws = Draws { source: of("a"), target: of("b"), of: &of };
-    let weights = DirtT { target: 0.3, teacher: 0.7, radius: 2.0, refresh: 1 };
+    let weights = DirtT { target: 0.3, teacher: 0.7, radius: 20.0, refresh: 1 };
     let update = dirt_t([&student, &teacher], &target, weights, &draws).unwrap();
 
     let (p, q) = (probabilities(&student, &target), probabilities(&teacher, &target));
-    let vat = moved(&student, &target, "perturbation of the target", 2.0);
-    // the other way round it is another number
-    assert!((divergence(&q, &p) - divergence(&p, &q)).abs() > 1e-5);
+    let vat = moved(&student, &target, "perturbation of the target", 20.0);
+    told_apart(&[
+        vat,
+        divergence(&q, &p),
+        divergence(&q, &p) - divergence(&p, &q),
+        entropy(&p) - vat,
+    ]);
     let expected = 0.3 * (entropy(&p) + vat) + 0.7 * divergence(&q, &p);
     close(&update.loss, expected, "DIRT-T");
 

@@ -90,14 +90,8 @@ fn read<'a>(
             return Err(Unread { message: error.message().to_owned(), values_said });
         };
         let (path, value) = path_to(&rest, &key, &span);
-        let choices = match words::is_about_a_choice(error.message()) {
-            true => words::choices(&shape.schema, &path),
-            false => Vec::new(),
-        };
-        let diagnostic = match value {
-            Some(value) if !choices.is_empty() => words::no_choice(&path, value, &choices, span),
-            _ => words::diagnose(&path, error.message(), span),
-        };
+        let choices = words::choices(&shape.schema, &path);
+        let diagnostic = words::diagnose_choice(&path, error.message(), span, value, &choices);
         say(errors, explain_variable(variables, diagnostic));
         rest.remove(key.as_str());
         values_said = true;

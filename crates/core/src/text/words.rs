@@ -68,66 +68,95 @@ fn ways(alternative: &Value) -> Vec<Choice> {
     }
 }
 
-/// A value that is no way to write one of several choices.
-pub(crate) fn no_choice(
-    key: &str,
-    value: &DeValue<'_>,
-    choices: &[Choice],
-    span: Span,
-) -> Diagnostic {
-    let found = match value {
-        DeValue::String(text) => format!("`{text}`"),
-        DeValue::Table(table) if table.is_empty() => "an empty table".to_owned(),
-        DeValue::Table(table) => {
-            let names: Vec<_> = table.keys().map(|name| format!("`{}`", name.get_ref())).collect();
-            format!("a table with {}", names.join(" and "))
+/// A value that is no way to write one of several choices. A key that is none of them is told at its own place.
+fn no_choice(key: &str, value: &DeValue<'_>, choices: &[Choice], span: Span) -> Diagnostic {
+    let known = |name: &str| choices.iter().find(|choice| choice.name == name);
+    let keys = value.as_table().into_iter().flat_map(|table| table.keys());
+    if let Some(stranger) = keys.clone().find(|name| known(name.get_ref()).is_none()) {
+        return unknown(key, "value", stranger.get_ref(), choices, stranger.span());
+    }
+    let (found, label) = match value {
+        DeValue::String(text) => (format!("`{text}`"), "none of the choices"),
+        DeValue::Table(table) if table.is_empty() => {
+            ("an empty table".to_owned(), "none of the choices")
         }
-        other => format!("{} {}", article(other.type_str()), other.type_str()),
+        DeValue::Table(_) => {
+            let names: Vec<_> = keys.map(|name| format!("`{}`", name.get_ref())).collect();
+            (format!("a table with {}", names.join(" and ")), "several choices")
+        }
+        DeValue::Integer(_) => ("a whole number".to_owned(), "none of the choices"),
+        DeValue::Float(_) => ("a number".to_owned(), "none of the choices"),
+        DeValue::Boolean(_) => ("true or false".to_owned(), "none of the choices"),
+        DeValue::Array(_) => ("a list".to_owned(), "none of the choices"),
+        DeValue::Datetime(_) => ("a date".to_owned(), "none of the choices"),
     };
-    let written: Vec<_> = choices.iter().map(Choice::written).collect();
-    let message = format!("`{key}`: expected one of {}, found {found}", written.join(", "));
-    let diagnostic = Diagnostic::new(message, span).label("none of the choices");
-    let named = choices.iter().find(|choice| value.as_str() == Some(&choice.name));
-    match named {
+    let message = format!("`{key}`: expected one of {}, found {found}", all_of(choices));
+    let diagnostic = Diagnostic::new(message, span).label(label);
+    match value.as_str().and_then(known) {
         Some(choice) => diagnostic.help(format!("write {}", choice.written())),
         None => diagnostic,
     }
 }
 
-fn article(noun: &str) -> &'static str {
-    match noun.starts_with(['a', 'e', 'i', 'o', 'u']) {
-        true => "an",
-        false => "a",
+/// `` `a`, `{ b = {} }` ``.
+fn all_of(choices: &[Choice]) -> String {
+    choices.iter().map(Choice::written).collect::<Vec<_>>().join(", ")
+}
+
+/// A name that is none of the choices.
+fn unknown(key: &str, noun: &str, name: &str, choices: &[Choice], span: Span) -> Diagnostic {
+    let message = format!("`{key}`: unknown {noun} `{name}`, expected one of {}", all_of(choices));
+    let diagnostic = Diagnostic::new(message, span).label(format!("unknown {noun}"));
+    let names: Vec<_> = choices.iter().map(|choice| choice.name.as_str()).collect();
+    let close = closest(name, &names);
+    match choices.iter().find(|choice| Some(choice.name.as_str()) == close) {
+        Some(choice) => diagnostic.help(format!("did you mean {}?", choice.written())),
+        None => diagnostic,
     }
 }
 
 /// Whether a message of serde is about the form of a choice, for which it has Rust's words.
-pub(crate) fn is_about_a_choice(message: &str) -> bool {
-    message.contains(" variant") && !message.starts_with("unknown variant")
-        || message.starts_with("wanted ")
+fn is_about_a_choice(message: &str) -> bool {
+    message.contains(" variant") || message.starts_with("wanted ")
 }
 
 /// Turns a message of serde about parameter `key` into a diagnostic.
 pub(crate) fn diagnose(key: &str, message: &str, span: Span) -> Diagnostic {
-    if let Some((found, expected)) = invalid(message) {
-        let expected = expected_words(expected);
-        return Diagnostic::new(format!("`{key}`: expected {expected}, found {found}"), span)
-            .label(format!("expected {expected}"));
-    }
+    diagnose_choice(key, message, span, None, &[])
+}
+
+/// The same of a value for which a schema has choices, which are told as they are written.
+pub(crate) fn diagnose_choice(
+    key: &str,
+    message: &str,
+    span: Span,
+    value: Option<&DeValue<'_>>,
+    choices: &[Choice],
+) -> Diagnostic {
     for what in ["unknown variant", "unknown field"] {
         let rest = message.strip_prefix(what).map(str::trim_start);
         if let Some((name, expected)) = rest.and_then(|rest| rest.split_once(", ")) {
             let name = name.trim_matches('`');
-            let known: Vec<_> = expected.split('`').skip(1).step_by(2).collect();
             let noun = if what == "unknown field" { "key" } else { "value" };
-            let list = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-            let message = format!("`{key}`: unknown {noun} `{name}`, expected one of {list}");
-            let diagnostic = Diagnostic::new(message, span).label(format!("unknown {noun}"));
-            return match closest(name, &known) {
-                Some(close) => diagnostic.help(format!("did you mean `{close}`?")),
-                None => diagnostic,
-            };
+            if noun == "value" && !choices.is_empty() {
+                return unknown(key, noun, name, choices, span);
+            }
+            let known = expected.split('`').skip(1).step_by(2);
+            let plain = |name: &str| Choice { name: name.to_owned(), is_table: false };
+            let known: Vec<_> = known.map(plain).collect();
+            return unknown(key, noun, name, &known, span);
         }
+    }
+    match value {
+        Some(value) if is_about_a_choice(message) && !choices.is_empty() => {
+            return no_choice(key, value, choices, span);
+        }
+        _ => {}
+    }
+    if let Some((found, expected)) = invalid(message) {
+        let expected = expected_words(expected);
+        return Diagnostic::new(format!("`{key}`: expected {expected}, found {found}"), span)
+            .label(format!("expected {expected}"));
     }
     Diagnostic::new(format!("`{key}`: {}", message.trim_end()), span)
 }
