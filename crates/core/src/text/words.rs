@@ -71,8 +71,8 @@ fn ways(alternative: &Value) -> Vec<Choice> {
 /// A value that is no way to write one of several choices. A key that is none of them is told at its own place.
 fn no_choice(key: &str, value: &DeValue<'_>, choices: &[Choice], span: Span) -> Diagnostic {
     let known = |name: &str| choices.iter().find(|choice| choice.name == name);
-    let keys = value.as_table().into_iter().flat_map(|table| table.keys());
-    if let Some(stranger) = keys.clone().find(|name| known(name.get_ref()).is_none()) {
+    let keys: Vec<_> = value.as_table().into_iter().flat_map(|table| table.keys()).collect();
+    if let Some(stranger) = keys.iter().find(|name| known(name.get_ref()).is_none()) {
         return unknown(key, "value", stranger.get_ref(), choices, stranger.span());
     }
     let (found, label) = match value {
@@ -81,7 +81,7 @@ fn no_choice(key: &str, value: &DeValue<'_>, choices: &[Choice], span: Span) -> 
             ("an empty table".to_owned(), "none of the choices")
         }
         DeValue::Table(_) => {
-            let names: Vec<_> = keys.map(|name| format!("`{}`", name.get_ref())).collect();
+            let names: Vec<_> = keys.iter().map(|name| format!("`{}`", name.get_ref())).collect();
             (format!("a table with {}", names.join(" and ")), "several choices")
         }
         DeValue::Integer(_) => ("a whole number".to_owned(), "none of the choices"),
