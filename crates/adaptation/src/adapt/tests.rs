@@ -209,7 +209,8 @@ fn pseudo_labels_start_from_weights_and_are_learned() {
         weight: 0.0,
         ..PseudoLabels::default()
     });
-    let (_, without) = accuracy(&Adaptation { method: idle, ..second }, 4, [&source, &target]);
+    let (_, without) =
+        accuracy(&Adaptation { method: idle, shared: None, ..second }, 4, [&source, &target]);
     let [with, without] = [&history, &without].map(|h| h.last("pseudo_label_loss").unwrap());
     assert!(with < 0.9 * without, "{with} {without}");
     // Another network's weights are refused.
