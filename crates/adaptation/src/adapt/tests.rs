@@ -203,15 +203,15 @@ fn pseudo_labels_start_from_weights_and_are_learned() {
     let selected = history.last("pseudo_labelled").unwrap();
     assert!(after > 0.9 && after > before, "{before} {after}");
     assert!((0.3..=1.0).contains(&selected), "{selected}");
-    // Trained on as long without them, the network fits them less.
-    let idle = Method::PseudoLabels(PseudoLabels {
-        threshold: 0.5,
-        weight: 0.0,
-        ..PseudoLabels::default()
-    });
-    let (_, without) =
-        accuracy(&Adaptation { method: idle, shared: None, ..second }, 4, [&source, &target]);
-    let [with, without] = [&history, &without].map(|h| h.last("pseudo_label_loss").unwrap());
+    // Trained on as long without them, the network fits the same labels less.
+    let loss = |weight: f64| {
+        let labels = PseudoLabels { threshold: 0.5, refresh: 0, weight };
+        let labels = Method::PseudoLabels(labels);
+        let weights = Some(&adapted.weights[1]);
+        let how = Adaptation { weights, ..how(DANN_BN, labels, &preprocessing) };
+        accuracy(&how, 4, [&source, &target]).1.last("pseudo_label_loss").unwrap()
+    };
+    let (with, without) = (loss(1.0), loss(0.0));
     assert!(with < 0.9 * without, "{with} {without}");
     // Another network's weights are refused.
     let other = Adaptation { layout: VADA, ..second };

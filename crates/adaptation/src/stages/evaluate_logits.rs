@@ -35,7 +35,7 @@ pub struct EvaluateLogits {
     pub max_mistakes: usize,
     /// The probability from which on a prediction counts as confident, 0 to 1.
     #[serde(default = "nine_tenths")]
-    pub threshold: f64,
+    pub confidence: f64,
 }
 
 const fn nine_tenths() -> f64 {
@@ -48,7 +48,7 @@ const fn twenty_four() -> usize {
 
 outputs! { EvaluateLogits:
     /// Accuracy, per class too, confusion matrix and loss at the last checkpoint; `confident`, the share of the images whose
-    /// prediction has a probability of `threshold` or more, and the accuracy among them (absent where there are none).
+    /// prediction has a probability of `confidence` or more, and the accuracy among them (absent where there are none).
     METRICS: Metrics = "metrics" ["examples", "accuracy", "mean_class_accuracy", "loss", "confident", "confident_accuracy"];
     /// Accuracy, loss (mean cross-entropy) and share of confident predictions at each checkpoint.
     CURVE: Table = "curve";
@@ -63,11 +63,11 @@ impl Stage for EvaluateLogits {
     const VERSION: u32 = 2;
 
     fn check(&self) -> Result<()> {
-        match (0.0..=1.0).contains(&self.threshold) {
+        match (0.0..=1.0).contains(&self.confidence) {
             true => Ok(()),
             false => {
-                let message = format!("expected 0 to 1, got {}", self.threshold);
-                Err(Error::parameter("threshold", message))
+                let message = format!("expected 0 to 1, got {}", self.confidence);
+                Err(Error::parameter("confidence", message))
             }
         }
     }
@@ -100,7 +100,7 @@ impl Stage for EvaluateLogits {
                 moment.step,
                 json!(right as f64 / labels.len() as f64),
                 json!(cross_entropy(&logits, classes, &labels)),
-                json!(confident(&logits, classes, &labels, self.threshold).0),
+                json!(confident(&logits, classes, &labels, self.confidence).0),
             ])?;
         }
 
@@ -108,7 +108,7 @@ impl Stage for EvaluateLogits {
         let predicted: Vec<usize> = last.chunks_exact(classes).map(argmax).collect();
         let mut metrics = evaluation::metrics(names, &labels, &predicted)?;
         metrics.set("loss", cross_entropy(&last, classes, &labels));
-        let (share, accuracy) = confident(&last, classes, &labels, self.threshold);
+        let (share, accuracy) = confident(&last, classes, &labels, self.confidence);
         metrics.set("confident", share);
         if let Some(accuracy) = accuracy {
             metrics.set("confident_accuracy", accuracy);

@@ -246,9 +246,9 @@ fn confident_predictions_are_counted_by_their_probability() {
         let sum: f64 = of.iter().map(|&logit| f64::from(logit).exp()).sum();
         of.iter().map(|&logit| f64::from(logit).exp() / sum).fold(0.0, f64::max)
     };
-    for threshold in [0.0, 0.6, 0.8, 1.0] {
-        let sure: Vec<usize> = (0..12).filter(|&row| probability(row) >= threshold).collect();
-        let ran = evaluate(json!({ "threshold": threshold })).unwrap();
+    for confidence in [0.0, 0.6, 0.8, 1.0] {
+        let sure: Vec<usize> = (0..12).filter(|&row| probability(row) >= confidence).collect();
+        let ran = evaluate(json!({ "confidence": confidence })).unwrap();
         let metrics: Metrics = ran.load("metrics");
         assert_eq!(metrics.get("confident").unwrap(), sure.len() as f64 / 12.0);
         assert_eq!(
@@ -264,10 +264,10 @@ fn confident_predictions_are_counted_by_their_probability() {
                 assert!((found - right as f64 / count as f64).abs() < 1e-12, "{found}");
             }
         }
-        assert!(threshold == 0.0 || threshold == 1.0 || (1..12).contains(&sure.len()));
+        assert!(confidence == 0.0 || confidence == 1.0 || (1..12).contains(&sure.len()));
     }
-    let error = evaluate(json!({ "threshold": 1.5 })).err().unwrap().to_string();
-    assert_eq!(error, "parameter `threshold`: expected 0 to 1, got 1.5");
+    let error = evaluate(json!({ "confidence": 1.5 })).err().unwrap().to_string();
+    assert_eq!(error, "parameter `confidence`: expected 0 to 1, got 1.5");
 }
 
 #[test]

@@ -7,9 +7,12 @@ use sconce_models::variables::Variables;
 
 use super::*;
 
-fn network(seed: u64) -> (TwoDomains, Variables) {
+/// A drawn network whose logits are enlarged, so that it says different things of different images.
+fn network(seed: u64, scale: f64) -> (TwoDomains, Variables) {
     let parameters = DANN.domain_parameters(10, Statistics::Together);
     let variables = Variables::drawn(&parameters, seed, &Device::Cpu).unwrap();
+    let last = variables.get("label.4.weight").unwrap();
+    last.set(&(last.as_tensor() * scale).unwrap()).unwrap();
     (TwoDomains::new(DANN, Statistics::Together, &variables).unwrap(), variables)
 }
 
@@ -75,7 +78,7 @@ fn close(found: &Tensor, expected: f64, what: &str) {
 
 #[test]
 fn vada_is_the_sum_of_its_equation() {
-    let (network, variables) = network(1);
+    let (network, variables) = network(1, 10.0);
     let (source, target) = (images(3, 0.37), images(3, 0.11));
     let classes = [4u32, 0, 9];
     let x = Examples {
@@ -122,7 +125,7 @@ fn vada_is_the_sum_of_its_equation() {
 
 #[test]
 fn dirt_t_is_the_sum_of_its_equation() {
-    let ((student, of_student), (teacher, of_teacher)) = (network(1), network(2));
+    let ((student, of_student), (teacher, of_teacher)) = (network(1, 10.0), network(2, 20.0));
     let target = images(4, 0.11);
     let of = |purpose: &str| generator(5, purpose);
     let draws = Draws { source: of("a"), target: of("b"), of: &of };
