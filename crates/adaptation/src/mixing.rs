@@ -1,5 +1,7 @@
 //! Whether domains lie on one another, and class on class, by rows' nearest neighbours.
 
+use crate::trustworthiness::nearest_first;
+
 /// What [`mixing`] finds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Mixing {
@@ -25,9 +27,7 @@ pub(crate) fn mixing(
     }
     let (mut shares, mut agree) = (0.0, 0usize);
     for row in 0..rows {
-        let distances = &distances[row * rows..][..rows];
-        let mut others: Vec<usize> = (0..rows).filter(|&other| other != row).collect();
-        others.sort_by(|&a, &b| distances[a].total_cmp(&distances[b]));
+        let others = nearest_first(row, distances, rows);
         let foreign = |other: &&usize| domains[**other] != domains[row];
         let near = others[..neighbours].iter().filter(foreign).count() as f64 / neighbours as f64;
         let all = others.iter().filter(foreign).count() as f64 / others.len() as f64;

@@ -12,12 +12,7 @@ pub fn trustworthiness(before: &[f64], after: &[f64], count: usize, k: usize) ->
     if k == 0 || 2 * k >= count {
         return None;
     }
-    let ordered = |i: usize, distances: &[f64]| {
-        let row = &distances[i * count..(i + 1) * count];
-        let mut others: Vec<usize> = (0..count).filter(|&j| j != i).collect();
-        others.sort_by(|&a, &b| row[a].total_cmp(&row[b]).then(a.cmp(&b)));
-        others
-    };
+    let ordered = |i: usize, distances: &[f64]| nearest_first(i, distances, count);
     let strangers = |i: usize| {
         let mut rank = vec![0; count];
         for (place, j) in ordered(i, before).into_iter().enumerate() {
@@ -29,6 +24,14 @@ pub fn trustworthiness(before: &[f64], after: &[f64], count: usize, k: usize) ->
     let sum: usize = (0..count).into_par_iter().map(strangers).sum();
     let (n, k) = (count as f64, k as f64);
     Some(1.0 - 2.0 / (n * k * (2.0 * n - 3.0 * k - 1.0)) * sum as f64)
+}
+
+/// The other rows by their distance from row `i`, rows × rows distances; of several equally near the first comes first.
+pub(crate) fn nearest_first(i: usize, distances: &[f64], count: usize) -> Vec<usize> {
+    let row = &distances[i * count..(i + 1) * count];
+    let mut others: Vec<usize> = (0..count).filter(|&j| j != i).collect();
+    others.sort_by(|&a, &b| row[a].total_cmp(&row[b]).then(a.cmp(&b)));
+    others
 }
 
 /// The squares of the distances of all pairs of rows of `columns` numbers, rows × rows.

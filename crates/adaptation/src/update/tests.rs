@@ -113,6 +113,13 @@ fn vada_is_the_sum_of_its_equation() {
     let label = mean((0..3).map(|i| -p[i][classes[i] as usize].ln()));
     let source_vat = moved(&network, &source, "perturbation of the source", 20.0);
     let target_vat = moved(&network, &target, "perturbation of the target", 20.0);
+    told_apart(&[
+        judge - deceive,
+        source_vat,
+        target_vat,
+        source_vat - target_vat,
+        label - entropy(&q),
+    ]);
     let expected = label + 0.3 * deceive + 0.7 * source_vat + 0.2 * (entropy(&q) + target_vat);
     close(&update.loss, expected, "VADA");
 

@@ -1,9 +1,10 @@
 //! serde's messages in the words of a pipeline file.
 
-use super::diagnostic::{Diagnostic, closest};
-use super::source::Span;
 use serde_json::Value;
 use toml::de::DeValue;
+
+use super::diagnostic::{Diagnostic, closest};
+use super::source::Span;
 
 /// One way to write a choice: `adam`, or `{ adam = {} }` where numbers belong to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,13 +24,10 @@ impl Choice {
 
 /// The choices that a schema has at a path such as `training.optimiser`; none where it has no choice there.
 pub(crate) fn choices(schema: &Value, path: &str) -> Vec<Choice> {
-    let Some((first, rest)) = path.split_once('.').map(|(a, b)| (a, Some(b))).or(match path {
-        "" => None,
-        path => Some((path, None)),
-    }) else {
+    if path.is_empty() {
         return alternatives(schema).into_iter().flat_map(ways).collect();
-    };
-    let rest = rest.unwrap_or_default();
+    }
+    let (first, rest) = path.split_once('.').unwrap_or((path, ""));
     let inside = |schema: &Value| {
         let named = schema.get("properties").and_then(|fields| fields.get(first));
         let other = || schema.get("additionalProperties").filter(|other| other.is_object());
