@@ -19,7 +19,7 @@ use crate::device::is_composed;
 use candle_core::{
     CpuStorage, DType, Device, Layout, Result, Shape, Storage, Tensor, WithDType, bail,
 };
-use kernel::{Element, Loops};
+use kernel::{Element, Vectorized};
 
 /// Elements below which one thread is quicker than several.
 pub(crate) const PARALLEL_FROM: usize = 1 << 15;
@@ -108,14 +108,23 @@ impl<T> Shared<T> {
 pub(crate) fn map<T: Element>(x: &[T], f: impl Fn(T) -> T + Copy + Sync) -> Vec<T> {
     let part = PARALLEL_FROM / 2;
     build(x.len(), part, |i, out| {
-        T::kernel().vectorized(Loops(map_part, (&x[i * part..], out, f)));
+        T::kernel().vectorized(Map { x: &x[i * part..], out, f });
     })
 }
 
-#[inline(always)]
-fn map_part<T: Copy>((x, out, f): (&[T], &mut [T], impl Fn(T) -> T)) {
-    for (o, &v) in out.iter_mut().zip(x) {
-        *o = f(v);
+struct Map<'a, T, F> {
+    x: &'a [T],
+    out: &'a mut [T],
+    f: F,
+}
+
+impl<T: Copy, F: Fn(T) -> T> Vectorized for Map<'_, T, F> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { x, out, f } = self;
+        for (o, &v) in out.iter_mut().zip(x) {
+            *o = f(v);
+        }
     }
 }
 
@@ -124,14 +133,25 @@ pub(crate) fn zip<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Copy + S
     let part = PARALLEL_FROM / 2;
     build(a.len(), part, |i, out| {
         let from = i * part;
-        T::kernel().vectorized(Loops(zip_part, (&a[from..], &b[from..], out, f)));
+        T::kernel().vectorized(Zip { a: &a[from..], b: &b[from..], out, f });
     })
 }
 
-#[inline(always)]
-fn zip_part<T: Copy>((a, b, out, f): (&[T], &[T], &mut [T], impl Fn(T, T) -> T)) {
-    for ((o, &a), &b) in out.iter_mut().zip(a).zip(b) {
-        *o = f(a, b);
+/// `f` of the elements of `a` and `b`, pair by pair.
+pub(crate) struct Zip<'a, T, F> {
+    pub(crate) a: &'a [T],
+    pub(crate) b: &'a [T],
+    pub(crate) out: &'a mut [T],
+    pub(crate) f: F,
+}
+
+impl<T: Copy, F: Fn(T, T) -> T> Vectorized for Zip<'_, T, F> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { a, b, out, f } = self;
+        for ((o, &a), &b) in out.iter_mut().zip(a).zip(b) {
+            *o = f(a, b);
+        }
     }
 }
 

@@ -30,7 +30,7 @@
 //! | product first, then added where each tap puts it, `scatter.rs` | the same, transposed, where it gathers less |
 //!
 //! [`conv::conv2d_max_pool2d`] pools by 2×2 while the convolution's result is in the cache, and keeps only where the largest
-//! elements were.
+//! elements were. [`conv::FrozenConv2d::forward_side_by_side`] writes the results of several convolutions into one tensor.
 //!
 //! Bias and rectifier are applied while a result is still in registers, or in the first-level cache. Working memory stays
 //! with its thread between calls. Nothing is computed for an input that needs no gradient; what the kernels make of a

@@ -58,6 +58,23 @@ impl Conv {
         }
     }
 
+    /// `relu(x ∗ weight + bias)` of both, concatenated along the channels.
+    fn side_by_side_relu(both: [&Self; 2], x: &Tensor, rectifier: Rectifier) -> Result<Tensor> {
+        use Conv::Frozen;
+        match (both, rectifier) {
+            ([Frozen { rectified: a, .. }, Frozen { rectified: b, .. }], Rectifier::Plain) => {
+                FrozenConv2d::forward_side_by_side(&[a, b], x)
+            }
+            ([Frozen { plain: a, .. }, Frozen { plain: b, .. }], Rectifier::Guided) => {
+                rectifier.forward(&FrozenConv2d::forward_side_by_side(&[a, b], x)?)
+            }
+            ([a, b], _) => {
+                let maps = [a.forward_relu(x, rectifier)?, b.forward_relu(x, rectifier)?];
+                Tensor::cat(&maps, 1)
+            }
+        }
+    }
+
     /// `relu(x ∗ weight + bias)`.
     pub(crate) fn forward_relu(&self, x: &Tensor, rectifier: Rectifier) -> Result<Tensor> {
         match (self, rectifier) {
@@ -158,9 +175,7 @@ impl Layer {
             Self::ConvRelu(conv) => conv.forward_relu(x, rectifier),
             Self::Fire(fire) => {
                 let x = fire.squeeze.forward_relu(x, rectifier)?;
-                let (narrow, wide) = (&fire.expand1x1, &fire.expand3x3);
-                let maps = [narrow.forward_relu(&x, rectifier)?, wide.forward_relu(&x, rectifier)?];
-                Tensor::cat(&maps, 1)
+                Conv::side_by_side_relu([&fire.expand1x1, &fire.expand3x3], &x, rectifier)
             }
             Self::MaxPool(pool) => max_pool2d(x, pool),
             Self::GlobalAvgPool => global_avg_pool2d(x),

@@ -2,6 +2,7 @@
 
 use super::{Conv2d, check_bias, composed};
 use crate::cpu::conv::forms::Forms;
+use crate::cpu::conv::joined::{Part, joined};
 use crate::cpu::conv::op;
 use crate::pool::{Pool2d, max_pool2d};
 use candle_core::{Result, Tensor, bail};
@@ -67,6 +68,29 @@ impl FrozenConv2d {
         } else {
             max_pool2d(&self.forward(x)?, pool)
         }
+    }
+
+    /// Several convolutions of `x`, their results side by side: `(batch, all of their outputs, height, width)`, which must agree in
+    /// height and width. The values are those of [`Self::forward`] and a concatenation, without copies of the results.
+    pub fn forward_side_by_side(all: &[&Self], x: &Tensor) -> Result<Tensor> {
+        let mut parts: Vec<Part> = vec![];
+        for one in all {
+            let sizes = one.conv.sizes(x.dims(), one.weight.dims())?;
+            let (w, b) = (&one.weight, one.bias.as_ref());
+            if !op::applies(x, w, b) {
+                let results: Vec<_> = all.iter().map(|c| c.forward(x)).collect::<Result<_>>()?;
+                return Tensor::cat(&results, 1);
+            }
+            let first = parts.first().map_or(sizes.output, Part::output);
+            if first != sizes.output {
+                bail!(
+                    "convolutions side by side expect results of one height and width, got {first:?} and {:?}",
+                    sizes.output
+                );
+            }
+            parts.push(op::part(x, (w, b), &one.conv, sizes, one.forms.clone())?);
+        }
+        joined(x, parts)
     }
 
     /// The same with or without a rectifier behind it; both share what they keep.

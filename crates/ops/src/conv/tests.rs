@@ -281,6 +281,51 @@ fn frozen_convolutions_equal_plain_ones() -> Result<()> {
     Ok(())
 }
 
+/// Bit for bit, forwards and backwards: 1×1 and 3×3 filters by every method, one image and several, with and without rectifier.
+#[test]
+fn convolutions_side_by_side_are_a_concatenation() -> Result<()> {
+    for (x, outputs) in
+        [([3, 16, 13, 13], [64, 64]), ([1, 5, 7, 9], [3, 20]), ([2, 32, 27, 27], [48, 128])]
+    {
+        let x = f32s(&random(1, &x)?);
+        let channels = x.dim(1)?;
+        for relu in [false, true] {
+            let part = |seed, outputs, size: usize| {
+                let w = f32s(&random(seed, &[outputs, channels, size, size])?);
+                let b = f32s(&random(seed + 1, &[outputs])?);
+                FrozenConv2d::new(&w, Some(&b), Conv2d::new().padding(size / 2).relu(relu))
+            };
+            let (a, b, c) = (part(2, outputs[0], 1)?, part(4, outputs[1], 3)?, part(6, 2, 5)?);
+            let all = [&a, &b, &c];
+            let apart = |x: &Tensor| Tensor::cat(&[a.forward(x)?, b.forward(x)?, c.forward(x)?], 1);
+            let joined = |x: &Tensor| FrozenConv2d::forward_side_by_side(&all, x);
+            assert_eq!(max_difference(&joined(&x)?, &apart(&x)?)?, 0.0);
+            // values that a gradient depends on are rounded otherwise
+            let variable = Var::from_tensor(&x)?;
+            let values = [joined(variable.as_tensor())?, apart(variable.as_tensor())?];
+            assert_eq!(max_difference(&values[0], &values[1])?, 0.0);
+            let of = [0, 1].map(|at| {
+                gradients(std::slice::from_ref(&x), |x| {
+                    if at == 0 { joined(&x[0]) } else { apart(&x[0]) }
+                })
+            });
+            let [got, want] = of;
+            let (got, want) = (got?, want?);
+            // three are added, here in their order, by candle in another
+            assert!(max_difference(&got[0], &want[0])? < 1e-5);
+        }
+    }
+    let conv =
+        |size: usize| FrozenConv2d::new(&random(1, &[2, 3, size, size])?, None, Conv2d::new());
+    let (one, three) = (conv(1)?, conv(3)?);
+    let joined =
+        |all: &[&FrozenConv2d]| FrozenConv2d::forward_side_by_side(all, &random(2, &[1, 3, 5, 5])?);
+    let error = joined(&[&one, &three]).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("one height and width, got [5, 5] and [3, 3]"), "{error}");
+    assert!(joined(&[]).is_err());
+    Ok(())
+}
+
 /// Odd and even sizes, narrow and wide rows, several parts of a batch, frozen and not, and what cannot be one operation.
 #[test]
 fn pooled_convolutions_equal_pooling_behind_convolutions() -> Result<()> {

@@ -155,20 +155,15 @@ pub(crate) fn even(all: Range<usize>, most: usize) -> impl Iterator<Item = Range
     (0..parts).map(move |i| start + len * i / parts..start + len * (i + 1) / parts)
 }
 
-/// Loops in plain Rust that the compiler vectorizes for each instruction set; `run` is `#[inline(always)]`.
+/// Loops in plain Rust that the compiler vectorizes for each instruction set; `run` is `#[inline(always)]`, and so is what it
+/// calls.
+///
+/// Each is a type of its own, and no function that is passed on: the call of a generic `F: FnOnce` is compiled as a function by itself,
+/// for the target's instruction set, and a long one stays that. (Pooling and batch norm's sums once did: profiles show
+/// `FnOnce::call_once`, or `array::try_from_fn` for `array::from_fn`.)
 pub(crate) trait Vectorized {
     /// Runs the loops.
     fn run(self);
-}
-
-/// An `#[inline(always)]` function and its argument, as loops.
-pub(crate) struct Loops<F, A>(pub(crate) F, pub(crate) A);
-
-impl<A, F: FnOnce(A)> Vectorized for Loops<F, A> {
-    #[inline(always)]
-    fn run(self) {
-        (self.0)(self.1);
-    }
 }
 
 /// Instruction sets with code of their own.

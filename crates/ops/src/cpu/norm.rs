@@ -1,6 +1,6 @@
 //! Batch normalisation on the processor.
 
-use super::kernel::{Element, Loops};
+use super::kernel::{Element, Vectorized};
 use super::{PARALLEL_FROM, build, by_dtype, contiguous, team, tensor, with_data};
 use crate::norm::{BatchNorm, BatchStatistics, Sizes};
 use candle_core::backend::BackendStorage;
@@ -65,7 +65,7 @@ impl<const N: usize> Sums<N> {
 
     /// Adds `f` of each pair; `a` and `b` are of one length.
     fn add<T: Element>(&mut self, a: &[T], b: &[T], f: impl Fn(T, T) -> [T; N]) {
-        T::kernel().vectorized(Loops(add_to_sums, (self, a, b, f)));
+        T::kernel().vectorized(Add { sums: self, a, b, f });
     }
 
     fn total(&self) -> [f64; N] {
@@ -73,30 +73,38 @@ impl<const N: usize> Sums<N> {
     }
 }
 
-#[inline(always)]
-fn add_to_sums<T: WithDType, const N: usize>(
-    (sums, a, b, f): (&mut Sums<N>, &[T], &[T], impl Fn(T, T) -> [T; N]),
-) {
-    let mut lanes = [[T::zero(); LANES]; N];
-    let (whole_a, rest_a) = a.as_chunks::<LANES>();
-    let (whole_b, rest_b) = b.as_chunks::<LANES>();
-    for (a, b) in whole_a.iter().zip(whole_b) {
-        for i in 0..LANES {
-            let values = f(a[i], b[i]);
+struct Add<'a, T, F, const N: usize> {
+    sums: &'a mut Sums<N>,
+    a: &'a [T],
+    b: &'a [T],
+    f: F,
+}
+
+impl<T: WithDType, F: Fn(T, T) -> [T; N], const N: usize> Vectorized for Add<'_, T, F, N> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { sums, a, b, f } = self;
+        let mut lanes = [[T::zero(); LANES]; N];
+        let (whole_a, rest_a) = a.as_chunks::<LANES>();
+        let (whole_b, rest_b) = b.as_chunks::<LANES>();
+        for (a, b) in whole_a.iter().zip(whole_b) {
+            for i in 0..LANES {
+                let values = f(a[i], b[i]);
+                for n in 0..N {
+                    lanes[n][i] += values[n];
+                }
+            }
+        }
+        for (i, (&a, &b)) in rest_a.iter().zip(rest_b).enumerate() {
+            let values = f(a, b);
             for n in 0..N {
                 lanes[n][i] += values[n];
             }
         }
-    }
-    for (i, (&a, &b)) in rest_a.iter().zip(rest_b).enumerate() {
-        let values = f(a, b);
-        for n in 0..N {
-            lanes[n][i] += values[n];
-        }
-    }
-    for (sums, lanes) in sums.0.iter_mut().zip(&lanes) {
-        for (sum, lane) in sums.iter_mut().zip(lanes) {
-            *sum += lane.to_f64();
+        for (sums, lanes) in sums.0.iter_mut().zip(&lanes) {
+            for (sum, lane) in sums.iter_mut().zip(lanes) {
+                *sum += lane.to_f64();
+            }
         }
     }
 }
@@ -157,7 +165,7 @@ fn forward<T: Element>(
     let slope = T::from_f64(op.slope.unwrap_or(1.0));
     let y = build(x.len(), sample, |n, out| {
         let x = &x[n * sample..][..sample];
-        T::kernel().vectorized(Loops(normalise, ((affine.as_slice(), s.plane, slope), x, out)));
+        T::kernel().vectorized(NormaliseSample { affine: &affine, plane: s.plane, slope, x, out });
     });
     Ok(T::to_cpu_storage_owned(y))
 }
@@ -203,29 +211,37 @@ fn backward<T: Element>(
                 [affine[c], (T::from_f64(by_x), T::from_f64(constant))]
             });
             let numbers: Vec<[(T, T); 2]> = mixed.collect();
-            let numbers = (numbers.as_slice(), s.plane, slope);
+            let (numbers, plane) = (numbers.as_slice(), s.plane);
             let sample = s.channels * s.plane;
             let dx = build(x.len(), sample, |n, out| {
                 let (x, g) = (&x[n * sample..][..sample], &grad[n * sample..][..sample]);
-                let loops = Loops(input_gradient, (numbers, [x, g], out));
-                T::kernel().vectorized(loops);
+                T::kernel().vectorized(InputGradient { numbers, plane, slope, x, g, out });
             });
             Ok([Some(tensor(dx, args[0].shape())?), grad_weight, grad_bias])
         })
     })
 }
 
-/// Each channel's scale and shift, the plane's length, the rectifier's slope.
-type Affine<'a, T> = (&'a [(T, T)], usize, T);
-
 /// `x · scale + shift` of each channel of a sample, and the rectifier.
-#[inline(always)]
-fn normalise<T: Element>(((affine, plane, slope), x, out): (Affine<'_, T>, &[T], &mut [T])) {
-    let channels = out.chunks_exact_mut(plane).zip(x.chunks_exact(plane));
-    for ((out, x), &(scale, shift)) in channels.zip(affine) {
-        for (o, &x) in out.iter_mut().zip(x) {
-            let y = x * scale + shift;
-            *o = if y <= T::zero() { y * slope } else { y };
+struct NormaliseSample<'a, T> {
+    /// Each channel's scale and shift.
+    affine: &'a [(T, T)],
+    plane: usize,
+    slope: T,
+    x: &'a [T],
+    out: &'a mut [T],
+}
+
+impl<T: Element> Vectorized for NormaliseSample<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { affine, plane, slope, x, out } = self;
+        let channels = out.chunks_exact_mut(plane).zip(x.chunks_exact(plane));
+        for ((out, x), &(scale, shift)) in channels.zip(affine) {
+            for (o, &x) in out.iter_mut().zip(x) {
+                let y = x * scale + shift;
+                *o = if y <= T::zero() { y * slope } else { y };
+            }
         }
     }
 }
@@ -236,23 +252,31 @@ fn behind<T: Element>((scale, shift): (T, T), slope: T) -> impl Fn(T, T) -> T + 
     move |x, g| if x * scale + shift <= T::zero() { g * slope } else { g }
 }
 
-/// Each channel's scale and shift, and what its gradient has of `x` and of 1; then as above.
-type Numbers<'a, T> = (&'a [[(T, T); 2]], usize, T);
-
 /// The gradient of one sample's input.
-#[inline(always)]
-fn input_gradient<T: Element>(
-    ((affine, plane, slope), [x, g], out): (Numbers<'_, T>, [&[T]; 2], &mut [T]),
-) {
-    let planes = x.chunks_exact(plane).zip(g.chunks_exact(plane));
-    let planes = out.chunks_exact_mut(plane).zip(planes);
-    for ((out, (x, g)), &[(scale, shift), (by_x, constant)]) in planes.zip(affine) {
-        let behind = behind((scale, shift), slope);
-        let pairs = out.iter_mut().zip(x).zip(g);
-        if by_x == T::zero() && constant == T::zero() {
-            pairs.for_each(|((o, &x), &g)| *o = scale * behind(x, g));
-        } else {
-            pairs.for_each(|((o, &x), &g)| *o = scale * (behind(x, g) + x * by_x + constant));
+struct InputGradient<'a, T> {
+    /// Each channel's scale and shift, and what its gradient has of `x` and of 1.
+    numbers: &'a [[(T, T); 2]],
+    plane: usize,
+    slope: T,
+    x: &'a [T],
+    g: &'a [T],
+    out: &'a mut [T],
+}
+
+impl<T: Element> Vectorized for InputGradient<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { numbers, plane, slope, x, g, out } = self;
+        let planes = x.chunks_exact(plane).zip(g.chunks_exact(plane));
+        let planes = out.chunks_exact_mut(plane).zip(planes);
+        for ((out, (x, g)), &[(scale, shift), (by_x, constant)]) in planes.zip(numbers) {
+            let behind = behind((scale, shift), slope);
+            let pairs = out.iter_mut().zip(x).zip(g);
+            if by_x == T::zero() && constant == T::zero() {
+                pairs.for_each(|((o, &x), &g)| *o = scale * behind(x, g));
+            } else {
+                pairs.for_each(|((o, &x), &g)| *o = scale * (behind(x, g) + x * by_x + constant));
+            }
         }
     }
 }

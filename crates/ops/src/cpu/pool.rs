@@ -1,6 +1,6 @@
 //! Pooling on the processor.
 
-use super::kernel::{Element, Loops};
+use super::kernel::{Element, Vectorized};
 use super::{build, by_dtype, contiguous, scratch, tensor, with_data};
 use crate::pool::Pool2d;
 use candle_core::backend::BackendStorage;
@@ -57,43 +57,67 @@ impl Planes {
         build(len, part, |plane, out| {
             let x = &x[plane * self.input_len()..][..self.input_len()];
             scratch::with(self.input[1], |rows: &mut [T]| {
-                T::kernel().vectorized(Loops(fold_plane, (self, x, rows, out, &f, &scale)));
+                let (f, scale) = (&f, &scale);
+                T::kernel().vectorized(FoldPlane { planes: self, x, rows, out, f, scale });
             });
         })
     }
 }
 
-/// What is folded: the windows, a plane, room for one of its rows, the result.
-type Folded<'a, T, F, S> = (&'a Planes, &'a [T], &'a mut [T], &'a mut [T], &'a F, &'a S);
+/// The windows of one plane.
+struct FoldPlane<'a, T, F, S> {
+    planes: &'a Planes,
+    x: &'a [T],
+    /// Room for a row of it.
+    rows: &'a mut [T],
+    out: &'a mut [T],
+    f: &'a F,
+    scale: &'a S,
+}
 
-#[inline(always)]
-fn fold_plane<T: Element, F: Fn(T, T) -> T, S: Fn(T, usize, usize) -> T>(
-    (planes, x, rows, out, f, scale): Folded<'_, T, F, S>,
-) {
-    let ([h, w], pool) = (planes.input, &planes.pool);
-    for (oy, out) in out.chunks_exact_mut(planes.output[1]).enumerate() {
-        let covered = pool.covered(0, oy, h);
-        rows.copy_from_slice(&x[covered.start * w..][..w]);
-        for y in covered.skip(1) {
-            for (m, &v) in rows.iter_mut().zip(&x[y * w..][..w]) {
-                *m = f(*m, v);
+impl<T: Element, F: Fn(T, T) -> T, S: Fn(T, usize, usize) -> T> Vectorized
+    for FoldPlane<'_, T, F, S>
+{
+    #[inline(always)]
+    fn run(self) {
+        let Self { planes, x, rows, out, f, scale } = self;
+        let ([h, w], pool) = (planes.input, &planes.pool);
+        for (oy, out) in out.chunks_exact_mut(planes.output[1]).enumerate() {
+            let covered = pool.covered(0, oy, h);
+            let row = |y: usize| &x[y * w..][..w];
+            match covered.len() {
+                // in one go, where most are
+                3 => {
+                    let [a, b, c] = [0, 1, 2].map(|i| row(covered.start + i));
+                    for (((m, &a), &b), &c) in rows.iter_mut().zip(a).zip(b).zip(c) {
+                        *m = f(f(a, b), c);
+                    }
+                }
+                _ => {
+                    rows.copy_from_slice(row(covered.start));
+                    for y in covered.skip(1) {
+                        for (m, &v) in rows.iter_mut().zip(row(y)) {
+                            *m = f(*m, v);
+                        }
+                    }
+                }
             }
-        }
-        // whole windows without padding, some at once
-        let mut first = 0;
-        if pool.padding[1] == 0 && pool.stride[1] == 2 {
-            first = match pool.kernel[1] {
-                2 => fold_columns::<T, 2>(rows, out, f),
-                3 => fold_columns::<T, 3>(rows, out, f),
-                _ => 0,
-            };
-        }
-        for (ox, out) in out.iter_mut().enumerate().skip(first) {
-            let columns = &rows[pool.covered(1, ox, w)];
-            *out = columns[1..].iter().fold(columns[0], |m, &v| f(m, v));
-        }
-        for (ox, out) in out.iter_mut().enumerate() {
-            *out = scale(*out, oy, ox);
+            // whole windows without padding, some at once
+            let mut first = 0;
+            if pool.padding[1] == 0 && pool.stride[1] == 2 {
+                first = match pool.kernel[1] {
+                    2 => fold_columns::<T, 2>(rows, out, f),
+                    3 => fold_columns::<T, 3>(rows, out, f),
+                    _ => 0,
+                };
+            }
+            for (ox, out) in out.iter_mut().enumerate().skip(first) {
+                let columns = &rows[pool.covered(1, ox, w)];
+                *out = columns[1..].iter().fold(columns[0], |m, &v| f(m, v));
+            }
+            for (ox, out) in out.iter_mut().enumerate() {
+                *out = scale(*out, oy, ox);
+            }
         }
     }
 }
@@ -125,8 +149,13 @@ fn fold_some<T: Element, const K: usize, const N: usize>(
     let last = out.len() - N;
     for at in (0..last).step_by(N).chain([last]) {
         let x = &rows[2 * at..][..2 * (N - 1) + K];
-        let folded: [T; N] =
-            std::array::from_fn(|i| (1..K).fold(x[2 * i], |m, k| f(m, x[2 * i + k])));
+        let mut folded = [T::zero(); N];
+        for (i, folded) in folded.iter_mut().enumerate() {
+            *folded = x[2 * i];
+            for k in 1..K {
+                *folded = f(*folded, x[2 * i + k]);
+            }
+        }
         out[at..at + N].copy_from_slice(&folded);
     }
 }
@@ -147,7 +176,7 @@ fn max_backward<T: Element>(p: &Planes, x: &Tensor, res: &Tensor, grad: &Tensor)
                     let x = &x[plane * ilen..][..ilen];
                     let res = &res[plane * olen..][..olen];
                     let grad = &grad[plane * olen..][..olen];
-                    T::kernel().vectorized(Loops(max_gradient, (p, x, [res, grad], out)));
+                    T::kernel().vectorized(MaxGradient { planes: p, x, res, grad, out });
                 }))
             })
         })
@@ -156,8 +185,24 @@ fn max_backward<T: Element>(p: &Planes, x: &Tensor, res: &Tensor, grad: &Tensor)
 }
 
 /// The gradient of one plane.
+struct MaxGradient<'a, T> {
+    planes: &'a Planes,
+    x: &'a [T],
+    res: &'a [T],
+    grad: &'a [T],
+    out: &'a mut [T],
+}
+
+impl<T: Element> Vectorized for MaxGradient<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { planes, x, res, grad, out } = self;
+        max_gradient(planes, x, [res, grad], out);
+    }
+}
+
 #[inline(always)]
-fn max_gradient<T: Element>((p, x, [res, grad], out): (&Planes, &[T], [&[T]; 2], &mut [T])) {
+fn max_gradient<T: Element>(p: &Planes, x: &[T], [res, grad]: [&[T]; 2], out: &mut [T]) {
     let ([h, w], [oh, ow]) = (p.input, p.output);
     let pairs = p.pool.kernel == [2; 2]
         && p.pool.stride == [2; 2]
@@ -212,7 +257,9 @@ fn first_of_some<T: WithDType, const N: usize>(x: &[T], res: &[T], grad: &[T], o
         let (a, b) = (&x0[2 * at..][..2 * N], &x1[2 * at..][..2 * N]);
         let (res, grad) = (&res[at..][..N], &grad[at..][..N]);
         let row = |x: &[T]| -> [T; 16] {
-            std::array::from_fn(|i| if i < 2 * N { x[i] } else { T::zero() })
+            let mut out = [T::zero(); 16];
+            out[..2 * N].copy_from_slice(&x[..2 * N]);
+            out
         };
         let (a, b, mut p, mut q) = (row(a), row(b), [T::zero(); 16], [T::zero(); 16]);
         for i in 0..N {

@@ -64,6 +64,16 @@ fn cases() -> Result<Vec<Case>> {
         FrozenConv2d::new(&weight.to_device(a[0].device())?, None, conv)?.forward(&a[0])
     };
     case("frozen convolution", vec![small()?], Box::new(run))?;
+    let weights = [random(2, &[5, 6, 3, 3])?, random(3, &[4, 6, 1, 1])?];
+    let run = move |a: &[Tensor]| {
+        let of = |w: &Tensor, padding| {
+            let w = w.to_dtype(DType::F32)?.to_device(a[0].device())?;
+            FrozenConv2d::new(&w, None, Conv2d::new().padding(padding).relu(true))
+        };
+        let (wide, narrow) = (of(&weights[0], 1)?, of(&weights[1], 0)?);
+        FrozenConv2d::forward_side_by_side(&[&narrow, &wide], &a[0])
+    };
+    case("convolutions side by side", vec![small()?], Box::new(run))?;
     for (name, conv, kernel) in [
         ("transposed convolution 4x4 by steps of 2", ConvTranspose2d::new(2, 1), 4),
         ("transposed convolution 3x3", ConvTranspose2d::new(1, 0), 3),

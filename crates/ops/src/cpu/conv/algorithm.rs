@@ -5,11 +5,12 @@ use super::direct;
 use super::forms::{Forms, kept};
 use super::geometry::Sizes;
 use super::op::Convolve;
+use super::target::Target;
 use super::winograd::Input;
 use super::{indirect, pooled, scatter, winograd};
 use crate::conv::{Algorithm, is_exact};
 use crate::cpu::kernel::Element;
-use crate::cpu::{PARALLEL_FROM, scratch, team, uninit};
+use crate::cpu::{PARALLEL_FROM, Zip, scratch, team, uninit};
 use candle_core::DType;
 
 /// From the larger side to the smaller, for sizes that are the operation's but for the batch.
@@ -19,7 +20,7 @@ pub(super) fn shrink<T: Element>(
     forms: &Forms<T>,
     (x, w, b): (&[T], &[T], Option<&[T]>),
     relu: bool,
-    y: &mut [T],
+    y: Target<'_, T>,
 ) {
     let (kernel, ready) = (T::kernel(), op.forms.is_some());
     let precise = op.precise_values && !op.transposed;
@@ -63,7 +64,7 @@ pub(super) fn shrink_and_pool<T: Element>(
             let x = &x[first * s.channels * s.input[0] * s.input[1]..];
             let x = &x[..part.batch * s.channels * s.input[0] * s.input[1]];
             let y = &mut y[..part.batch * elements];
-            shrink(op, &part, forms, (x, w, b), op.relu, y);
+            shrink(op, &part, forms, (x, w, b), op.relu, Target::whole(y, part.batch));
             let range = first * kept..(first + part.batch) * kept;
             let (largest, places) = (&mut largest[range.clone()], &mut places[range]);
             pooled::pool(&T::kernel(), s.output, y, largest, places);
@@ -84,7 +85,8 @@ pub(super) fn grow<T: Element>(
     let mut y = uninit(s.batch * s.channels * s.input[0] * s.input[1]);
     if let Some(shape) = op.grows_fast::<T>() {
         let filters = kept(&forms.transposed_filters, || winograd::transform(&shape, &kernel, w));
-        winograd::run(&shape, &kernel, Input { x, mask }, filters, b, relu, &mut y);
+        let y_all = Target::whole(&mut y, s.batch);
+        winograd::run(&shape, &kernel, Input { x, mask }, filters, b, relu, y_all);
         return y;
     }
     masked(x, mask, |x| {
@@ -100,10 +102,10 @@ pub(super) fn grow<T: Element>(
         });
         let parts: Vec<_> = parts.into_iter().zip(packed).collect();
         if indirect {
-            return indirect::run(&parts, &kernel, x, b, relu, &mut y);
+            return indirect::run(&parts, &kernel, x, b, relu, Target::whole(&mut y, s.batch));
         }
         for (sliding, packed) in &parts {
-            direct::run(sliding, &kernel, x, packed, b, relu, &mut y);
+            direct::run(sliding, &kernel, x, packed, b, relu, Target::whole(&mut y, s.batch));
         }
     });
     y
@@ -113,10 +115,9 @@ pub(super) fn grow<T: Element>(
 pub(super) fn masked<T: Element, R>(x: &[T], mask: Option<&[T]>, f: impl FnOnce(&[T]) -> R) -> R {
     let Some(mask) = mask else { return f(x) };
     scratch::with(x.len(), |copy: &mut [T]| {
-        let part = |((copy, x), mask): ((&mut [T], &[T]), &[T])| {
-            for ((o, &v), &m) in copy.iter_mut().zip(x).zip(mask) {
-                *o = if m <= T::zero() { T::zero() } else { v };
-            }
+        let behind = |x: T, m: T| if m <= T::zero() { T::zero() } else { x };
+        let part = |((out, a), b): ((&mut [T], &[T]), &[T])| {
+            T::kernel().vectorized(Zip { a, b, out, f: behind });
         };
         const PART: usize = PARALLEL_FROM / 2;
         if x.len() < PARALLEL_FROM {

@@ -2,31 +2,17 @@
 
 mod gather;
 mod pack;
+mod panel;
 
 use super::band::{Band, CHUNK};
 use super::geometry::Sliding;
+use super::target::Target;
 use crate::cpu::kernel::{Block, Element, Kernel, MAX_COLUMNS, MAX_ROWS};
 use crate::cpu::{Shared, scratch, team};
 use gather::{Gather, Line, Run};
 pub(super) use pack::{Packed, pack};
+use panel::{Landing, Panel, Segment};
 use std::ops::Range;
-
-/// Windows of one image that a task computes.
-struct Segment {
-    image: usize,
-    rows: Range<usize>,
-}
-
-/// Columns of one block.
-struct Panel {
-    /// First column of the task.
-    column: usize,
-    /// Columns that count.
-    len: usize,
-    vectors: usize,
-    /// Where its patches begin.
-    at: usize,
-}
 
 /// Computes `y`, every element that the grid reaches.
 pub(super) fn run<T: Element>(
@@ -36,27 +22,18 @@ pub(super) fn run<T: Element>(
     weight: &Packed<T>,
     bias: Option<&[T]>,
     relu: bool,
-    y: &mut [T],
+    y: Target<'_, T>,
 ) {
     let rows = s.batch * s.grid[0];
     if rows * s.grid[1] * s.outputs == 0 {
         return;
     }
     assert_eq!(x.len(), s.batch * s.channels * s.input[0] * s.input[1]);
-    assert_eq!(y.len(), s.batch * s.outputs * s.output[0] * s.output[1]);
+    let (y, image) = y.planes(s.batch, s.outputs * s.output[0] * s.output[1]);
     let groups = kernel.row_groups(s.outputs);
     let (rows_each, groups_each) = shares(s, kernel, groups.len());
     let across = groups.len().div_ceil(groups_each);
-    let job = Job {
-        s,
-        kernel,
-        x,
-        weight: &weight.0,
-        bias,
-        relu,
-        groups: &groups,
-        y: Shared(y.as_mut_ptr()),
-    };
+    let job = Job { s, kernel, x, weight: &weight.0, bias, relu, groups: &groups, y, image };
     let task = |i: usize| {
         let from = i / across * rows_each;
         let group = i % across * groups_each;
@@ -95,27 +72,21 @@ struct Job<'a, T: 'static> {
     relu: bool,
     groups: &'a [Range<usize>],
     y: Shared<T>,
+    /// Distance between images in `y`.
+    image: usize,
 }
 
 impl<T: Element> Job<'_, T> {
     /// Computes some rows of windows, counted over all images, for some groups of outputs.
     fn task(&self, rows: Range<usize>, groups: Range<usize>) {
         let s = self.s;
-        let (height, width) = (s.grid[0], s.grid[1]);
-        let mut segments: Vec<Segment> = vec![];
-        let mut row = rows.start;
-        while row < rows.end {
-            let (image, from) = (row / height, row % height);
-            let to = (from + rows.end - row).min(height);
-            segments.push(Segment { image, rows: from..to });
-            row += to - from;
-        }
-        let columns = rows.len() * width;
-        let direct = s.needs_no_padding();
+        let segments = Segment::all(rows.clone(), s.grid[0]);
+        let columns = rows.len() * s.grid[1];
+        let exact = s.needs_no_padding();
         let depth_most = s.channel_groups().iter().map(|c| c.len()).max().unwrap_or(0);
         let bands: Vec<Band> = segments.iter().map(|g| Band::new(s, g.rows.len())).collect();
         let band_len: usize =
-            if direct { 0 } else { bands.iter().map(|b| b.channel * depth_most).sum() };
+            if exact { 0 } else { bands.iter().map(|b| b.channel * depth_most).sum() };
         let panels_most = columns.div_ceil(self.kernel.columns());
         let patches_len = (depth_most * s.area() * self.kernel.columns() + 2 * CHUNK) * panels_most;
         scratch::with(band_len + CHUNK, |band: &mut [T]| {
@@ -123,8 +94,8 @@ impl<T: Element> Job<'_, T> {
                 let mut weight_at = 0;
                 for (g, channels) in s.channel_groups().into_iter().enumerate() {
                     let depth = channels.len() * s.area();
-                    let panels = self.panels(columns, depth);
-                    if !direct {
+                    let panels = self.panels(&segments, columns, depth);
+                    if !exact {
                         let mut at = 0;
                         for (segment, shape) in segments.iter().zip(&bands) {
                             let len = shape.channel * channels.len();
@@ -139,33 +110,17 @@ impl<T: Element> Job<'_, T> {
                             );
                             at += len;
                         }
-                        // what lies behind is read, never used
-                        self.gather(
-                            &segments,
-                            &bands,
-                            &panels,
-                            channels.clone(),
-                            Some(band),
-                            patches,
-                        );
-                    } else {
-                        self.gather(&segments, &bands, &panels, channels.clone(), None, patches);
                     }
-                    let last = channels.end == s.channels;
+                    // what lies behind the band is read, never used
+                    let band = (!exact).then_some(&*band);
+                    self.gather(&segments, &bands, &panels, channels.clone(), band, patches);
+                    let first = g == 0;
+                    let relu = self.relu && channels.end == s.channels;
                     for rows in &self.groups[groups.clone()] {
                         let a =
                             &self.weight[weight_at + rows.start * depth..][..rows.len() * depth];
                         for panel in &panels {
-                            self.block(
-                                &segments,
-                                rows.clone(),
-                                panel,
-                                depth,
-                                a,
-                                patches,
-                                g > 0,
-                                last && self.relu,
-                            );
+                            self.block(rows.clone(), panel, a, patches, (first, relu));
                         }
                     }
                     weight_at += s.outputs * depth;
@@ -177,20 +132,6 @@ impl<T: Element> Job<'_, T> {
     fn image(&self, image: usize) -> &[T] {
         let len = self.s.channels * self.s.input[0] * self.s.input[1];
         &self.x[image * len..][..len]
-    }
-
-    fn panels(&self, columns: usize, depth: usize) -> Vec<Panel> {
-        let mut at = 0;
-        (0..columns)
-            .step_by(self.kernel.columns())
-            .map(|column| {
-                let len = self.kernel.columns().min(columns - column);
-                let vectors = len.div_ceil(self.kernel.lanes);
-                let panel = Panel { column, len, vectors, at };
-                at += (depth * vectors * self.kernel.lanes + CHUNK).next_multiple_of(CHUNK);
-                panel
-            })
-            .collect()
     }
 
     /// Gathers the patches of all columns: for each panel `(channel, tap, column)`.
@@ -262,65 +203,51 @@ impl<T: Element> Job<'_, T> {
         });
     }
 
-    /// One block: straight into `y` where its columns lie side by side there, else through a small buffer.
-    #[allow(clippy::too_many_arguments, reason = "a kernel; a struct would only rename them")]
+    /// One block of the outputs `rows`: straight into `y` where its columns lie side by side there, else through a small buffer.
     fn block(
         &self,
-        segments: &[Segment],
         rows: Range<usize>,
         panel: &Panel,
-        depth: usize,
         a: &[T],
         patches: &[T],
-        accumulate: bool,
-        relu: bool,
+        (first, relu): (bool, bool),
     ) {
         let s = self.s;
         let columns = panel.vectors * self.kernel.lanes;
         let plane = s.output[0] * s.output[1];
         let bias = match self.bias {
-            Some(bias) if !accumulate => bias[rows.clone()].as_ptr(),
+            Some(bias) if first => bias[rows.clone()].as_ptr(),
             _ => std::ptr::null(),
         };
-        let b = patches[panel.at..][..depth * columns].as_ptr();
+        let depth = a.len() / rows.len();
+        let b = &patches[panel.at..][..depth * columns];
         let mut block = Block {
             rows: rows.len(),
             vectors: panel.vectors,
             depth,
             a: a.as_ptr(),
-            b,
+            b: b.as_ptr(),
             c: std::ptr::null_mut(),
             ldc: plane,
-            accumulate,
+            accumulate: !first,
             add: false,
             bias,
             relu,
         };
-        let first = self.place(segments, panel.column);
-        let last = self.place(segments, panel.column + panel.len - 1);
-        if s.out_step == [1; 2] && panel.len == columns && last - first == panel.len - 1 {
-            // SAFETY: the columns are neighbours in the plane of one image, and no other task writes these rows of them.
-            unsafe {
-                block.c = self.y.get().add(first + rows.start * plane);
-                (self.kernel.block)(&block);
+        let (places, together) = match &panel.landing {
+            Landing::InPlace(at) => {
+                // SAFETY: the columns are neighbours in the plane of one image, and no other task writes these rows of them.
+                unsafe {
+                    block.c = self.y.get().add(at + rows.start * plane);
+                    (self.kernel.block)(&block);
+                }
+                return;
             }
-            return;
-        }
-        let mut places = [0; MAX_COLUMNS];
-        for (j, place) in places[..panel.len].iter_mut().enumerate() {
-            *place = self.place(segments, panel.column + j);
-        }
-        let places = &places[..panel.len];
+            Landing::Scattered { places, together } => (&places[..panel.len], *together),
+        };
         let mut buffer = [T::zero(); MAX_ROWS * MAX_COLUMNS];
         let y = self.y.get();
-        // neighbours are copied together: as many as the first ones, if all come in groups of so many
-        let together = 1 + places.windows(2).take_while(|p| p[1] == p[0] + 1).count();
-        let side_by_side = |p: &[usize]| p[p.len() - 1] - p[0] == p.len() - 1;
-        let together = match together {
-            n if places.chunks(n).all(side_by_side) => n,
-            _ => 1,
-        };
-        if accumulate {
+        if !first {
             for (m, line) in rows.clone().zip(buffer.chunks_exact_mut(columns)) {
                 for (line, places) in line.chunks_mut(together).zip(places.chunks(together)) {
                     // SAFETY: `places` are inside the first output's plane and `m` is an output; no other task writes there.
@@ -344,20 +271,5 @@ impl<T: Element> Job<'_, T> {
                 y.copy_from_slice(&line[..places.len()]);
             }
         }
-    }
-
-    /// Where a column's result lies in `y` for the first output.
-    fn place(&self, segments: &[Segment], column: usize) -> usize {
-        let s = self.s;
-        let (mut row, q) = (column / s.grid[1], column % s.grid[1]);
-        let mut segment = 0;
-        while row >= segments[segment].rows.len() {
-            row -= segments[segment].rows.len();
-            segment += 1;
-        }
-        let Segment { image, rows } = &segments[segment];
-        let y = (rows.start + row) * s.out_step[0] + s.out_start[0];
-        let x = q * s.out_step[1] + s.out_start[1];
-        (image * s.outputs * s.output[0] + y) * s.output[1] + x
     }
 }

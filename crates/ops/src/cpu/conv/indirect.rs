@@ -7,7 +7,8 @@
 use super::direct::Packed;
 use super::geometry::{Sliding, Tap};
 use super::lanes::{collect, interleave, transpose};
-use crate::cpu::kernel::{Correlation, Element, Kernel, Loops, even};
+use super::target::Target;
+use crate::cpu::kernel::{Correlation, Element, Kernel, Vectorized, even};
 use crate::cpu::{Shared, scratch, team};
 use std::ops::Range;
 
@@ -75,7 +76,7 @@ pub(super) fn run<T: Element>(
     x: &[T],
     bias: Option<&[T]>,
     relu: bool,
-    y: &mut [T],
+    y: Target<'_, T>,
 ) {
     let Some((s, _)) = parts.first() else { return };
     let windows = s.grid[0] * s.grid[1];
@@ -83,9 +84,9 @@ pub(super) fn run<T: Element>(
         return;
     }
     assert_eq!(x.len(), s.batch * s.channels * s.input[0] * s.input[1]);
-    assert_eq!(y.len(), s.batch * s.outputs * s.output[0] * s.output[1]);
+    let (y, image) = y.planes(s.batch, s.outputs * s.output[0] * s.output[1]);
     let panels = kernel.panels(s.outputs);
-    let job = Job { parts, kernel, x, panels: &panels, bias, relu, y: Shared(y.as_mut_ptr()) };
+    let job = Job { parts, kernel, x, panels: &panels, bias, relu, y, image };
     // whole images or parts of one
     let threads = rayon::current_num_threads();
     let want = if threads == 1 { 1 } else { 4 * threads };
@@ -135,6 +136,8 @@ struct Job<'a, T: 'static> {
     bias: Option<&'a [T]>,
     relu: bool,
     y: Shared<T>,
+    /// Distance between images in `y`.
+    image: usize,
 }
 
 /// Sliding sums that write the same rows of the output, by residue of its columns.
@@ -178,7 +181,7 @@ impl<T: Element> Job<'_, T> {
                     self.sum(s, &part.classes[i], weight, panel, sums);
                     for (n, image) in images.clone().enumerate() {
                         let (planes, pitch) = if direct {
-                            let at = (image * s.outputs + outputs.start) * plane;
+                            let at = image * self.image + outputs.start * plane;
                             // SAFETY: inside `y`.
                             (unsafe { self.y.get().add(at + rows.start * s.output[1]) }, plane)
                         } else {
@@ -192,7 +195,7 @@ impl<T: Element> Job<'_, T> {
                     }
                 }
                 if !direct {
-                    self.kernel.vectorized(Loops(rows_of, (part, &*planes, most, outputs, self.y)));
+                    self.kernel.vectorized(Rows { part, planes, most, outputs, job: self });
                 }
             });
         });
@@ -309,33 +312,42 @@ fn spans(s: &Sliding, d: usize, windows: Range<usize>) -> Vec<(Range<usize>, Ran
 }
 
 /// Writes whole rows of `y` from planes by residue of the column.
-#[inline(always)]
-fn rows_of<T: Element>(
-    (part, planes, most, outputs, y): (&Part<T>, &[T], usize, Range<usize>, Shared<T>),
-) {
-    let Part { residues, images, rows, .. } = part;
-    let s = &residues[0].0;
-    let [height, width] = s.output;
-    let count = images.len() * outputs.len();
-    for (i, image) in images.clone().enumerate() {
-        for (o, output) in outputs.clone().enumerate() {
-            for (j, row) in rows.clone().enumerate() {
-                let residue = |r: usize| {
-                    let grid = residues[r].0.grid[1];
-                    &planes[(r * count + i * outputs.len() + o) * most + j * grid..][..grid]
-                };
-                let line =
-                    (image * s.outputs + output) * height + row * s.out_step[0] + s.out_start[0];
-                // SAFETY: a row of `y` that no other task has.
-                let line =
-                    unsafe { std::slice::from_raw_parts_mut(y.get().add(line * width), width) };
-                match residues.len() {
-                    1 => line.copy_from_slice(residue(0)),
-                    2 => interleave(residue(0), residue(1), line),
-                    step => {
-                        for r in 0..step {
-                            let line = line.iter_mut().skip(r).step_by(step);
-                            line.zip(residue(r)).for_each(|(y, &v)| *y = v);
+struct Rows<'a, T: 'static> {
+    part: &'a Part<'a, T>,
+    planes: &'a [T],
+    /// Elements of a plane at most.
+    most: usize,
+    outputs: Range<usize>,
+    job: &'a Job<'a, T>,
+}
+
+impl<T: Element> Vectorized for Rows<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { part: Part { residues, images, rows, .. }, planes, most, outputs, job } = self;
+        let s = &residues[0].0;
+        let [height, width] = s.output;
+        let count = images.len() * outputs.len();
+        for (i, image) in images.clone().enumerate() {
+            for (o, output) in outputs.clone().enumerate() {
+                for (j, row) in rows.clone().enumerate() {
+                    let residue = |r: usize| {
+                        let grid = residues[r].0.grid[1];
+                        &planes[(r * count + i * outputs.len() + o) * most + j * grid..][..grid]
+                    };
+                    let line = output * height + row * s.out_step[0] + s.out_start[0];
+                    let at = image * job.image + line * width;
+                    // SAFETY: a row of `y` that no other task has.
+                    let line =
+                        unsafe { std::slice::from_raw_parts_mut(job.y.get().add(at), width) };
+                    match residues.len() {
+                        1 => line.copy_from_slice(residue(0)),
+                        2 => interleave(residue(0), residue(1), line),
+                        step => {
+                            for r in 0..step {
+                                let line = line.iter_mut().skip(r).step_by(step);
+                                line.zip(residue(r)).for_each(|(y, &v)| *y = v);
+                            }
                         }
                     }
                 }

@@ -3,6 +3,8 @@
 use super::algorithm::{grow, masked, shrink, shrink_and_pool};
 use super::forms::Forms;
 use super::geometry::Sizes;
+use super::joined::Part;
+use super::target::Target;
 use super::{pooled, weight};
 use crate::conv::{Algorithm, Conv2d};
 use crate::cpu::kernel::Element;
@@ -39,6 +41,26 @@ pub(crate) fn conv2d(
         forms,
     };
     op.apply(x, w, b)
+}
+
+/// The convolution of checked arguments as one of several, see [`super::joined`].
+pub(crate) fn part(
+    x: &Tensor,
+    (w, b): (&Tensor, Option<&Tensor>),
+    conv: &Conv2d,
+    sizes: Sizes,
+    forms: Arc<Forms<f32>>,
+) -> Result<Part> {
+    let op = Convolve {
+        sizes,
+        relu: conv.relu,
+        pooled: None,
+        transposed: false,
+        algorithm: conv.algorithm,
+        precise_values: x.track_op(),
+        forms: Some(forms),
+    };
+    Ok(Part { op, weight: w.contiguous()?, bias: b.map(Tensor::contiguous).transpose()? })
 }
 
 /// The transposed convolution of checked arguments: `sizes` are those of the convolution that it transposes.
@@ -115,7 +137,7 @@ impl Convolve {
     }
 
     /// Calls `f` with the forms that are kept, or with some of its own.
-    fn with_forms<T: Element, R>(&self, f: impl FnOnce(&Forms<T>) -> R) -> R {
+    pub(super) fn with_forms<T: Element, R>(&self, f: impl FnOnce(&Forms<T>) -> R) -> R {
         match self.forms.as_deref().and_then(Forms::of) {
             Some(forms) => f(forms),
             None => f(&Forms::default()),
@@ -131,8 +153,13 @@ impl Convolve {
     ) -> Vec<T> {
         let s = &self.sizes;
         let mut y = uninit(s.batch * s.outputs * s.output[0] * s.output[1]);
-        shrink(self, s, forms, args, relu, &mut y);
+        shrink(self, s, forms, args, relu, Target::whole(&mut y, s.batch));
         y
+    }
+
+    /// The gradient of a convolution's input from that of its result.
+    pub(super) fn of_input<T: Element>(&self, g: &[T], w: &[T]) -> Vec<T> {
+        self.with_forms(|forms| grow(self, forms, (g, w, None), None, false))
     }
 
     /// Gradients to `x`, `w` and the bias, each where asked for.

@@ -1,7 +1,7 @@
 //! Maximum pooling by 2×2 behind a convolution, some images at a time: what the convolution writes is still in a cache when
 //! it is pooled, and only which element was largest is kept for the gradient.
 
-use crate::cpu::kernel::{Element, Kernel, Loops};
+use crate::cpu::kernel::{Element, Kernel, Vectorized};
 use crate::cpu::{PARALLEL_FROM, team};
 
 /// Elements of a convolution's result that are pooled together: they stay in the second-level caches.
@@ -28,7 +28,7 @@ pub(super) fn pool<T: Element>(
         return;
     }
     let each = |((x, largest), places): ((&[T], &mut [T]), &mut [T])| {
-        kernel.vectorized(Loops(pool_plane, (size, x, largest, places)));
+        kernel.vectorized(PoolPlane { size, x, largest, places });
     };
     let plane = size[0] * size[1];
     // whole planes for a task
@@ -41,10 +41,24 @@ pub(super) fn pool<T: Element>(
     team::all(parts.zip(places.chunks_mut(count * pooled)), part);
 }
 
+/// The largest elements of one plane.
+struct PoolPlane<'a, T> {
+    size: [usize; 2],
+    x: &'a [T],
+    largest: &'a mut [T],
+    places: &'a mut [T],
+}
+
+impl<T: Element> Vectorized for PoolPlane<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { size: [_, width], x, largest, places } = self;
+        pool_plane(width, x, largest, places);
+    }
+}
+
 #[inline(always)]
-fn pool_plane<T: Element>(
-    ([_, width], x, largest, places): ([usize; 2], &[T], &mut [T], &mut [T]),
-) {
+fn pool_plane<T: Element>(width: usize, x: &[T], largest: &mut [T], places: &mut [T]) {
     let half = width / 2;
     let rows = largest.chunks_exact_mut(half).zip(places.chunks_exact_mut(half));
     for (x, (largest, places)) in x.chunks_exact(2 * width).zip(rows) {
@@ -98,13 +112,32 @@ pub(super) fn spread<T: Element>(
         let parts = [largest, places, grad].map(|x| &x[i * pooled..][..pooled]);
         // what is not larger has no gradient; nothing is at most NaN
         let least = T::from_f64(if relu { 0.0 } else { f64::NAN });
-        kernel.vectorized(Loops(spread_plane, (size, parts, least, out)));
+        kernel.vectorized(SpreadPlane { size, parts, least, out });
     })
+}
+
+/// The gradient of one plane, from the largest elements, their places and their gradient.
+struct SpreadPlane<'a, T> {
+    size: [usize; 2],
+    parts: [&'a [T]; 3],
+    least: T,
+    out: &'a mut [T],
+}
+
+impl<T: Element> Vectorized for SpreadPlane<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { size, parts, least, out } = self;
+        spread_plane(size, parts, least, out);
+    }
 }
 
 #[inline(always)]
 fn spread_plane<T: Element>(
-    ([height, width], [largest, places, grad], least, out): ([usize; 2], [&[T]; 3], T, &mut [T]),
+    [height, width]: [usize; 2],
+    [largest, places, grad]: [&[T]; 3],
+    least: T,
+    out: &mut [T],
 ) {
     let half = width / 2;
     if height % 2 + width % 2 > 0 {

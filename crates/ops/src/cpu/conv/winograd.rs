@@ -11,6 +11,7 @@ mod points;
 mod tiles;
 
 use super::geometry::Sizes;
+use super::target::Target;
 use crate::cpu::kernel::{Block, Element, Kernel, MAX_COLUMNS, MAX_ROWS};
 use crate::cpu::{Shared, scratch, team};
 use std::ops::Range;
@@ -182,7 +183,7 @@ pub(super) fn run<T: Element>(
     filters: &Filters<T>,
     bias: Option<&[T]>,
     relu: bool,
-    y: &mut [T],
+    y: Target<'_, T>,
 ) {
     match shape.method {
         Method::Four3 => run_by::<T, 6, 4, 64>(shape, kernel, x, filters, (bias, relu), y),
@@ -196,7 +197,7 @@ fn run_by<T: Element, const P: usize, const M: usize, const W: usize>(
     x: Input<'_, T>,
     filters: &Filters<T>,
     (bias, relu): (Option<&[T]>, bool),
-    y: &mut [T],
+    y: Target<'_, T>,
 ) {
     let products = P * P;
     let [down, across] = shape.tiles();
@@ -204,14 +205,13 @@ fn run_by<T: Element, const P: usize, const M: usize, const W: usize>(
     if all * across * shape.outputs == 0 {
         return;
     }
-    assert_eq!(y.len(), shape.batch * shape.outputs * shape.output[0] * shape.output[1]);
+    let y = y.planes(shape.batch, shape.outputs * shape.output[0] * shape.output[1]);
     let width = kernel.columns();
     // whole rows of tiles, as many as keep the transformed input in the cache
     let most = (INPUTS / (products * shape.channels * width)).max(1) * width;
     let rows_each = (most / across).clamp(1, all);
     let groups = kernel.row_groups(shape.outputs);
     let panels_most = (rows_each * across).div_ceil(width);
-    let y = Shared(y.as_mut_ptr());
     scratch::with(panels_most * products * shape.channels * width, |inputs: &mut [T]| {
         for first in (0..all).step_by(rows_each) {
             let rows = first..(first + rows_each).min(all);

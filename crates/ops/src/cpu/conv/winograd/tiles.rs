@@ -259,7 +259,8 @@ pub(super) struct Outputs<'a, T: 'static, const P: usize, const M: usize> {
     pub(super) tiles: &'a Tiles,
     pub(super) bias: Option<&'a [T]>,
     pub(super) relu: bool,
-    pub(super) y: Shared<T>,
+    /// And the distance between its images.
+    pub(super) y: (Shared<T>, usize),
 }
 
 impl<T: Element, const P: usize, const M: usize> Vectorized for Outputs<'_, T, P, M> {
@@ -278,6 +279,7 @@ impl<T: Element, const P: usize, const M: usize> Outputs<'_, T, P, M> {
     #[inline(always)]
     fn in_vectors<const L: usize>(self) {
         let Self { shape, rows, first, lanes, kernel, sums, lines, tiles, bias, relu, y } = self;
+        let (y, image) = y;
         assert!(kernel.lanes == L && lanes % L == 0);
         let [oh, ow] = shape.output;
         let [down, across] = shape.tiles();
@@ -319,8 +321,7 @@ impl<T: Element, const P: usize, const M: usize> Outputs<'_, T, P, M> {
                     let run = (across - column).min(count - at);
                     let down_at = row % down * M + i;
                     if down_at < oh {
-                        let to =
-                            (((row / down) * shape.outputs + m) * oh + down_at) * ow + column * M;
+                        let to = (row / down) * image + (m * oh + down_at) * ow + column * M;
                         let len = (run * M).min(ow - column * M);
                         let source = &line[at * M..][..len];
                         // SAFETY: inside row `down_at` of output `m`; no other task has these tiles and outputs.
