@@ -1,5 +1,7 @@
+use candle_core::Device;
 use sconce_core::random::generator;
 use sconce_data::{Color, Metrics};
+use sconce_models::Tensors;
 use sconce_models::networks::two_domains::{DANN, DANN_BN, VADA, dann_losses};
 use sconce_models::optim::{Adam, Method as OptimiserMethod};
 use sconce_models::train::{Batch, Task, Values};
@@ -59,6 +61,7 @@ fn how<'a>(layout: Layout, method: Method, preprocessing: &'a Preprocessing) -> 
         preprocessing,
         per_domain: false,
         weights: None,
+        source_weights: None,
         every: Duration::ZERO,
         shared: None,
     }
@@ -217,6 +220,58 @@ fn pseudo_labels_start_from_weights_and_are_learned() {
     let other = Adaptation { layout: VADA, ..second };
     let error = adapt(&ctx, &other, &training(2), [&source, &target]).err().unwrap().to_string();
     assert!(error.contains("expected weights of `vada`, found `dann_bn`"), "{error}");
+}
+
+/// Numbers of weights by name.
+fn of_weights(weights: &Weights, name: &str) -> Vec<f32> {
+    let tensors = Tensors::from_weights(weights, &Device::Cpu).unwrap();
+    tensors.get(name).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+}
+
+#[test]
+fn each_domain_goes_on_from_its_own_statistics() {
+    let (source, target) = (bars(24, false), bars(32, true));
+    let images = [&source, &target];
+    let preprocessing = preprocessing();
+    let folder = tempfile::tempdir().unwrap();
+    let ctx = Context::in_folder(folder.path(), &[]).unwrap().with_seed(7);
+    let trained = |seed: u64| {
+        let folder = tempfile::tempdir().unwrap();
+        let ctx = Context::in_folder(folder.path(), &[]).unwrap().with_seed(seed);
+        let first = how(DANN_BN, Method::Vada(Vada::default()), &preprocessing);
+        (adapt(&ctx, &first, &training(1), images).unwrap(), folder)
+    };
+    let (vada, _kept) = trained(7);
+    let [source_weights, weights] = vada.weights.each_ref().map(Some);
+    let dirt_t = Method::DirtT(DirtT { refresh: 2, ..DirtT::default() });
+    let second = Adaptation { weights, source_weights, ..how(DANN_BN, dirt_t, &preprocessing) };
+    let [mean, of_source] = ["features.1.running_mean", "source.features.1.running_mean"];
+    let begun = |how: &Adaptation<'_>| {
+        let prepared = Prepared::new(&ctx, how, images).unwrap();
+        [mean, of_source]
+            .map(|name| prepared.variables.get(name).unwrap().to_vec1::<f32>().unwrap())
+    };
+    let (of_vada, of_target) =
+        (of_weights(&vada.weights[0], mean), of_weights(&vada.weights[1], mean));
+    assert_ne!(of_vada, of_target);
+    assert_eq!(begun(&second), [of_target.clone(), of_vada.clone()]);
+    assert_eq!(
+        begun(&Adaptation { source_weights: None, shared: None, ..second }),
+        [of_target.clone(), of_target]
+    );
+
+    // the features have moved on, so the source is measured again
+    let refined = adapt(&ctx, &second, &training(2), images).unwrap();
+    let after = of_weights(&refined.weights[0], mean);
+    assert!(after != of_vada && after != of_weights(&refined.weights[1], mean));
+
+    // statistics of another network say nothing
+    let (other, _kept) = trained(8);
+    let other = Adaptation { source_weights: Some(&other.weights[0]), shared: None, ..second };
+    let error = adapt(&ctx, &other, &training(1), images).err().unwrap().to_string();
+    let expected = "input `source_weights`: expected the network of `weights` with the source's batch statistics, found another \
+                    `features.0.weight`";
+    assert_eq!(error, expected);
 }
 
 /// The gradients of the domains' loss alone: of the features' first convolution and of the domain head.

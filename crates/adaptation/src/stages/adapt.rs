@@ -26,6 +26,11 @@ pub struct Adapt {
     /// Weights to go on from, of the same network: where `pseudo-labels` and `dirt-t` begin.
     #[serde(default)]
     pub weights: Option<Input<Weights>>,
+    /// The same network with the source's batch statistics, which the source's begin with: the output `source_weights` of the
+    /// stage that `weights` are of. `dirt-t` asks for it where batch statistics are apart; elsewhere the source's begin with the
+    /// target's, and training on the source moves them.
+    #[serde(default)]
+    pub source_weights: Option<Input<Weights>>,
     /// The network: `dann` (the practical's), `dann_bn` (with batch norm), `dann_wide` (more maps, no padding, batch norm in the
     /// domain head, too) or `vada` (nine convolutions with batch norm).
     #[serde(default = "dann")]
@@ -147,7 +152,8 @@ fn mnist() -> Preprocessing {
 outputs! { Adapt:
     /// The trained network, with the target's batch statistics.
     WEIGHTS: Weights = "weights";
-    /// The same with the source's batch statistics, where they are apart.
+    /// The same with the source's batch statistics, where they are apart. `dirt-t`, which learns nothing from the source,
+    /// measures them all the same with the weights of each update.
     SOURCE_WEIGHTS: Weights = "source_weights";
     /// Losses and accuracies of each epoch.
     HISTORY: Table = "history";
@@ -233,16 +239,15 @@ impl Stage for Adapt {
                 format!("`{name}` goes on from a trained network: expected a stage"),
             );
         }
-        Ok(())
+        self.check_source_weights()
     }
 
     fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let source = ctx.input(&self.source)?;
         let target = ctx.input(&self.target)?;
-        let weights = match &self.weights {
-            Some(weights) => Some(ctx.input(weights)?),
-            None => None,
-        };
+        let weights = self.weights.as_ref().map(|weights| ctx.input(weights)).transpose()?;
+        let of_source = self.source_weights.as_ref().map(|weights| ctx.input(weights));
+        let source_weights = of_source.transpose()?;
         let instance = self.preprocessing.instance || self.standardise == Standardise::Instance;
         let preprocessing = Preprocessing { instance, ..self.preprocessing.clone() };
         let prefix_is_shared = !self.method.needs_total()
@@ -261,6 +266,7 @@ impl Stage for Adapt {
             preprocessing: &preprocessing,
             per_domain: self.standardise == Standardise::PerDomain,
             weights: weights.as_ref(),
+            source_weights: source_weights.as_ref(),
             every: checkpoint_time(self.checkpoint_seconds)?,
             shared: match prefix_is_shared {
                 true => Some(ctx.shared_checkpoint(self, &["training.epochs"])?),
@@ -285,6 +291,23 @@ impl Stage for Adapt {
     }
 }
 
+impl Adapt {
+    fn check_source_weights(&self) -> Result<()> {
+        let wrong = |message: &str| Err(Error::parameter("source_weights", message));
+        let apart = self.batch_statistics == Statistics::Apart;
+        match (&self.source_weights, &self.weights, self.method) {
+            (Some(_), None, _) => wrong("expected `weights` beside it: the same with the target's"),
+            (Some(_), ..) if !apart => wrong("expected `batch_statistics = \"apart\"` beside it"),
+            // No result has a key without them whose source was told by the target's statistics.
+            (None, _, Method::DirtT(_)) if apart => wrong(
+                "`dirt-t` goes on from the source's batch statistics, too: expected the output `source_weights` of the stage of \
+                 `weights`",
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -306,6 +329,20 @@ mod tests {
             (
                 json!({ "method": { "dirt-t": {} } }),
                 "parameter `weights`: `dirt-t` goes on from a trained network",
+            ),
+            (
+                json!({
+                    "method": { "dirt-t": {} }, "architecture": "dann_bn", "batch_statistics": "apart", "weights": "w",
+                }),
+                "parameter `source_weights`: `dirt-t` goes on from the source's batch statistics, too",
+            ),
+            (
+                json!({ "source_weights": "w", "architecture": "dann_bn", "batch_statistics": "apart" }),
+                "parameter `source_weights`: expected `weights` beside it",
+            ),
+            (
+                json!({ "source_weights": "w", "weights": "w" }),
+                "parameter `source_weights`: expected `batch_statistics = \"apart\"` beside it",
             ),
             (json!({ "training": { "validation": 0.1 } }), "parameter `training.validation`"),
             (json!({ "average": 1.0 }), "parameter `average`"),
