@@ -148,8 +148,8 @@ pub fn vada(
     judge: impl FnOnce(&Tensor) -> Result<()>,
 ) -> Result<Update> {
     let n = x.source.dim(0)?;
-    let Outputs { features, logits, .. } =
-        network.both([x.source, x.target], true, &mut draws.both())?;
+    // One domain at a time, as virtual adversarial training passes them again with the same dropout and noise.
+    let Outputs { features, logits, .. } = network.each([x.source, x.target], &mut draws.both())?;
     let [source, target] = all(logits)?;
     let labels = domain_labels(n, features.dim(0)? - n, &features)?;
     let domains = network.domains(&features.detach(), n, None, false)?;
