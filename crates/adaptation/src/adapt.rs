@@ -206,33 +206,39 @@ fn load(
     (slot, images): (&str, &ImageSet),
 ) -> Result<OfDomain> {
     let examples = images.examples();
-    let of_split = |name: &str| {
+    let wrong = |message: String| Error::Input { slot: slot.into(), message };
+    let of_split = |key: &str, name: &str| {
         let found = match name {
             "" => Ok((0..images.len()).collect()),
             name => examples.in_split(name),
         };
-        found.map_err(|error| Error::Input { slot: slot.into(), message: error.to_string() })
+        found.map_err(|error| wrong(format!("`{key}`: {error}")))
     };
-    let chosen = of_split(how.split)?;
+    let chosen = of_split("split", how.split)?;
     if slot == "source" {
-        examples
-            .check_told_apart(&chosen)
-            .map_err(|error| Error::Input { slot: slot.into(), message: error.to_string() })?;
+        examples.check_told_apart(&chosen).map_err(|error| wrong(error.to_string()))?;
     }
     if chosen.is_empty() {
-        let message = format!("expected images in the split `{}`", how.split);
-        return Err(Error::Input { slot: slot.into(), message });
+        return Err(wrong(format!("expected images in the split `{}`", how.split)));
     }
     let preprocessing = match how.per_domain {
         true => measured(images, &chosen, how.preprocessing)?,
         false => how.preprocessing.clone(),
     };
+    let test = match how.test_split {
+        "" => Vec::new(),
+        name => of_split("test_split", name)?,
+    };
+    // Images to test on are watched anyway, and nobody is watched twice.
     let mut drawn = chosen.clone();
+    drawn.retain(|place| test.binary_search(place).is_err());
     drawn.shuffle(&mut ctx.rng(&format!("watched images of the {slot}")));
     drawn.truncate(how.watched);
     drawn.sort_unstable();
-    if !how.test_split.is_empty() && how.test_split != how.split {
-        drawn.extend(of_split(how.test_split)?);
+    drawn.extend(test);
+    if drawn.is_empty() {
+        let message = "expected images to watch: none is in `test_split`, and `watched` is 0";
+        return Err(wrong(message.to_owned()));
     }
     Ok(OfDomain {
         train: Images::load(images, &chosen, &preprocessing)?,

@@ -61,11 +61,20 @@ fn fitted(
     if expected != found {
         return Err(wrong(format!("expected weights of `{expected}`, found `{found}`")));
     }
+    check_preprocessing(how, weights).map_err(&wrong)?;
     let tensors = Tensors::from_weights(weights, device)?;
     let mut fitted = fit(&how.layout, &tensors, LastLayer::Kept)?;
     let count = classes.len();
     if fitted.parameters.last().and_then(|p| p.shape.first()) != Some(&count) {
         return Err(wrong(format!("expected weights of {count} classes, as the source has")));
+    }
+    // Weights without names are taken at their word.
+    let differ =
+        weights.info.classes.iter().zip(classes).find(|(found, of_source)| found != of_source);
+    if let Some((found, of_source)) = differ {
+        return Err(wrong(format!(
+            "expected weights of the source's classes in its order, found `{found}` where it has `{of_source}`"
+        )));
     }
     for parameter in how.layout.domain_parameters(count, Statistics::Together) {
         if let (false, Some(tensor)) =
@@ -75,6 +84,24 @@ fn fitted(
         }
     }
     Ok(fitted)
+}
+
+/// Refuses weights that were trained on images of another preprocessing: they would be wrong in silence. Means and deviations
+/// that are measured may be those of other images.
+fn check_preprocessing(how: &Adaptation<'_>, weights: &Weights) -> Result<(), String> {
+    let mut found = weights.info.preprocessing.clone();
+    if how.per_domain {
+        (found.mean, found.std) = (how.preprocessing.mean.clone(), how.preprocessing.std.clone());
+    }
+    if found == *how.preprocessing {
+        return Ok(());
+    }
+    let text = |preprocessing| serde_json::to_string(preprocessing).unwrap_or_default();
+    Err(format!(
+        "expected weights that were trained with this stage's `preprocessing` and `standardise`, {}; found {}",
+        text(how.preprocessing),
+        text(&found)
+    ))
 }
 
 /// Refuses statistics of another network: they say nothing of what this one computes.

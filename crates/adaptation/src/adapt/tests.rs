@@ -10,6 +10,8 @@ use super::*;
 use crate::method::{Dann, DirtT, Distance, Growth, PseudoLabels, Vada};
 use crate::stages::Adapt;
 
+mod start;
+
 /// Digits of three classes: bars of three directions, grey on black, or inverted on a noisy ground in colour.
 fn bars(count: usize, target: bool) -> ImageSet {
     use rand::RngExt;
@@ -222,58 +224,6 @@ fn pseudo_labels_start_from_weights_and_are_learned() {
     assert!(error.contains("expected weights of `vada`, found `dann_bn`"), "{error}");
 }
 
-/// Numbers of weights by name.
-fn of_weights(weights: &Weights, name: &str) -> Vec<f32> {
-    let tensors = Tensors::from_weights(weights, &Device::Cpu).unwrap();
-    tensors.get(name).unwrap().flatten_all().unwrap().to_vec1().unwrap()
-}
-
-#[test]
-fn each_domain_goes_on_from_its_own_statistics() {
-    let (source, target) = (bars(24, false), bars(32, true));
-    let images = [&source, &target];
-    let preprocessing = preprocessing();
-    let folder = tempfile::tempdir().unwrap();
-    let ctx = Context::in_folder(folder.path(), &[]).unwrap().with_seed(7);
-    let trained = |seed: u64| {
-        let folder = tempfile::tempdir().unwrap();
-        let ctx = Context::in_folder(folder.path(), &[]).unwrap().with_seed(seed);
-        let first = how(DANN_BN, Method::Vada(Vada::default()), &preprocessing);
-        (adapt(&ctx, &first, &training(1), images).unwrap(), folder)
-    };
-    let (vada, _kept) = trained(7);
-    let [source_weights, weights] = vada.weights.each_ref().map(Some);
-    let dirt_t = Method::DirtT(DirtT { refresh: 2, ..DirtT::default() });
-    let second = Adaptation { weights, source_weights, ..how(DANN_BN, dirt_t, &preprocessing) };
-    let [mean, of_source] = ["features.1.running_mean", "source.features.1.running_mean"];
-    let begun = |how: &Adaptation<'_>| {
-        let prepared = Prepared::new(&ctx, how, images).unwrap();
-        [mean, of_source]
-            .map(|name| prepared.variables.get(name).unwrap().to_vec1::<f32>().unwrap())
-    };
-    let (of_vada, of_target) =
-        (of_weights(&vada.weights[0], mean), of_weights(&vada.weights[1], mean));
-    assert_ne!(of_vada, of_target);
-    assert_eq!(begun(&second), [of_target.clone(), of_vada.clone()]);
-    assert_eq!(
-        begun(&Adaptation { source_weights: None, shared: None, ..second }),
-        [of_target.clone(), of_target]
-    );
-
-    // the features have moved on, so the source is measured again
-    let refined = adapt(&ctx, &second, &training(2), images).unwrap();
-    let after = of_weights(&refined.weights[0], mean);
-    assert!(after != of_vada && after != of_weights(&refined.weights[1], mean));
-
-    // statistics of another network say nothing
-    let (other, _kept) = trained(8);
-    let other = Adaptation { source_weights: Some(&other.weights[0]), shared: None, ..second };
-    let error = adapt(&ctx, &other, &training(1), images).err().unwrap().to_string();
-    let expected = "input `source_weights`: expected the network of `weights` with the source's batch statistics, found another \
-                    `features.0.weight`";
-    assert_eq!(error, expected);
-}
-
 /// The gradients of the domains' loss alone: of the features' first convolution and of the domain head.
 fn domain_gradients(strength: Option<f64>) -> [Vec<f32>; 2] {
     let parameters = DANN.domain_parameters(3, Statistics::Together);
@@ -369,6 +319,53 @@ fn each_domain_can_have_its_own_mean_and_deviation() {
         let square = x.iter().map(|v| v * v).sum::<f32>() / x.len() as f32;
         assert!(mean.abs() < 1e-4 && (square - 1.0).abs() < 1e-3, "{mean} {square}");
     }
+}
+
+#[test]
+fn whoever_is_watched_is_watched_once() {
+    let images = [&bars(24, false), &bars(24, true)];
+    let preprocessing = preprocessing();
+    let folder = tempfile::tempdir().unwrap();
+    let ctx = Context::in_folder(folder.path(), &[]).unwrap().with_seed(7);
+    let with = |split, test_split, watched| Adaptation {
+        split,
+        test_split,
+        watched,
+        ..how(DANN, Method::SourceOnly {}, &preprocessing)
+    };
+    // 18 images to train on, then 6 to test on: how many of both are watched
+    for (split, test_split, watched, expected) in [
+        ("train", "test", 5, [5, 6]),
+        ("train", "test", 0, [0, 6]),
+        ("", "test", 5, [5, 6]),
+        ("", "test", 24, [18, 6]),
+        ("", "test", 0, [0, 6]),
+        ("train", "train", 0, [18, 0]),
+        ("train", "train", 5, [18, 0]),
+        ("train", "", 5, [5, 0]),
+    ] {
+        let how = with(split, test_split, watched);
+        let prepared = Prepared::new(&ctx, &how, images).unwrap();
+        for watched in [&prepared.source.watched, &prepared.target.watched] {
+            let ids: std::collections::BTreeSet<usize> =
+                watched.examples.ids.iter().map(|id| id.parse().unwrap()).collect();
+            let found = [ids.range(..18).count(), ids.range(18..).count()];
+            assert_eq!(
+                (found, ids.len()),
+                (expected, watched.examples.len()),
+                "{split} {test_split}"
+            );
+        }
+    }
+    let said = |how: Adaptation<'_>| Prepared::new(&ctx, &how, images).err().unwrap().to_string();
+    assert_eq!(
+        said(with("train", "tset", 5)),
+        "input `source`: `test_split`: no split `tset`; there are: train, test"
+    );
+    assert_eq!(
+        said(with("trian", "test", 5)),
+        "input `source`: `split`: no split `trian`; there are: train, test"
+    );
 }
 
 #[test]

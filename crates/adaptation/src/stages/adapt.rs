@@ -23,7 +23,7 @@ pub struct Adapt {
     pub source: Input<ImageSet>,
     /// The images of the target. Classes that they have are not looked at.
     pub target: Input<ImageSet>,
-    /// Weights to go on from, of the same network: where `pseudo-labels` and `dirt-t` begin.
+    /// Weights to go on from, of the same network, classes and preprocessing: where `pseudo-labels` and `dirt-t` begin.
     #[serde(default)]
     pub weights: Option<Input<Weights>>,
     /// The same network with the source's batch statistics, which the source's begin with: the output `source_weights` of the
@@ -56,7 +56,7 @@ pub struct Adapt {
     /// The split of both domains to train on; empty for all images.
     #[serde(default = "train")]
     pub split: String,
-    /// The split of both domains that is watched; empty for none.
+    /// The split of both domains that is watched, all of it; empty for none.
     #[serde(default = "test")]
     pub test_split: String,
     /// How it is trained: epochs of the source's images, batch (of each domain), optimiser, learning rate, schedule.
@@ -65,7 +65,7 @@ pub struct Adapt {
     /// Epochs from one checkpoint to the next; the last epoch is always one.
     #[serde(default = "one")]
     pub checkpoint_epochs: usize,
-    /// Images of each domain's training split that are watched too, drawn by the seed.
+    /// Images of each domain's training split that are watched beside those of `test_split`, drawn by the seed.
     #[serde(default = "two_thousand")]
     pub watched: usize,
     /// How an image becomes the network's input; MNIST's mean and deviation for all channels by default, 28 pixels.
@@ -239,6 +239,7 @@ impl Stage for Adapt {
                 format!("`{name}` goes on from a trained network: expected a stage"),
             );
         }
+        self.check_batch(layout)?;
         self.check_source_weights()
     }
 
@@ -292,6 +293,22 @@ impl Stage for Adapt {
 }
 
 impl Adapt {
+    /// One image is enough for most methods, but not where it is to differ from others.
+    fn check_batch(&self, layout: &Layout) -> Result<()> {
+        // Both domains are one batch, but for methods that train on one of them alone.
+        let shared = self.batch_statistics == Statistics::Together
+            && !matches!(self.method, Method::SourceOnly {});
+        let why = match self.method {
+            _ if self.training.batch != 1 => return Ok(()),
+            Method::Coral(_) => "a covariance is one of several images",
+            _ if layout.norms_rows() && !shared => {
+                "batch norm behind a hidden layer takes several images"
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::parameter("training.batch", format!("{why}: expected at least 2, got 1")))
+    }
+
     fn check_source_weights(&self) -> Result<()> {
         let wrong = |message: &str| Err(Error::parameter("source_weights", message));
         let apart = self.batch_statistics == Statistics::Apart;
@@ -309,59 +326,4 @@ impl Adapt {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn parameters_that_cannot_be_used_are_refused() {
-        for (parameters, message) in [
-            (
-                json!({ "architecture": "lenet5" }),
-                "expected a network of two domains (dann, dann_bn, dann_wide, vada), got `lenet5`",
-            ),
-            (json!({ "batch_statistics": "apart" }), "`dann` has no batch norm"),
-            (
-                json!({ "architecture": "dann_bn", "method": { "vada": {} } }),
-                "virtual adversarial training looks at one domain at a time",
-            ),
-            (
-                json!({ "method": { "dirt-t": {} } }),
-                "parameter `weights`: `dirt-t` goes on from a trained network",
-            ),
-            (
-                json!({
-                    "method": { "dirt-t": {} }, "architecture": "dann_bn", "batch_statistics": "apart", "weights": "w",
-                }),
-                "parameter `source_weights`: `dirt-t` goes on from the source's batch statistics, too",
-            ),
-            (
-                json!({ "source_weights": "w", "architecture": "dann_bn", "batch_statistics": "apart" }),
-                "parameter `source_weights`: expected `weights` beside it",
-            ),
-            (
-                json!({ "source_weights": "w", "weights": "w" }),
-                "parameter `source_weights`: expected `batch_statistics = \"apart\"` beside it",
-            ),
-            (json!({ "training": { "validation": 0.1 } }), "parameter `training.validation`"),
-            (json!({ "average": 1.0 }), "parameter `average`"),
-            (json!({ "checkpoint_epochs": 0 }), "parameter `checkpoint_epochs`"),
-            (
-                json!({ "feature_noise": 0.5, "architecture": "dann_bn" }),
-                "parameter `feature_noise`: `dann_bn` has no place for noise",
-            ),
-            (
-                json!({ "watched": 0, "test_split": "" }),
-                "parameter `watched`: expected images to watch: 1 or more, or a `test_split`",
-            ),
-            (json!({ "method": { "vada": { "radius": 0.0 } } }), "parameter `method.vada.radius`"),
-        ] {
-            let mut all = json!({ "source": "a", "target": "b" });
-            all.as_object_mut().unwrap().extend(parameters.as_object().unwrap().clone());
-            let stage: Adapt = serde_json::from_value(all).unwrap();
-            let error = stage.check().unwrap_err().to_string();
-            assert!(error.contains(message), "{error}");
-        }
-    }
-}
+mod tests;
