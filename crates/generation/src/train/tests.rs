@@ -372,7 +372,11 @@ fn paths_and_foreign_weights() {
         generated(&weights, json!({ "arrangement": "between-noise", "count": 2, "steps": 4 }));
     assert_eq!(rows.unwrap().examples().ids[3..5], ["000/003", "001/000"]);
     for (files, parameters, message) in [
-        (&weights, json!({ "arrangement": "each-class" }), "is told no classes"),
+        (
+            &weights,
+            json!({ "arrangement": "each-class" }),
+            "parameter `arrangement`: the generator is told no classes: expected `independent`",
+        ),
         (&ran.files("discriminator"), json!({}), "expected weights of `dcgan_generator`"),
         (&weights, json!({ "steps": 1 }), "parameter `steps`"),
         (&weights, json!({ "mode": "train", "batch": 1 }), "parameter `batch`"),
