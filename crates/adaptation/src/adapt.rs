@@ -1,26 +1,29 @@
 //! Training on two domains, from image sets to what the network says.
 
+mod start;
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
-use candle_core::Device;
 use rand::seq::SliceRandom;
 use sconce_core::error::IoResultExt;
 use sconce_core::{Context, Error, Result};
 use sconce_data::evaluation::argmax;
 use sconce_data::{Examples, Features, ImageSet, Preprocessing, Table, Weights};
-use sconce_models::Tensors;
 use sconce_models::average::Average;
 use sconce_models::images::Images;
+use sconce_models::networks::Architecture;
 use sconce_models::networks::two_domains::{Domain, Layout, Statistics, TwoDomains};
-use sconce_models::networks::{Architecture, LastLayer, fit};
 use sconce_models::optim::Optimiser;
 use sconce_models::train::{Defaults, History, Training, TrainingParameters};
-use sconce_models::variables::{Origin, Variables, write_weights};
+use sconce_models::variables::{Variables, write_weights};
 
 use crate::method::Method;
 use crate::task::{Adapting, Pseudo, Still};
 use crate::watch::{Checkpoints, Watched};
+use start::variables;
 
 /// What a training on two domains is, besides epochs and optimiser.
 pub(crate) struct Adaptation<'a> {
@@ -38,6 +41,8 @@ pub(crate) struct Adaptation<'a> {
     /// Whether mean and deviation are each domain's own.
     pub(crate) per_domain: bool,
     pub(crate) weights: Option<&'a Weights>,
+    /// The same network with the source's batch statistics.
+    pub(crate) source_weights: Option<&'a Weights>,
     /// Time between checkpoints to go on from.
     pub(crate) every: Duration,
     pub(crate) shared: Option<PathBuf>,
@@ -111,13 +116,10 @@ impl<'a> Prepared<'a> {
         let unlabelled =
             Examples { classes: classes.clone(), ..target.examples().without_labels() };
         let target = &target.with_examples(unlabelled)?;
-        Ok(Self {
-            how,
-            source: load(ctx, how, ("source", source))?,
-            target: load(ctx, how, ("target", target))?,
-            variables: variables(how, classes.len(), ctx.seed(), &device)?,
-            classes,
-        })
+        let variables = variables(how, &classes, ctx.seed(), &device)?;
+        let source = load(ctx, how, ("source", source))?;
+        let target = load(ctx, how, ("target", target))?;
+        Ok(Self { how, source, target, classes, variables })
     }
 
     fn task<K: Defaults>(
@@ -197,43 +199,6 @@ impl<'a> Prepared<'a> {
     }
 }
 
-/// Drawn parameters, or those of weights.
-fn variables(
-    how: &Adaptation<'_>,
-    classes: usize,
-    seed: u64,
-    device: &Device,
-) -> Result<Variables> {
-    let parameters = how.layout.domain_parameters(classes, how.statistics);
-    let Some(weights) = how.weights else {
-        return Variables::drawn(&parameters, seed, device);
-    };
-    let wrong = |message: String| Error::Input { slot: "weights".into(), message };
-    let (expected, found) = (how.layout.name(), &weights.info.architecture);
-    if expected != found {
-        return Err(wrong(format!("expected weights of `{expected}`, found `{found}`")));
-    }
-    let tensors = Tensors::from_weights(weights, device)?;
-    let fitted = fit(&how.layout, &tensors, LastLayer::Kept)?;
-    if fitted.parameters.last().and_then(|p| p.shape.first()) != Some(&classes) {
-        return Err(wrong(format!("expected weights of {classes} classes, as the source has")));
-    }
-    // The domain head goes on too where it is there; the source's statistics begin with the target's.
-    let mut all = fitted.tensors;
-    for parameter in &parameters {
-        let plain = parameter.name.strip_prefix("source.").unwrap_or(&parameter.name);
-        if let (false, Some(tensor)) = (all.contains(&parameter.name), tensors.find(plain)) {
-            all.insert(parameter.name.clone(), tensor.clone());
-        }
-    }
-    let there = |name: &str| all.contains(name);
-    let origin = |p: &sconce_models::Parameter| match there(&p.name) {
-        true => Origin::Trained,
-        false => Origin::Drawn(p.init),
-    };
-    Variables::of(&parameters, &all, seed, device, origin)
-}
-
 /// The images of a domain: those to train on, and those that are watched.
 fn load(
     ctx: &Context,
@@ -241,33 +206,39 @@ fn load(
     (slot, images): (&str, &ImageSet),
 ) -> Result<OfDomain> {
     let examples = images.examples();
-    let of_split = |name: &str| {
+    let wrong = |message: String| Error::Input { slot: slot.into(), message };
+    let of_split = |key: &str, name: &str| {
         let found = match name {
             "" => Ok((0..images.len()).collect()),
             name => examples.in_split(name),
         };
-        found.map_err(|error| Error::Input { slot: slot.into(), message: error.to_string() })
+        found.map_err(|error| wrong(format!("`{key}`: {error}")))
     };
-    let chosen = of_split(how.split)?;
+    let chosen = of_split("split", how.split)?;
     if slot == "source" {
-        examples
-            .check_told_apart(&chosen)
-            .map_err(|error| Error::Input { slot: slot.into(), message: error.to_string() })?;
+        examples.check_told_apart(&chosen).map_err(|error| wrong(error.to_string()))?;
     }
     if chosen.is_empty() {
-        let message = format!("expected images in the split `{}`", how.split);
-        return Err(Error::Input { slot: slot.into(), message });
+        return Err(wrong(format!("expected images in the split `{}`", how.split)));
     }
     let preprocessing = match how.per_domain {
         true => measured(images, &chosen, how.preprocessing)?,
         false => how.preprocessing.clone(),
     };
+    let test = match how.test_split {
+        "" => Vec::new(),
+        name => of_split("test_split", name)?,
+    };
+    // Images to test on are watched anyway, and nobody is watched twice.
     let mut drawn = chosen.clone();
+    drawn.retain(|place| test.binary_search(place).is_err());
     drawn.shuffle(&mut ctx.rng(&format!("watched images of the {slot}")));
     drawn.truncate(how.watched);
     drawn.sort_unstable();
-    if !how.test_split.is_empty() && how.test_split != how.split {
-        drawn.extend(of_split(how.test_split)?);
+    drawn.extend(test);
+    if drawn.is_empty() {
+        let message = "expected images to watch: none is in `test_split`, and `watched` is 0";
+        return Err(wrong(message.to_owned()));
     }
     Ok(OfDomain {
         train: Images::load(images, &chosen, &preprocessing)?,
@@ -319,6 +290,3 @@ fn last_accuracy(logits: &Features, split: &str) -> Result<Option<f64>> {
     });
     Ok(Some(right.count() as f64 / rows.len().max(1) as f64))
 }
-
-#[cfg(test)]
-mod tests;

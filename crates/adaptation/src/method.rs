@@ -139,6 +139,8 @@ impl Default for Vada {
 
 /// The numbers of DIRT-T; the authors' where nothing is said. The student begins with the weights that the stage before wrote (its
 /// average, if it has one), and with an optimiser that knows nothing; the authors go on with VADA's own weights and optimiser.
+/// Where batch statistics are apart, the source's images move the source's and nothing else: the authors do not look at the
+/// source any more.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DirtT {

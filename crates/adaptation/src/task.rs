@@ -178,9 +178,7 @@ impl Adapting<'_> {
                 })
             }
             Method::DirtT(weights) => match &self.teacher {
-                Some(teacher) => {
-                    update::dirt_t([network, &teacher.network], &target, weights, &draws)
-                }
+                Some(teacher) => update::dirt_t([network, &teacher.network], &x, weights, &draws),
                 None => Err(candle_core::Error::Msg("there is no teacher".into())),
             },
         };

@@ -148,8 +148,8 @@ pub fn vada(
     judge: impl FnOnce(&Tensor) -> Result<()>,
 ) -> Result<Update> {
     let n = x.source.dim(0)?;
-    let Outputs { features, logits, .. } =
-        network.both([x.source, x.target], true, &mut draws.both())?;
+    // One domain at a time, as virtual adversarial training passes them again with the same dropout and noise.
+    let Outputs { features, logits, .. } = network.each([x.source, x.target], &mut draws.both())?;
     let [source, target] = all(logits)?;
     let labels = domain_labels(n, features.dim(0)? - n, &features)?;
     let domains = network.domains(&features.detach(), n, None, false)?;
@@ -178,13 +178,20 @@ pub fn vada(
     Ok(Update { loss, values })
 }
 
-/// Shu et al. 2018, eq. 14: the target alone, held near the teacher's predictions.
+/// Shu et al. 2018, eq. 14: the target alone, held near the teacher's predictions. Nothing is learned from the source.
 pub(crate) fn dirt_t(
     [network, teacher]: [&TwoDomains; 2],
-    x: &Tensor,
+    x: &Examples<'_>,
     weights: DirtT,
     draws: &Draws<'_>,
 ) -> Result<Update> {
+    if network.has_own_statistics() {
+        // What the weights make of the source moves with them, so that its statistics are measured on.
+        let mut rng = draws.source.clone();
+        let mut how = Forward { frozen: true, ..Forward::train(Domain::Source, &mut rng) };
+        network.logits(x.source, &mut how)?;
+    }
+    let x = x.target;
     let mut rng = draws.target.clone();
     let logits = network.logits(x, &mut Forward::train(Domain::Target, &mut rng))?;
     let taught = teacher.logits(x, &mut Forward::eval(Domain::Target))?;

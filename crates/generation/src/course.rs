@@ -28,7 +28,7 @@ pub(crate) struct Course {
     real_distance: f64,
     /// Numbers in an image.
     size: usize,
-    /// The update whose loss was no number.
+    /// The update after which a loss, a weight or an image was no number.
     pub(crate) diverged: Option<usize>,
 }
 
@@ -45,6 +45,13 @@ impl Course {
         }
         self.count += 1;
         if self.count == self.record_every {
+            self.end_record(step);
+        }
+    }
+
+    /// Ends the record in the making after `step` updates, of however few it is the mean: they are not to be lost with the last one.
+    pub(crate) fn end_record(&mut self, step: usize) {
+        if self.count > 0 {
             self.records.push((step, self.sums.map(|sum| sum / self.count as f64)));
             (self.sums, self.count) = ([0.0; 6], 0);
         }
@@ -55,9 +62,9 @@ impl Course {
         self.looks.push((step, samples));
     }
 
-    /// Whether there are images of this moment.
-    pub(crate) fn has_look(&self, step: usize) -> bool {
-        self.looks.last().is_some_and(|(last, _)| *last == step)
+    /// The updates before the last look.
+    pub(crate) fn last_look(&self) -> Option<usize> {
+        self.looks.last().map(|(step, _)| *step)
     }
 
     fn diversity(&self, samples: &[u8]) -> f64 {
@@ -83,7 +90,7 @@ impl Course {
         self.signs_at(self.records.len(), self.looks.len())
     }
 
-    /// A row each `record_every` updates: means of their numbers.
+    /// A row each `record_every` updates, and one for the rest: means of their numbers.
     pub(crate) fn losses(&self) -> Result<Table> {
         let mut columns = vec![Column::integer("step")];
         columns.extend(GanLosses::NAMES.map(Column::number));
@@ -95,7 +102,7 @@ impl Course {
         Ok(table)
     }
 
-    /// A row a look at images: their diversity, and what the verdict was then.
+    /// A row a look at images: their diversity, and what the verdict was then; none before the first record.
     pub(crate) fn verdicts(&self) -> Result<Table> {
         let mut table = Table::new(vec![
             Column::integer("step"),
@@ -107,7 +114,7 @@ impl Course {
             let records = self.records.iter().filter(|(at, _)| at <= step).count();
             let mut signs = self.signs_at(records, i + 1);
             signs.diverged = self.diverged.is_some_and(|at| at <= *step);
-            let verdict = Verdict::of(signs).to_string();
+            let verdict = Verdict::of(signs).map(|verdict| verdict.to_string());
             table.push(vec![
                 json!(step),
                 json!(signs.diversity),
@@ -213,7 +220,7 @@ mod tests {
         let verdicts = |course: &Course| {
             let table = course.verdicts().unwrap();
             let said = table.values("verdict").unwrap();
-            assert_eq!(said[3], &json!(Verdict::of(course.signs()).to_string()));
+            assert_eq!(said[3], &json!(Verdict::of(course.signs()).unwrap().to_string()));
             said.into_iter().map(|verdict| verdict.as_str().unwrap().to_owned()).collect()
         };
         let all = |verdict: &str| vec![verdict.to_owned(); 4];
@@ -241,11 +248,32 @@ mod tests {
         // of 20 records the last two count
         let late = history(|step| if step < 20 { 0.9 } else { 1.0 }, |_| 80);
         assert_eq!(verdicts(&late)[3], "stable");
-        assert!((late.signs().ranking - 0.95).abs() < 1e-12);
+        assert!((late.signs().ranking.unwrap() - 0.95).abs() < 1e-12);
 
         let mut broken = history(|_| 0.9, |_| 80);
         broken.diverged = Some(12);
         assert_eq!(verdicts(&broken), ["stable", "stable", "diverged", "diverged"]);
+    }
+
+    /// Three updates are fewer than a record has.
+    #[test]
+    fn short_courses_are_judged_by_what_there_is() {
+        let mut course = Course::new(10, 1, 100.0);
+        course.look(0, vec![7; 3]);
+        assert_eq!(Verdict::of(course.signs()), None);
+        for (step, ranking) in [(1, 0.9), (2, 0.8), (3, 0.7)] {
+            course.push(step, &GanLosses { ranking, ..GanLosses::default() });
+        }
+        assert_eq!(course.losses().unwrap().rows.len(), 0);
+        course.end_record(3);
+        course.end_record(3);
+        course.look(3, vec![0, 80, 160]);
+        let losses = course.losses().unwrap();
+        assert_eq!(losses.numbers("step").unwrap(), [3.0]);
+        assert!((losses.numbers("ranking").unwrap()[0] - 0.8).abs() < 1e-12);
+        let verdicts = course.verdicts().unwrap();
+        assert_eq!(verdicts.values("verdict").unwrap(), [&Value::Null, &json!("stable")]);
+        assert_eq!(verdicts.values("ranking").unwrap()[0], &Value::Null);
     }
 
     #[test]

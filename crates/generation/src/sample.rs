@@ -17,8 +17,7 @@ pub enum Mode {
     Train,
 }
 
-/// Samples 0 to 255, images × height × width × channels, from noise `(images, latent)` and weights of the classes
-/// `(images, classes)`, `batch` images at a time. The generator does not change.
+/// Samples 0 to 255 of the same images as [`pixels`].
 ///
 /// # Errors
 /// When shapes do not fit, or the generator gives numbers that are not finite.
@@ -29,6 +28,21 @@ pub(crate) fn images(
     mode: Mode,
     batch: usize,
 ) -> Result<Vec<u8>> {
+    pixels(generator, noise, classes, mode, batch)?.into_iter().map(sample).collect()
+}
+
+/// Samples −1 to 1, images × height × width × channels, from noise `(images, latent)` and weights of the classes
+/// `(images, classes)`, `batch` images at a time. The generator does not change; of one that diverged they may be no numbers.
+///
+/// # Errors
+/// When shapes do not fit.
+pub(crate) fn pixels(
+    generator: &Generator,
+    noise: &Tensor,
+    classes: Option<&Tensor>,
+    mode: Mode,
+    batch: usize,
+) -> Result<Vec<f32>> {
     let count = noise.dim(0).map_err(Error::other)?;
     let mut all = Vec::new();
     let mut from = 0;
@@ -46,9 +60,7 @@ pub(crate) fn images(
             let images = images.permute((0, 2, 3, 1))?.to_device(&Device::Cpu)?;
             images.to_dtype(DType::F32)?.flatten_all()?.to_vec1()
         };
-        for value in some().map_err(Error::other)? {
-            all.push(sample(value)?);
-        }
+        all.extend(some().map_err(Error::other)?);
         from += taken;
     }
     Ok(all)

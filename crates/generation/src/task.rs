@@ -19,6 +19,9 @@ use crate::latent;
 use crate::sample::{self, Mode};
 use crate::verdict::Verdict;
 
+/// What stands before the names of the networks that are kept, in a snapshot.
+const KEPT: &str = "kept.";
+
 /// A network with its variables.
 pub(crate) struct Trained<'a, N> {
     pub(crate) network: N,
@@ -69,7 +72,9 @@ pub(crate) struct Playing<'a> {
     /// Updates that the training has.
     pub(crate) steps: usize,
     /// The last losses that were numbers.
-    pub(crate) last: GanLosses,
+    pub(crate) last: Option<GanLosses>,
+    /// Both networks at the last look: what is left of a training that diverges.
+    pub(crate) kept: Option<Tensors>,
     /// The verdict that was told last.
     pub(crate) told: Verdict,
     /// Tells people how it goes.
@@ -105,14 +110,60 @@ impl Playing<'_> {
         let Looks { noise, classes, mode, .. } = &self.looks;
         let (generator, _) = self.best()?;
         let batch = noise.dim(0).map_err(Error::other)?.min(256);
-        let samples = sample::images(generator, noise, classes.as_ref(), *mode, batch);
-        match samples {
-            Ok(samples) => self.course.look(step, samples),
-            // What a diverged generator gives is no image.
-            Err(_) if self.course.diverged.is_some() => {}
-            Err(error) => return Err(error),
+        let pixels = sample::pixels(generator, noise, classes.as_ref(), *mode, batch)?;
+        // An update can give losses that are numbers and weights that are none.
+        if !pixels.iter().all(|value| value.is_finite()) || !self.is_finite()? {
+            return self.diverge(step, step);
         }
+        let samples = pixels.into_iter().map(sample::sample).collect::<Result<_>>()?;
+        self.course.look(step, samples);
+        self.kept = Some(self.networks(KEPT)?);
         self.judge(step);
+        Ok(())
+    }
+
+    /// Whether all parameters of both networks, and what belongs to them, are numbers.
+    fn is_finite(&self) -> Result<bool> {
+        for variable in self.generator.variables.iter().chain(self.discriminator.variables.iter()) {
+            let values = variable.var.flatten_all().and_then(|values| values.to_vec1::<f32>());
+            if !values.map_err(Error::other)?.iter().all(|value| value.is_finite()) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Ends the updates with number `step`, of which `done` gave losses. What is kept are the networks of the last look: nobody knows
+    /// how long they have been on their way to what is no number.
+    fn diverge(&mut self, step: usize, done: usize) -> Result<()> {
+        let Some(kept) = &self.kept else {
+            return Err(Error::message("the networks give no numbers before the first update"));
+        };
+        self.set_networks(KEPT, kept)?;
+        self.course.diverged = Some(step);
+        self.course.end_record(done);
+        self.judge(step);
+        Ok(())
+    }
+
+    /// Copies of both networks and of the average, under their names behind `prefix`.
+    fn networks(&self, prefix: &str) -> Result<Tensors> {
+        let mut all = Tensors::default();
+        self.generator.variables.save(&format!("{prefix}generator."), &mut all)?;
+        self.discriminator.variables.save(&format!("{prefix}discriminator."), &mut all)?;
+        if let Some(averaged) = &self.averaged {
+            averaged.average.save(&format!("{prefix}average."), &mut all)?;
+        }
+        Ok(all)
+    }
+
+    /// Sets them from what [`networks`](Self::networks) gave.
+    fn set_networks(&self, prefix: &str, from: &Tensors) -> Result<()> {
+        self.generator.variables.restore(&format!("{prefix}generator."), from)?;
+        self.discriminator.variables.restore(&format!("{prefix}discriminator."), from)?;
+        if let Some(averaged) = &self.averaged {
+            averaged.average.restore(&format!("{prefix}average."), from)?;
+        }
         Ok(())
     }
 
@@ -120,10 +171,26 @@ impl Playing<'_> {
     /// nothing is lost.
     fn judge(&mut self, step: usize) {
         let verdict = Verdict::of(self.course.signs());
-        if step > 0 && verdict != self.told {
+        if let Some(verdict) = verdict.filter(|verdict| step > 0 && *verdict != self.told) {
             self.told = verdict;
             let updates = if step == 1 { "update" } else { "updates" };
             (self.tell)(format!("after {step} {updates}: {verdict}"));
+        }
+    }
+
+    /// Takes in an update that gave numbers.
+    fn updated(&mut self, done: usize, losses: GanLosses) -> Result<()> {
+        self.last = Some(losses);
+        if let Some(averaged) = &self.averaged {
+            averaged.average.update().map_err(Error::other)?;
+        }
+        self.course.push(done, &losses);
+        if done == self.steps {
+            self.course.end_record(done);
+        }
+        match done.is_multiple_of(self.looks.every) || done == self.steps {
+            true => self.look(done),
+            false => Ok(()),
         }
     }
 
@@ -155,7 +222,7 @@ impl Playing<'_> {
 impl Task for Playing<'_> {
     fn step(&mut self, batch: &Batch<'_>) -> Result<Values> {
         let before = batch.position.step;
-        if before == 0 && !self.course.has_look(0) {
+        if before == 0 && self.course.last_look().is_none() {
             self.look(0)?;
         }
         let done = before + 1;
@@ -164,56 +231,48 @@ impl Task for Playing<'_> {
             let losses = self.update(batch)?;
             self.timed = (self.timed.0 + 1, self.timed.1 + began.elapsed());
             match losses.is_finite() {
-                true => {
-                    self.last = losses;
-                    if let Some(averaged) = &self.averaged {
-                        averaged.average.update().map_err(Error::other)?;
-                    }
-                }
+                true => self.updated(done, losses)?,
                 // From here on nothing is updated: the verdict tells it.
-                false => {
-                    self.course.diverged = Some(done);
-                    self.judge(done);
-                }
+                false => self.diverge(done, before)?,
             }
         }
-        if self.course.diverged.is_none() {
-            self.course.push(done, &self.last);
-            if done.is_multiple_of(self.looks.every) || done == self.steps {
-                self.look(done)?;
-            }
-        }
-        Ok(GanLosses::NAMES.into_iter().zip(self.last.numbers()).collect())
+        // None where there are none: zeros would pass for losses.
+        let last = self.last.map(|losses| GanLosses::NAMES.into_iter().zip(losses.numbers()));
+        Ok(last.into_iter().flatten().collect())
     }
 
     fn snapshot(&self) -> Result<Tensors> {
-        let mut all = Tensors::default();
-        self.generator.variables.save("generator.", &mut all)?;
+        let mut all = self.networks("")?;
         self.generator.optimiser.save("generator_optimiser.", &mut all)?;
-        self.discriminator.variables.save("discriminator.", &mut all)?;
         self.discriminator.optimiser.save("discriminator_optimiser.", &mut all)?;
-        if let Some(averaged) = &self.averaged {
-            averaged.average.save("average.", &mut all)?;
+        for (name, tensor) in self.kept.iter().flat_map(Tensors::iter) {
+            all.insert(name, tensor.clone());
         }
         self.course.save(&mut all)?;
-        let last = Tensor::new(&self.last.numbers(), &Device::Cpu).map_err(Error::other)?;
-        all.insert("last", last);
+        if let Some(last) = self.last {
+            let last = Tensor::new(&last.numbers(), &Device::Cpu).map_err(Error::other)?;
+            all.insert("last", last);
+        }
         Ok(all)
     }
 
     fn restore(&mut self, snapshot: &Tensors) -> Result<()> {
-        self.generator.variables.restore("generator.", snapshot)?;
+        self.set_networks("", snapshot)?;
         self.generator.optimiser.restore("generator_optimiser.", snapshot)?;
-        self.discriminator.variables.restore("discriminator.", snapshot)?;
         self.discriminator.optimiser.restore("discriminator_optimiser.", snapshot)?;
-        if let Some(averaged) = &mut self.averaged {
-            averaged.average.restore("average.", snapshot)?;
-        }
+        let kept = snapshot.iter().filter(|(name, _)| name.starts_with(KEPT));
+        let kept: Vec<_> = kept.map(|(name, tensor)| (name.to_owned(), tensor.clone())).collect();
+        self.kept = (!kept.is_empty()).then(|| kept.into_iter().collect());
         self.course.restore(snapshot)?;
-        let last = snapshot.get("last")?.to_vec1::<f64>().map_err(Error::other)?;
-        let last = <[f64; 6]>::try_from(last);
-        let last = last.map_err(|_| Error::message("the checkpoint holds no last losses"))?;
-        self.last = GanLosses::of(last);
+        self.last = match snapshot.contains("last") {
+            true => {
+                let last = snapshot.get("last")?.to_vec1::<f64>().map_err(Error::other)?;
+                let last = <[f64; 6]>::try_from(last);
+                let last = last.map_err(|_| Error::message("the checkpoint holds no last losses"));
+                Some(GanLosses::of(last?))
+            }
+            false => None,
+        };
         Ok(())
     }
 }

@@ -53,7 +53,7 @@ pub(crate) struct Played {
     pub(crate) generator: Weights,
     pub(crate) discriminator: Weights,
     pub(crate) verdict: Verdict,
-    /// Numbers that the verdict rests on, and the last losses.
+    /// Numbers that the verdict rests on, and the last losses, where there are such.
     pub(crate) metrics: Vec<(&'static str, f64)>,
     /// Mean seconds of an update, of those that this process did; none where it did none.
     pub(crate) step_seconds: Option<f64>,
@@ -102,6 +102,19 @@ fn play_by<K: Defaults>(
     let (color, size) = (images.color(), how.generator.size);
     let chosen = chosen(images, how)?;
     let preprocessing = preprocessing(color, size);
+    if training.batch > chosen.len() {
+        let of = if how.split.is_empty() {
+            String::new()
+        } else {
+            format!(" in the split `{}`", how.split)
+        };
+        let message = format!(
+            "expected at most {}, as many as there are images{of}, got {}",
+            chosen.len(),
+            training.batch
+        );
+        return Err(Error::parameter("training.batch", message));
+    }
     let loaded = Images::load(images, &chosen, &preprocessing)?;
     let classes = &images.examples().classes;
     let generator = GeneratorLayout { channels: color.channels(), ..how.generator };
@@ -167,9 +180,10 @@ fn play_by<K: Defaults>(
         told: Verdict::Stable,
         tell: &|text| ctx.note(text),
         timed: (0, Duration::ZERO),
-        last: GanLosses::default(),
+        last: None,
+        kept: None,
     };
-    let history = run(&training_loop, &mut task)?;
+    let mut history = run(&training_loop, &mut task)?;
     let write = |variables: &Variables, name: &str| {
         let folder = ctx.scratch().join(name);
         std::fs::create_dir_all(&folder).at(&folder)?;
@@ -177,20 +191,25 @@ fn play_by<K: Defaults>(
         write_weights(variables, &folder, &format!("dcgan_{name}"), &preprocessing, classes)
     };
     let signs = task.course.signs();
-    let GanLosses { discriminator: d_loss, generator: g_loss, real, fake, .. } = task.last;
-    let mut metrics = vec![
-        ("ranking", signs.ranking),
-        ("diversity", signs.diversity),
-        ("discriminator_loss", d_loss),
-        ("generator_loss", g_loss),
-        ("real", real),
-        ("fake", fake),
-    ];
+    let verdict = Verdict::of(signs);
+    let verdict =
+        verdict.ok_or_else(|| Error::message("no update was made: nothing can be told of it"))?;
+    let mut metrics: Vec<_> =
+        signs.ranking.map(|ranking| ("ranking", ranking)).into_iter().collect();
+    metrics.push(("diversity", signs.diversity));
+    if let Some(GanLosses { discriminator, generator, real, fake, .. }) = task.last {
+        metrics.extend([("discriminator_loss", discriminator), ("generator_loss", generator)]);
+        metrics.extend([("real", real), ("fake", fake)]);
+    }
     if let Some(step) = task.course.diverged {
+        let look = task.course.last_look().unwrap_or_default();
         ctx.note(format!(
-            "update {step} gave a loss that is no number: nothing was updated from there on"
+            "with update {step} a loss, a weight or an image was no number: nothing was updated from there on, and both networks are \
+             those of the last look, after {look} updates"
         ));
         metrics.push(("diverged_at", step as f64));
+        // Later epochs have no numbers of their own.
+        history.rows.truncate((step - 1) / training_loop.steps_per_epoch());
     }
     Ok(Played {
         losses: task.course.losses()?,
@@ -202,7 +221,7 @@ fn play_by<K: Defaults>(
         )?,
         generator: write(task.best()?.1, "generator")?,
         discriminator: write(&of_d, "discriminator")?,
-        verdict: Verdict::of(signs),
+        verdict,
         metrics,
         step_seconds: task.step_seconds(),
         history,

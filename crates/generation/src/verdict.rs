@@ -5,7 +5,7 @@ use std::fmt;
 /// How a training went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// A loss was no longer a number.
+    /// A loss, a weight or an image was no longer a number.
     Diverged,
     /// The discriminator tells all apart, and the generator learns nothing from it.
     DiscriminatorWins,
@@ -32,14 +32,16 @@ impl fmt::Display for Verdict {
 /// What a verdict looks at.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Signs {
-    /// Whether a loss was no longer a number.
+    /// Whether a loss, a weight or an image was no longer a number.
     pub(crate) diverged: bool,
     /// Mean part of pairs of a real and a generated image that the discriminator ranks rightly, over the last tenth of the
-    /// records, and at least the last one.
-    pub(crate) ranking: f64,
+    /// records, and at least the last one; none before the first.
+    pub(crate) ranking: Option<f64>,
     /// Median distance of a generated image to the nearest other one, by that of as many real images, at the last look.
     pub(crate) diversity: f64,
 }
+
+// The three limits are conventions of Sconce, from no paper.
 
 /// The discriminator has won from this ranking on: one pair in 500 is ranked wrongly.
 pub(crate) const DISCRIMINATOR_WINS: f64 = 0.998;
@@ -50,24 +52,26 @@ pub(crate) const COLLAPSED: f64 = 0.25;
 
 impl Verdict {
     /// The first that holds: diverged; the discriminator wins (ranking at least .998); the generator wins (ranking at most
-    /// .25); mode collapse (diversity at most .25); stable.
-    pub(crate) fn of(signs: Signs) -> Self {
-        match signs {
-            Signs { diverged: true, .. } => Self::Diverged,
-            Signs { ranking, .. } if ranking >= DISCRIMINATOR_WINS => Self::DiscriminatorWins,
-            Signs { ranking, .. } if ranking <= GENERATOR_WINS => Self::GeneratorWins,
-            Signs { diversity, .. } if diversity <= COLLAPSED => Self::ModeCollapse,
-            _ => Self::Stable,
+    /// .25); mode collapse (diversity at most .25); stable. None before the first record, when nothing was trained yet.
+    pub(crate) fn of(signs: Signs) -> Option<Self> {
+        if signs.diverged {
+            return Some(Self::Diverged);
         }
+        Some(match signs.ranking? {
+            ranking if ranking >= DISCRIMINATOR_WINS => Self::DiscriminatorWins,
+            ranking if ranking <= GENERATOR_WINS => Self::GeneratorWins,
+            _ if signs.diversity <= COLLAPSED => Self::ModeCollapse,
+            _ => Self::Stable,
+        })
     }
 }
 
-/// Mean of the last tenth of `rankings`, at least of the last one; ½ where there is none.
-pub(crate) fn last_tenth(rankings: &[f64]) -> f64 {
+/// Mean of the last tenth of `rankings`, at least of the last one; none where there is none.
+pub(crate) fn last_tenth(rankings: &[f64]) -> Option<f64> {
     let last = rankings.len().div_ceil(10);
     match &rankings[rankings.len() - last..] {
-        [] => 0.5,
-        some => some.iter().sum::<f64>() / some.len() as f64,
+        [] => None,
+        some => Some(some.iter().sum::<f64>() / some.len() as f64),
     }
 }
 
@@ -92,21 +96,26 @@ mod tests {
 
     #[test]
     fn made_up_histories_get_their_verdicts() {
-        let well = Signs { diverged: false, ranking: 0.93, diversity: 0.9 };
+        let well = Signs { diverged: false, ranking: Some(0.93), diversity: 0.9 };
         for (signs, want) in [
             (well, Verdict::Stable),
-            (Signs { ranking: 0.5, ..well }, Verdict::Stable),
+            (Signs { ranking: Some(0.5), ..well }, Verdict::Stable),
             (Signs { diverged: true, ..well }, Verdict::Diverged),
-            (Signs { ranking: 0.9995, ..well }, Verdict::DiscriminatorWins),
+            (Signs { ranking: Some(0.9995), ..well }, Verdict::DiscriminatorWins),
             // an untrained generator's images are alike, but nothing collapsed
-            (Signs { ranking: 1.0, diversity: 0.01, ..well }, Verdict::DiscriminatorWins),
+            (Signs { ranking: Some(1.0), diversity: 0.01, ..well }, Verdict::DiscriminatorWins),
             (Signs { diversity: 0.1, ..well }, Verdict::ModeCollapse),
-            (Signs { ranking: 0.02, ..well }, Verdict::GeneratorWins),
+            (Signs { ranking: Some(0.02), ..well }, Verdict::GeneratorWins),
             // a generator against a discriminator that does not learn finds one image that pleases it
-            (Signs { ranking: 0.02, diversity: 0.1, ..well }, Verdict::GeneratorWins),
+            (Signs { ranking: Some(0.02), diversity: 0.1, ..well }, Verdict::GeneratorWins),
         ] {
-            assert_eq!(Verdict::of(signs), want, "{signs:?}");
+            assert_eq!(Verdict::of(signs), Some(want), "{signs:?}");
         }
+        // without an update there is nothing to tell, but that the networks themselves are no numbers
+        let untrained = Signs { ranking: None, diversity: 0.01, ..well };
+        assert_eq!(Verdict::of(untrained), None);
+        let broken = Signs { diverged: true, ..untrained };
+        assert_eq!(Verdict::of(broken), Some(Verdict::Diverged));
     }
 
     #[test]
@@ -114,9 +123,9 @@ mod tests {
         let mut rankings = vec![1.0; 95];
         rankings.extend([0.5; 10]);
         // 105 records: the last 11
-        assert!((last_tenth(&rankings) - (0.5 * 10.0 + 1.0) / 11.0).abs() < 1e-12);
-        assert_eq!(last_tenth(&[0.2, 0.7]), 0.7);
-        assert_eq!(last_tenth(&[]), 0.5);
+        assert!((last_tenth(&rankings).unwrap() - (0.5 * 10.0 + 1.0) / 11.0).abs() < 1e-12);
+        assert_eq!(last_tenth(&[0.2, 0.7]), Some(0.7));
+        assert_eq!(last_tenth(&[]), None);
     }
 
     #[test]

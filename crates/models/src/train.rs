@@ -132,10 +132,12 @@ impl Training {
             return Err(Error::parameter("batch", "expected at least 1, got 0"));
         }
         if self.steps_per_epoch() == 0 && self.epochs > 0 {
-            return Err(Error::message(format!(
-                "expected at least one batch of {} examples to train on, found {} examples",
-                self.batch, self.examples
-            )));
+            let Self { batch, examples, .. } = *self;
+            let message = match examples {
+                0 => "expected examples to train on, found none".to_owned(),
+                _ => format!("expected at most {examples}, all examples to train on, got {batch}"),
+            };
+            return Err(Error::parameter("training.batch", message));
         }
         Ok(())
     }

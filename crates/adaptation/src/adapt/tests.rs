@@ -1,5 +1,7 @@
+use candle_core::Device;
 use sconce_core::random::generator;
 use sconce_data::{Color, Metrics};
+use sconce_models::Tensors;
 use sconce_models::networks::two_domains::{DANN, DANN_BN, VADA, dann_losses};
 use sconce_models::optim::{Adam, Method as OptimiserMethod};
 use sconce_models::train::{Batch, Task, Values};
@@ -7,6 +9,8 @@ use sconce_models::train::{Batch, Task, Values};
 use super::*;
 use crate::method::{Dann, DirtT, Distance, Growth, PseudoLabels, Vada};
 use crate::stages::Adapt;
+
+mod start;
 
 /// Digits of three classes: bars of three directions, grey on black, or inverted on a noisy ground in colour.
 fn bars(count: usize, target: bool) -> ImageSet {
@@ -59,6 +63,7 @@ fn how<'a>(layout: Layout, method: Method, preprocessing: &'a Preprocessing) -> 
         preprocessing,
         per_domain: false,
         weights: None,
+        source_weights: None,
         every: Duration::ZERO,
         shared: None,
     }
@@ -314,6 +319,53 @@ fn each_domain_can_have_its_own_mean_and_deviation() {
         let square = x.iter().map(|v| v * v).sum::<f32>() / x.len() as f32;
         assert!(mean.abs() < 1e-4 && (square - 1.0).abs() < 1e-3, "{mean} {square}");
     }
+}
+
+#[test]
+fn whoever_is_watched_is_watched_once() {
+    let images = [&bars(24, false), &bars(24, true)];
+    let preprocessing = preprocessing();
+    let folder = tempfile::tempdir().unwrap();
+    let ctx = Context::in_folder(folder.path(), &[]).unwrap().with_seed(7);
+    let with = |split, test_split, watched| Adaptation {
+        split,
+        test_split,
+        watched,
+        ..how(DANN, Method::SourceOnly {}, &preprocessing)
+    };
+    // 18 images to train on, then 6 to test on: how many of both are watched
+    for (split, test_split, watched, expected) in [
+        ("train", "test", 5, [5, 6]),
+        ("train", "test", 0, [0, 6]),
+        ("", "test", 5, [5, 6]),
+        ("", "test", 24, [18, 6]),
+        ("", "test", 0, [0, 6]),
+        ("train", "train", 0, [18, 0]),
+        ("train", "train", 5, [18, 0]),
+        ("train", "", 5, [5, 0]),
+    ] {
+        let how = with(split, test_split, watched);
+        let prepared = Prepared::new(&ctx, &how, images).unwrap();
+        for watched in [&prepared.source.watched, &prepared.target.watched] {
+            let ids: std::collections::BTreeSet<usize> =
+                watched.examples.ids.iter().map(|id| id.parse().unwrap()).collect();
+            let found = [ids.range(..18).count(), ids.range(18..).count()];
+            assert_eq!(
+                (found, ids.len()),
+                (expected, watched.examples.len()),
+                "{split} {test_split}"
+            );
+        }
+    }
+    let said = |how: Adaptation<'_>| Prepared::new(&ctx, &how, images).err().unwrap().to_string();
+    assert_eq!(
+        said(with("train", "tset", 5)),
+        "input `source`: `test_split`: no split `tset`; there are: train, test"
+    );
+    assert_eq!(
+        said(with("trian", "test", 5)),
+        "input `source`: `split`: no split `trian`; there are: train, test"
+    );
 }
 
 #[test]

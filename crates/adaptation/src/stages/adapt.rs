@@ -23,9 +23,14 @@ pub struct Adapt {
     pub source: Input<ImageSet>,
     /// The images of the target. Classes that they have are not looked at.
     pub target: Input<ImageSet>,
-    /// Weights to go on from, of the same network: where `pseudo-labels` and `dirt-t` begin.
+    /// Weights to go on from, of the same network, classes and preprocessing: where `pseudo-labels` and `dirt-t` begin.
     #[serde(default)]
     pub weights: Option<Input<Weights>>,
+    /// The same network with the source's batch statistics, which the source's begin with: the output `source_weights` of the
+    /// stage that `weights` are of. `dirt-t` asks for it where batch statistics are apart; elsewhere the source's begin with the
+    /// target's, and training on the source moves them.
+    #[serde(default)]
+    pub source_weights: Option<Input<Weights>>,
     /// The network: `dann` (the practical's), `dann_bn` (with batch norm), `dann_wide` (more maps, no padding, batch norm in the
     /// domain head, too) or `vada` (nine convolutions with batch norm).
     #[serde(default = "dann")]
@@ -51,7 +56,7 @@ pub struct Adapt {
     /// The split of both domains to train on; empty for all images.
     #[serde(default = "train")]
     pub split: String,
-    /// The split of both domains that is watched; empty for none.
+    /// The split of both domains that is watched, all of it; empty for none.
     #[serde(default = "test")]
     pub test_split: String,
     /// How it is trained: epochs of the source's images, batch (of each domain), optimiser, learning rate, schedule.
@@ -60,7 +65,7 @@ pub struct Adapt {
     /// Epochs from one checkpoint to the next; the last epoch is always one.
     #[serde(default = "one")]
     pub checkpoint_epochs: usize,
-    /// Images of each domain's training split that are watched too, drawn by the seed.
+    /// Images of each domain's training split that are watched beside those of `test_split`, drawn by the seed.
     #[serde(default = "two_thousand")]
     pub watched: usize,
     /// How an image becomes the network's input; MNIST's mean and deviation for all channels by default, 28 pixels.
@@ -147,7 +152,8 @@ fn mnist() -> Preprocessing {
 outputs! { Adapt:
     /// The trained network, with the target's batch statistics.
     WEIGHTS: Weights = "weights";
-    /// The same with the source's batch statistics, where they are apart.
+    /// The same with the source's batch statistics, where they are apart. `dirt-t`, which learns nothing from the source,
+    /// measures them all the same with the weights of each update.
     SOURCE_WEIGHTS: Weights = "source_weights";
     /// Losses and accuracies of each epoch.
     HISTORY: Table = "history";
@@ -233,16 +239,16 @@ impl Stage for Adapt {
                 format!("`{name}` goes on from a trained network: expected a stage"),
             );
         }
-        Ok(())
+        self.check_batch(layout)?;
+        self.check_source_weights()
     }
 
     fn run(&self, ctx: &Context<Self>) -> Result<()> {
         let source = ctx.input(&self.source)?;
         let target = ctx.input(&self.target)?;
-        let weights = match &self.weights {
-            Some(weights) => Some(ctx.input(weights)?),
-            None => None,
-        };
+        let weights = self.weights.as_ref().map(|weights| ctx.input(weights)).transpose()?;
+        let of_source = self.source_weights.as_ref().map(|weights| ctx.input(weights));
+        let source_weights = of_source.transpose()?;
         let instance = self.preprocessing.instance || self.standardise == Standardise::Instance;
         let preprocessing = Preprocessing { instance, ..self.preprocessing.clone() };
         let prefix_is_shared = !self.method.needs_total()
@@ -261,6 +267,7 @@ impl Stage for Adapt {
             preprocessing: &preprocessing,
             per_domain: self.standardise == Standardise::PerDomain,
             weights: weights.as_ref(),
+            source_weights: source_weights.as_ref(),
             every: checkpoint_time(self.checkpoint_seconds)?,
             shared: match prefix_is_shared {
                 true => Some(ctx.shared_checkpoint(self, &["training.epochs"])?),
@@ -285,46 +292,38 @@ impl Stage for Adapt {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
+impl Adapt {
+    /// One image is enough for most methods, but not where it is to differ from others.
+    fn check_batch(&self, layout: &Layout) -> Result<()> {
+        // Both domains are one batch, but for methods that train on one of them alone.
+        let shared = self.batch_statistics == Statistics::Together
+            && !matches!(self.method, Method::SourceOnly {});
+        let why = match self.method {
+            _ if self.training.batch != 1 => return Ok(()),
+            Method::Coral(_) => "a covariance is one of several images",
+            _ if layout.norms_rows() && !shared => {
+                "batch norm behind a hidden layer takes several images"
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::parameter("training.batch", format!("{why}: expected at least 2, got 1")))
+    }
 
-    use super::*;
-
-    #[test]
-    fn parameters_that_cannot_be_used_are_refused() {
-        for (parameters, message) in [
-            (
-                json!({ "architecture": "lenet5" }),
-                "expected a network of two domains (dann, dann_bn, dann_wide, vada), got `lenet5`",
+    fn check_source_weights(&self) -> Result<()> {
+        let wrong = |message: &str| Err(Error::parameter("source_weights", message));
+        let apart = self.batch_statistics == Statistics::Apart;
+        match (&self.source_weights, &self.weights, self.method) {
+            (Some(_), None, _) => wrong("expected `weights` beside it: the same with the target's"),
+            (Some(_), ..) if !apart => wrong("expected `batch_statistics = \"apart\"` beside it"),
+            // No result has a key without them whose source was told by the target's statistics.
+            (None, _, Method::DirtT(_)) if apart => wrong(
+                "`dirt-t` goes on from the source's batch statistics, too: expected the output `source_weights` of the stage of \
+                 `weights`",
             ),
-            (json!({ "batch_statistics": "apart" }), "`dann` has no batch norm"),
-            (
-                json!({ "architecture": "dann_bn", "method": { "vada": {} } }),
-                "virtual adversarial training looks at one domain at a time",
-            ),
-            (
-                json!({ "method": { "dirt-t": {} } }),
-                "parameter `weights`: `dirt-t` goes on from a trained network",
-            ),
-            (json!({ "training": { "validation": 0.1 } }), "parameter `training.validation`"),
-            (json!({ "average": 1.0 }), "parameter `average`"),
-            (json!({ "checkpoint_epochs": 0 }), "parameter `checkpoint_epochs`"),
-            (
-                json!({ "feature_noise": 0.5, "architecture": "dann_bn" }),
-                "parameter `feature_noise`: `dann_bn` has no place for noise",
-            ),
-            (
-                json!({ "watched": 0, "test_split": "" }),
-                "parameter `watched`: expected images to watch: 1 or more, or a `test_split`",
-            ),
-            (json!({ "method": { "vada": { "radius": 0.0 } } }), "parameter `method.vada.radius`"),
-        ] {
-            let mut all = json!({ "source": "a", "target": "b" });
-            all.as_object_mut().unwrap().extend(parameters.as_object().unwrap().clone());
-            let stage: Adapt = serde_json::from_value(all).unwrap();
-            let error = stage.check().unwrap_err().to_string();
-            assert!(error.contains(message), "{error}");
+            _ => Ok(()),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,7 +38,7 @@ pub struct Embed {
     /// The split that is shown; empty for all.
     #[serde(default = "test")]
     pub split: String,
-    /// Images at most of each domain.
+    /// Images at most of each domain; of all domains together, 10,000.
     #[serde(default = "max_images")]
     pub max_images: usize,
     /// Where t-SNE begins: at the principal components (`pca`), or at random places (`random`).
@@ -86,6 +86,8 @@ const fn steps() -> usize {
     1000
 }
 
+/// Images at most: the distances of all pairs, in the layer and in the plane, are 1.6 GB of them.
+const MOST: usize = 10_000;
 /// Deviation of the start along its first axis, as scikit-learn's.
 const SPREAD: f64 = 1e-4;
 /// Share of the spread that is drawn about the principal components.
@@ -111,12 +113,25 @@ impl Stage for Embed {
     const SEEDED: bool = true;
 
     fn resources(&self) -> Resources {
-        Resources { threads: Threads::All, memory: Resources::GIB, ..Resources::default() }
+        let images = self.max_images.saturating_mul(self.features.edges().len()).min(MOST) as u64;
+        let distances = 2 * 8 * images * images;
+        let memory = Resources::GIB.max(Resources::GIB / 2 + distances);
+        Resources { threads: Threads::All, memory, ..Resources::default() }
     }
 
     fn check(&self) -> Result<()> {
         if self.max_images == 0 {
             return Err(Error::parameter("max_images", "expected 1 or more, found 0"));
+        }
+        let domains = self.features.edges().len().max(1);
+        if self.max_images > MOST / domains {
+            let message = format!(
+                "the distances of all pairs of images are kept: expected at most {}, so that there are no more than {MOST} \
+                 of all domains, found {}",
+                MOST / domains,
+                self.max_images
+            );
+            return Err(Error::parameter("max_images", message));
         }
         if self.steps == 0 {
             return Err(Error::parameter("steps", "expected 1 or more, found 0"));
@@ -217,12 +232,16 @@ impl Embed {
 
     /// The rows of each domain that are shown.
     fn chosen(&self, ctx: &Context, domains: &[Gathered<Features>]) -> Result<Vec<Vec<usize>>> {
+        let wrong = |message: String| Error::parameter("split", message);
         let chosen = domains.iter().enumerate().map(|(domain, from)| {
             let examples = from.artifact.examples();
             let mut places = match self.split.as_str() {
                 "" => (0..examples.len()).collect(),
-                split => examples.in_split(split)?,
+                split => examples.in_split(split).map_err(|error| wrong(error.to_string()))?,
             };
+            if places.is_empty() {
+                return Err(wrong(format!("no image in the split `{}`", self.split)));
+            }
             if places.len() > self.max_images {
                 split::shuffle(&mut places, &mut ctx.rng(&format!("images of domain {domain}")));
                 places.truncate(self.max_images);
@@ -230,7 +249,15 @@ impl Embed {
             }
             Ok(places)
         });
-        chosen.collect()
+        let chosen = chosen.collect::<Result<Vec<_>>>()?;
+        // Edges with `[*]` are of more domains than can be counted before.
+        match chosen.iter().map(Vec::len).sum::<usize>() {
+            ..=MOST => Ok(chosen),
+            count => Err(Error::parameter(
+                "max_images",
+                format!("expected {MOST} images at most of all domains, found {count}"),
+            )),
+        }
     }
 
     /// Where rows of these squared distances are placed.

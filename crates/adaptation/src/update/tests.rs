@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use sconce_core::random::generator;
-use sconce_models::networks::two_domains::{DANN, Statistics};
+use sconce_models::networks::two_domains::{DANN, DANN_BN, Layout, Statistics, VADA};
 use sconce_models::variables::Variables;
 
 use super::*;
@@ -14,6 +14,22 @@ fn network(seed: u64, scale: f64) -> (TwoDomains, Variables) {
     let last = variables.get("label.4.weight").unwrap();
     last.set(&(last.as_tensor() * scale).unwrap()).unwrap();
     (TwoDomains::new(DANN, Statistics::Together, &variables).unwrap(), variables)
+}
+
+/// A drawn network with dropout, each domain by itself where it has batch norm.
+fn with_dropout(layout: Layout) -> (TwoDomains, Variables) {
+    let statistics = if layout.is_normed() { Statistics::Apart } else { Statistics::Together };
+    let parameters = layout.domain_parameters(10, statistics);
+    let variables = Variables::drawn(&parameters, 1, &Device::Cpu).unwrap();
+    let mut network = TwoDomains::new(layout, statistics, &variables).unwrap();
+    network.dropout = 0.5;
+    (network, variables)
+}
+
+/// Running means and variances by name.
+fn running(variables: &Variables) -> Vec<(String, Vec<f64>)> {
+    let state = variables.iter().filter(|variable| !variable.trained);
+    state.map(|v| (v.name.clone(), numbers(v.var.as_tensor()))).collect()
 }
 
 /// Images whose numbers go up and down.
@@ -137,7 +153,9 @@ fn dirt_t_is_the_sum_of_its_equation() {
     let of = |purpose: &str| generator(5, purpose);
     let draws = Draws { source: of("a"), target: of("b"), of: &of };
     let weights = DirtT { target: 0.3, teacher: 0.7, radius: 20.0, refresh: 1 };
-    let update = dirt_t([&student, &teacher], &target, weights, &draws).unwrap();
+    let classes = Tensor::new(&[0u32; 4], &Device::Cpu).unwrap();
+    let x = Examples { source: &images(4, 0.37), target: &target, classes: &classes };
+    let update = dirt_t([&student, &teacher], &x, weights, &draws).unwrap();
 
     let (p, q) = (probabilities(&student, &target), probabilities(&teacher, &target));
     let vat = moved(&student, &target, "perturbation of the target", 20.0);
@@ -153,4 +171,75 @@ fn dirt_t_is_the_sum_of_its_equation() {
     let gradients = update.loss.backward().unwrap();
     let has = |all: &Variables| gradients.get(&all.get("label.4.weight").unwrap()).is_some();
     assert!(has(&of_student) && !has(&of_teacher));
+}
+
+#[test]
+fn dirt_t_measures_the_source_and_learns_nothing_from_it() {
+    let target = images(4, 0.11);
+    let classes = Tensor::new(&[0u32; 4], &Device::Cpu).unwrap();
+    let of = |purpose: &str| generator(5, purpose);
+    let draws = Draws { source: of("a"), target: of("b"), of: &of };
+    let on = |source: &Tensor| {
+        let (network, variables) = with_dropout(DANN_BN);
+        let (teacher, _) = with_dropout(DANN_BN);
+        let x = Examples { source, target: &target, classes: &classes };
+        let update = dirt_t([&network, &teacher], &x, DirtT::default(), &draws).unwrap();
+        let gradients = update.loss.backward().unwrap();
+        let gradient = gradients.get(&variables.get("features.0.weight").unwrap()).unwrap();
+        (update.values, numbers(gradient), running(&variables))
+    };
+    let source = images(4, 0.37);
+    let (values, gradient, moved) = on(&source);
+    let (other_values, other_gradient, otherwise) = on(&images(4, 0.53));
+    assert_eq!((values, gradient), (other_values, other_gradient));
+    for ((name, numbers), (_, other)) in moved.iter().zip(&otherwise) {
+        assert_eq!(numbers == other, !name.starts_with("source."), "{name}");
+    }
+
+    // each domain's statistics are those that one pass of its images moves
+    let (network, variables) = with_dropout(DANN_BN);
+    let [mut of_source, mut of_target] = draws.both();
+    for (x, domain, rng) in
+        [(&source, Domain::Source, &mut of_source), (&target, Domain::Target, &mut of_target)]
+    {
+        let frozen = domain == Domain::Source;
+        network.logits(x, &mut Forward { frozen, ..Forward::train(domain, rng) }).unwrap();
+    }
+    assert_eq!(moved, running(&variables));
+}
+
+/// The divergences of virtual adversarial training, and what moved, of an update of VADA with dropout. The perturbation is so
+/// short that no image changes.
+fn unperturbed(layout: Layout) -> ([f64; 2], Vec<(String, Vec<f64>)>) {
+    let (network, variables) = with_dropout(layout);
+    let classes = Tensor::new(&[4u32, 0, 9], &Device::Cpu).unwrap();
+    let x = Examples { source: &images(3, 0.37), target: &images(3, 0.11), classes: &classes };
+    let of = |purpose: &str| generator(5, purpose);
+    let draws = Draws { source: of("a"), target: of("b"), of: &of };
+    let weights = Vada { radius: 1e-30, ..Vada::default() };
+    let update = vada(&network, &x, weights, &draws, |_| Ok(())).unwrap();
+    let value = |name: &str| update.values.iter().find(|(n, _)| *n == name).unwrap().1;
+    ([value("source_vat"), value("target_vat")], running(&variables))
+}
+
+/// With other masks, other numbers would be dropped: the divergence would be above 0 without any perturbation.
+#[test]
+fn perturbed_images_meet_the_same_dropout() {
+    for layout in [DANN, DANN_BN, VADA] {
+        assert_eq!(unperturbed(layout).0, [0.0; 2], "{layout:?}");
+    }
+}
+
+#[test]
+fn an_update_of_vada_moves_running_statistics_once() {
+    let (_, moved) = unperturbed(DANN_BN);
+    let (network, variables) = with_dropout(DANN_BN);
+    let drawn = running(&variables);
+    let rng = ["a", "b"].map(|purpose| generator(5, purpose));
+    let domains = [(Domain::Source, 0.37), (Domain::Target, 0.11)];
+    for ((domain, step), mut rng) in domains.into_iter().zip(rng) {
+        network.logits(&images(3, step), &mut Forward::train(domain, &mut rng)).unwrap();
+    }
+    assert_eq!(moved, running(&variables));
+    assert!(moved.iter().zip(&drawn).all(|(moved, drawn)| moved != drawn) && moved.len() == 16);
 }

@@ -19,6 +19,8 @@ const RANGE: (f64, f64) = (-40.0, 20.0);
 const NEGLIGIBLE: f64 = -45.0;
 /// Rows that one task adds up, the same for any number of threads.
 const BAND: usize = 64;
+/// Training samples × centres at most, whose distances are held while variances are fitted: 2 GB.
+const PAIRS: usize = 250_000_000;
 
 /// Real features, standardised, and how likely the test set is under a mixture about real samples: what generated ones are
 /// compared with.
@@ -66,37 +68,67 @@ impl Likelihood {
         self.columns.len()
     }
 
+    /// How many of `generated` samples count as centres: all, but at most half as many as there are training samples, since the
+    /// baseline has as many centres of real ones and the other half is what it is fitted to, and no more than memory allows
+    /// (4,166 beside MNIST's 60,000).
+    pub fn centres(&self, generated: usize) -> usize {
+        let count = self.train.len();
+        generated.min(count / 2).min((PAIRS / count).max(1))
+    }
+
     /// The feature-likelihood divergence of `generated`: 100 times the difference, by dimension, between the negative
-    /// log-likelihood of the test set under a mixture about the generated samples and `baseline` (Jiralerspong et al., "Feature
-    /// likelihood divergence: evaluating the generalization of generative models using samples", NeurIPS 2023). 0 is as good as
-    /// real samples, 100 bad; a set of copies of training samples is punished by test samples that its narrow normals miss, to
-    /// above 1,000.
+    /// log-likelihood of the test set under a mixture about the generated samples and `baseline`, that under a mixture about as
+    /// many training samples (Jiralerspong et al., "Feature likelihood divergence: evaluating the generalization of generative
+    /// models using samples", NeurIPS 2023). 0 is as good as real samples, 100 bad; a set of copies of training samples is punished
+    /// by test samples that its narrow normals miss, to above 1,000.
+    ///
+    /// More centres make any set likelier, so that generated samples have to be as many as the baseline's centres
+    /// ([`centres`](Self::centres)); new real ones are then about 0. Generated ones are fitted to all training samples, real
+    /// centres to those that are none: of twice as many training samples as centres new real ones were at −1.3 ± .6, of five times
+    /// as many at −.2 ± .4 (clusters in 12 dimensions, 30 draws).
     ///
     /// Each generated sample is the centre of a normal distribution whose variance makes the *training* samples likely: a
     /// copy of one gets a variance of about 0. All details are those of the authors' program, fld (50 steps of Adam at a rate of
     /// 0.5 on the logarithms of the variances, which begin at `(d + 10⁻³) / D` with `d` the squared distance to the nearest
-    /// training sample). It differs in three things: double precision, constant columns (see [`new`](Self::new)), and all
-    /// training samples at each step, where the authors' take batches of 10,000 (the same up to that number).
+    /// training sample). It differs in four things: double precision, constant columns (see [`new`](Self::new)), as many centres of
+    /// either, and all training samples at each step, where the authors' take batches of 10,000 (the same up to that number).
     ///
     /// # Errors
-    /// When there is no generated sample, or the rows differ in length.
-    pub fn divergence(&self, generated: &Samples, baseline: f64) -> Result<f64> {
+    /// When there are not as many generated samples as the baseline has centres, or the rows differ in length.
+    pub fn divergence(&self, generated: &Samples, baseline: Baseline) -> Result<f64> {
+        if generated.len() != baseline.centres {
+            return Err(Error::message(format!(
+                "expected {} generated samples, as many as there are centres of real ones, found {}",
+                baseline.centres,
+                generated.len()
+            )));
+        }
         let generated = standardised(generated, &self.columns)?;
-        Ok(100.0 * (negative(&generated, &self.train, &self.test)? - baseline))
+        Ok(100.0 * (negative(&generated, &self.train, &self.test)? - baseline.negative))
     }
 
-    /// The same of real samples: the negative log-likelihood of the test set by dimension, under a mixture about `count` training
-    /// samples (half of them at most), drawn, that is fitted to the others.
+    /// The same of real samples: the negative log-likelihood of the test set by dimension, under a mixture about
+    /// [`centres(generated)`](Self::centres) training samples, drawn, that is fitted to the others.
     ///
     /// # Errors
-    /// When `count` is 0.
-    pub fn baseline(&self, count: usize, generator: &mut Generator) -> Result<f64> {
+    /// When `generated` is 0.
+    pub fn baseline(&self, generated: usize, generator: &mut Generator) -> Result<Baseline> {
         let mut places: Vec<usize> = (0..self.train.len()).collect();
         shuffle(&mut places, generator);
-        let count = count.min(places.len() / 2);
-        let (centres, others) = places.split_at(count);
-        negative(&self.train.select(centres), &self.train.select(others), &self.test)
+        let (centres, others) = places.split_at(self.centres(generated));
+        let (of_centres, of_others) = (self.train.select(centres), self.train.select(others));
+        let negative = negative(&of_centres, &of_others, &self.test)?;
+        Ok(Baseline { centres: centres.len(), negative })
     }
+}
+
+/// What generated samples are compared with: see [`Likelihood::baseline`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Baseline {
+    /// Training samples that are centres.
+    pub centres: usize,
+    /// The negative log-likelihood of the test set by dimension.
+    pub negative: f64,
 }
 
 /// The columns of `samples`, less their mean and by their deviation.
@@ -285,6 +317,7 @@ mod tests {
     use sconce_core::random::generator;
 
     use super::*;
+    use crate::metrics::draw;
     use crate::metrics::testing::{close, samples};
 
     /// NumPy and SciPy, from the paper and the constants of the authors' program (fld at commit 245ac7c), `samples` as in
@@ -308,10 +341,10 @@ mod tests {
     ///     s = s[:M]
     ///     ll = -.5 * d2(seen, centres) * np.exp(-s) - D / 2 * (s + np.log(2 * np.pi)) - np.log(M)
     ///     return -logsumexp(ll, axis=1).mean() / D
-    /// train, test, gen = samples(120, 6, 1), samples(90, 6, 2), samples(80, 6, 3, .2)
+    /// train, test, gen = samples(120, 6, 1), samples(90, 6, 2), samples(60, 6, 3, .2)
     /// std = lambda x: (x - test.mean(0)) / test.std(0, ddof=1)
     /// base = nll(std(train[:60]), std(train[60:]), std(test))
-    /// for g in (gen, train[:80], test): print(100 * (nll(std(g), std(train), std(test)) - base))
+    /// for g in (gen, train[:60], test[:60]): print(100 * (nll(std(g), std(train), std(test)) - base))
     /// ```
     #[test]
     fn equals_the_published_definition() {
@@ -320,12 +353,13 @@ mod tests {
         let of = |from, to| likelihood.train.select(&(from..to).collect::<Vec<_>>());
         let base = negative(&of(0, 60), &of(60, 120), &likelihood.test).unwrap();
         close(base, 1.555_843_538_019_918);
-        let divergence = |set: &Samples| likelihood.divergence(set, base).unwrap();
-        close(divergence(&samples(80, 6, 3, 0.2)), 0.603_431_372_322_549_3);
-        close(divergence(&test), -36.802_057_365_467_95);
+        let baseline = Baseline { centres: 60, negative: base };
+        let divergence = |set: &Samples| likelihood.divergence(set, baseline).unwrap();
+        let first = |set: &Samples| set.select(&(0..60).collect::<Vec<_>>());
+        close(divergence(&samples(60, 6, 3, 0.2)), 2.155_079_529_652_037_5);
+        close(divergence(&first(&test)), -26.937_237_364_747_8);
         // Copies of training samples: narrow normals, in none of which a test sample lies.
-        let copies = train.select(&(0..80).collect::<Vec<_>>());
-        close(divergence(&copies) / 1e15, 7.831_131_387_717_039);
+        close(divergence(&first(&train)) / 1e15, 8.747_708_957_024_877);
     }
 
     #[test]
@@ -341,9 +375,10 @@ mod tests {
             Likelihood::new(&with(&train), &with(&test)).unwrap(),
         );
         assert_eq!(dead.dimension(), 3);
+        let one = Baseline { centres: 40, negative: 1.0 };
         assert_eq!(
-            dead.divergence(&with(&generated), 1.0).unwrap(),
-            plain.divergence(&generated, 1.0).unwrap()
+            dead.divergence(&with(&generated), one).unwrap(),
+            plain.divergence(&generated, one).unwrap()
         );
         let constant = Samples::new(vec![1.0; 8], 2).unwrap();
         let error = Likelihood::new(&constant, &constant).unwrap_err().to_string();
@@ -360,5 +395,27 @@ mod tests {
         let new = likelihood.divergence(&samples(200, 4, 3, 0.0), baseline(0)).unwrap();
         let far = likelihood.divergence(&samples(200, 4, 3, 2.0), baseline(0)).unwrap();
         assert!(new.abs() < 10.0 && far > 30.0, "{new} {far}");
+    }
+
+    /// More centres make test samples likelier. All 900 beside 150 real centres would be at −5.4 to −6.9, by the draw (NumPy, by the
+    /// script above); any 150 of them are at −3 to 1.5.
+    #[test]
+    fn new_samples_are_no_likelier_by_their_number() {
+        let (train, test) = (samples(300, 8, 1, 0.0), samples(200, 8, 2, 0.0));
+        let likelihood = Likelihood::new(&train, &test).unwrap();
+        let new = samples(900, 8, 3, 0.0);
+        assert_eq!(likelihood.centres(new.len()), 150);
+        assert_eq!(likelihood.centres(40), 40);
+        for seed in 0..2 {
+            let baseline = likelihood.baseline(new.len(), &mut generator(seed, "half")).unwrap();
+            let some = draw(new.len(), baseline.centres, &mut generator(seed, "new"));
+            let found = likelihood.divergence(&new.select(&some), baseline).unwrap();
+            assert!(found.abs() < 4.5, "{found}");
+            let error = likelihood.divergence(&new, baseline).unwrap_err().to_string();
+            assert_eq!(
+                error,
+                "expected 150 generated samples, as many as there are centres of real ones, found 900"
+            );
+        }
     }
 }

@@ -185,9 +185,9 @@ impl Stage for Generate {
         let generator = Generator::new(layout, &variables)?;
         let of_classes = [Arrangement::EachClass, Arrangement::BetweenClasses];
         if layout.classes == 0 && of_classes.contains(&self.arrangement) {
-            let message =
-                "the generator is told no classes: expected one with `generator.conditional`";
-            return Err(wrong(message.into()));
+            let message = "the generator is told no classes: expected `independent` or `between-noise`, or `weights` of a \
+                           generator with `generator.conditional = true`";
+            return Err(Error::parameter("arrangement", message));
         }
         if layout.classes > 0 && weights.info.classes.len() != layout.classes {
             return Err(wrong(format!("expected names of {} classes", layout.classes)));

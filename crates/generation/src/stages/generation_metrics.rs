@@ -25,10 +25,15 @@ use crate::metrics::{Samples, draw};
 /// `fid`: Fréchet distance; `fid_infinity`: the same extrapolated to infinitely many generated images, where there are four for
 /// each feature; `kid`: the unbiased kernel distance of all images, which is negative where sets are alike, and of a set with itself
 /// always; `kid_mean`, `kid_deviation`: over subsets, as packages give it; `precision`, `recall`, `density`, `coverage`: of as many real
-/// as generated images; `nearer_to_train`: share of generated images that are nearer to a training image than to any of as many
-/// test images (0.5 without memorising), `distance_ratio` of these distances' medians (1 without; the share alone says nothing
-/// of images that look like none, whose nearest image is the same few); `fld`: feature-likelihood divergence. With
-/// `logits`: `class_entropy` in nats, `classes_seen`, `inception_score` by the judge, and the `agreement` of wanted and judged classes.
+/// as generated images; `nearer_to_train`: share of generated images whose nearest training image is nearer than the nearest test image,
+/// both sets weighing the same (0.5 without memorising, 1 for copies), `distance_ratio`: median distance of generated images to the nearest
+/// training image by that of test images (1 for new images as good as real ones, 0 for copies, more for worse images; the share alone
+/// is a matter of chance for images that look like none, whose nearest image is the same few); `fld`: feature-likelihood
+/// divergence. With `logits`: `class_entropy` in nats, `classes_seen`, `inception_score` by the judge, and the `agreement` of wanted
+/// and judged classes.
+///
+/// `memorising` and `likelihood` look at *all* images of `split`, whatever `max_images`: a copy of an image that is left out would pass
+/// for new. Of training images `fld` takes as many centres as of generated ones, at most half of them: new real images are at about 0.
 ///
 /// All is computed in double precision: of features in single precision, packages differ by some 1e-4 in FID. A ball of `precision`,
 /// `recall`, `density` and `coverage` holds what is nearer than its edge (`<`), as in the package prdc; torch-fidelity counts the edge
@@ -59,7 +64,8 @@ pub struct GenerationMetrics {
     /// `likelihood` (`fld`).
     #[serde(default = "Measure::all")]
     pub measures: Vec<Measure>,
-    /// Images at most of each of the sets, drawn where there are more. Time grows with its square.
+    /// Images at most of each of the sets, drawn where there are more, but for the training images of `memorising` and `likelihood`.
+    /// Time grows with its square.
     #[serde(default = "ten_thousand")]
     pub max_images: usize,
     /// The neighbour that a ball of `manifold` reaches to: 3 for precision and recall, 5 for density and coverage in their papers.
@@ -117,7 +123,8 @@ outputs! { GenerationMetrics:
 
 impl Stage for GenerationMetrics {
     const KIND: &'static str = "generation-metrics";
-    const VERSION: u32 = 2;
+    // 3: copies are looked for among all training images, and `fld` has as many real centres as generated ones.
+    const VERSION: u32 = 3;
     const SEEDED: bool = true;
 
     fn resources(&self) -> Resources {

@@ -160,7 +160,7 @@ fn results_are_those_of_the_versions() {
     let pins: Vec<String> = pins.iter().map(|(kind, pin)| format!("{kind:?} {pin}")).collect();
     insta::assert_snapshot!(pins.join("\n"), @"
     alter-images@1 079095742f43aa9c
-    generation-metrics@2 734cd50af80f7287
+    generation-metrics@3 734cd50af80f7287
     nearest-images@1 1bc8ac11d88049a5
     ");
 }
@@ -256,7 +256,7 @@ fn the_judges_digest_and_classes_stand_in_the_tables() {
     assert!(error.starts_with("input `judge`: the network tells 3 classes apart"), "{error}");
 }
 
-/// A real set beside itself: the distance is 0, the unbiased kernel distance below 0, and all copies are nearer to training.
+/// A real set beside itself: the distance is 0, the unbiased kernel distance below 0, and all are copies.
 #[test]
 fn training_images_are_found_to_be_memorised() {
     let more = json!({ "generated_split": "train", "logits": null, "least_share": 0 });
@@ -265,9 +265,25 @@ fn training_images_are_found_to_be_memorised() {
     assert!(of("fid") < 1e-6 && of("kid") < 0.0, "{found:?}");
     assert_eq!((of("precision"), of("recall"), of("coverage")), (1.0, 1.0, 1.0));
     assert_eq!(of("density"), 1.0);
-    // 40 of the 60 are among as many as there are test images.
-    assert!(of("nearer_to_train") > 0.75 && of("distance_ratio") == 0.0, "{found:?}");
+    assert_eq!((of("nearer_to_train"), of("distance_ratio")), (1.0, 0.0), "{found:?}");
     assert!(of("fld") > 1000.0, "{found:?}");
+}
+
+/// Copies are found among all training images, also of those that `max_images` leaves out.
+#[test]
+fn copies_are_found_with_more_training_images_than_are_compared() {
+    let more = json!({ "generated_split": "train", "logits": null, "max_images": 12,
+        "measures": ["memorising", "likelihood"] });
+    let found = measured_of(&real(), &real(), &more).unwrap().load::<Metrics>("metrics");
+    let of = |name: &str| found.get(name).unwrap();
+    assert_eq!((of("images"), of("real_images"), of("test_images")), (12.0, 12.0, 12.0));
+    assert_eq!((of("nearer_to_train"), of("distance_ratio")), (1.0, 0.0), "{found:?}");
+    assert!(of("fld") > 1000.0, "{found:?}");
+    // Of all splits those that are tested on were not trained on.
+    let all = json!({ "split": "", "generated_split": "test", "logits": null, "measures": ["memorising"] });
+    let found = measured_of(&real(), &real(), &all).unwrap().load::<Metrics>("metrics");
+    assert_eq!(found.get("nearer_to_train").unwrap(), 0.0);
+    assert_eq!(found.get("distance_ratio").unwrap(), 1.0);
 }
 
 #[test]

@@ -16,7 +16,8 @@ use crate::train::{Play, play};
 /// Trains a generator of images against a discriminator (DCGAN), plain or told the class.
 ///
 /// Images are brought to `size` pixels and to −1 to 1. An interrupted training goes on where it was, with the same result. A
-/// loss that is no number ends the updates, and the verdict says so.
+/// loss, a weight or an image that is no number ends the updates, and the verdict says so: what is given are both networks as they
+/// were at the last look before, and losses and epochs up to there.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrainGan {
@@ -68,7 +69,7 @@ pub struct TrainGan {
     /// What batch norm takes for mean and variance in these images: `eval` (the running ones) or `train` (the batch's).
     #[serde(default)]
     pub mode: Mode,
-    /// Updates from one row of `losses` to the next, which holds their means.
+    /// Updates from one row of `losses` to the next, which holds their means; the last row is of what is left.
     #[serde(default = "ten")]
     pub record_every: usize,
     /// Seconds between checkpoints that an interrupted training goes on from. It changes no result.
@@ -179,15 +180,17 @@ outputs! { TrainGan:
     /// Means over `record_every` updates: losses, mean probability of "is real" for real and generated images, part of pairs
     /// that the discriminator ranks rightly, penalty.
     LOSSES: Table = "losses";
-    /// The same means over each epoch.
+    /// The same means over each epoch that was played to its end.
     HISTORY: Table = "history";
-    /// The verdict at each look, the first of these that holds: `diverged` (a loss was no number), `discriminator wins` (it ranks
-    /// at least .998 of all pairs rightly), `generator wins` (at most .25), `mode collapse` (diversity, the median distance of a
-    /// generated image to the nearest other one by that of real images, is at most .25), `stable`. It says nothing of quality.
+    /// The verdict at each look, the first of these that holds: `diverged` (a loss, a weight or an image was no number),
+    /// `discriminator wins` (it ranks at least .998 of all pairs rightly, in the mean over the last tenth of the rows of `losses`),
+    /// `generator wins` (at most .25), `mode collapse` (diversity, the median distance of a generated image to the nearest other one
+    /// by that of real images, is at most .25), `stable`. The limits are conventions, and no verdict says anything of quality. Before
+    /// the first row of `losses` there is none.
     VERDICTS: Table = "verdicts";
     /// The verdict at the end, in a table of one row.
     VERDICT: Table = "verdict";
-    /// What the verdict rests on, and the last update's numbers.
+    /// What the verdict rests on, and the numbers of the last update that gave some.
     METRICS: Metrics = "metrics" ["ranking", "diversity", "discriminator_loss", "generator_loss", "real", "fake", "diverged_at"];
     /// Seconds of an update, on the mean of those that were done since the last interruption.
     TIMINGS: Metrics = "timings" ["step_seconds"], volatile;
@@ -227,7 +230,9 @@ fn within(behind: &'static str) -> impl Fn(Error) -> Error {
 
 impl Stage for TrainGan {
     const KIND: &'static str = "train-gan";
-    const VERSION: u32 = 1;
+    // 2: the last updates count where they are fewer than a record's; a training that diverges keeps the networks of its last look;
+    // a penalty with a spectral norm is of one network.
+    const VERSION: u32 = 2;
     const SEEDED: bool = true;
 
     fn resources(&self) -> Resources {
@@ -350,7 +355,7 @@ impl Stage for TrainGan {
             Column::number("ranking"),
             Column::number("diversity"),
         ]);
-        let number = |name: &str| json!(metrics.get(name).unwrap_or_default());
+        let number = |name: &str| json!(metrics.values.get(name));
         verdict.push(vec![
             json!(played.verdict.to_string()),
             number("ranking"),

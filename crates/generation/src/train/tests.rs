@@ -162,11 +162,27 @@ fn images_of_the_way_and_tables_are_there() {
     assert_eq!((samples.len(), samples.size()), (36, Some((32, 32))));
     assert!(!samples.examples().is_labelled());
     let losses: Table = ran.load("losses");
-    assert_eq!(losses.numbers("step").unwrap(), [2.0, 4.0, 6.0, 8.0]);
+    assert_eq!(losses.numbers("step").unwrap(), [2.0, 4.0, 6.0, 8.0, 9.0]);
     let verdicts: Table = ran.load("verdicts");
     assert_eq!(verdicts.rows.len(), 6);
     let verdict: Table = ran.load("verdict");
     assert_eq!(verdict.values("verdict").unwrap(), verdicts.values("verdict").unwrap()[5..]);
+}
+
+/// Nine updates are fewer than a record has: they are the last one. Before them nothing is told.
+#[test]
+fn a_short_training_is_judged_by_its_updates() {
+    let ran = trained(json!({ "record_every": 100, "sample_every": 100 })).unwrap();
+    let each = trained(json!({ "record_every": 1, "sample_every": 100 })).unwrap();
+    let losses: Table = ran.load("losses");
+    assert_eq!(losses.numbers("step").unwrap(), [9.0]);
+    let rankings = each.load::<Table>("losses").numbers("ranking").unwrap();
+    let ranking = ran.load::<sconce_data::Metrics>("metrics").get("ranking").unwrap();
+    assert!((ranking - rankings.iter().sum::<f64>() / 9.0).abs() < 1e-12, "{ranking} {rankings:?}");
+    let verdicts: Table = ran.load("verdicts");
+    let (said, ranked) = (verdicts.values("verdict").unwrap(), verdicts.values("ranking").unwrap());
+    assert_eq!((said.len(), said[0], ranked[0]), (2, &Value::Null, &Value::Null));
+    assert!(said[1].is_string() && ranked[1].is_number());
 }
 
 /// The generator that is written is the one of the last look: of averaged weights where there are such.
@@ -226,15 +242,53 @@ fn a_loss_that_is_no_number_ends_the_updates_and_is_told() {
     // Adam's steps of this size make numbers that f32 has not
     let more = json!({ "training": { "epochs": 3, "batch": 8, "learning_rate": 1e25 },
         "discriminator": { "width": 4, "norm": "none" }, "loss": "least-squares" });
-    match trained(more) {
-        Ok(ran) => {
-            let verdict: Table = ran.load("verdict");
-            assert_eq!(verdict.values("verdict").unwrap(), [&json!("diverged")]);
-            let metrics: sconce_data::Metrics = ran.load("metrics");
-            assert!(metrics.get("diverged_at").unwrap() >= 1.0);
-        }
-        Err(error) => panic!("{error}"),
+    let ran = trained(more).unwrap();
+    let verdict: Table = ran.load("verdict");
+    assert_eq!(verdict.values("verdict").unwrap(), [&json!("diverged")]);
+    assert_eq!(verdict.values("ranking").unwrap(), [&Value::Null]);
+    // of the first update on there are no losses, and no zeros in their place
+    let metrics: sconce_data::Metrics = ran.load("metrics");
+    let names: Vec<&str> = metrics.values.keys().map(|name| &**name).collect();
+    assert_eq!(names, ["diverged_at", "diversity"]);
+    assert_eq!(metrics.get("diverged_at").unwrap(), 1.0);
+    for table in ["losses", "history"] {
+        assert_eq!(ran.load::<Table>(table).rows.len(), 0, "{table}");
     }
+}
+
+/// A step of this size leaves the generator no number, behind losses that are some: the next look finds it, or the next loss. What is
+/// kept is the generator of the last look, by which images can be made.
+#[test]
+fn weights_that_are_no_numbers_end_the_updates_and_leave_a_generator() {
+    let drawn = trained(json!({ "updates": "discriminator" })).unwrap();
+    let first = |ran: &Ran| {
+        let weights: Weights = ran.load("generator");
+        weights.tensors().unwrap().tensor("0.weight").unwrap().data().to_vec()
+    };
+    for (average, sample_every, at) in [(0.0, 1, 1.0), (0.5, 1, 1.0), (0.0, 2, 2.0)] {
+        let ran = trained(json!({
+            "generator": { "width": 4, "learning_rate": 1e39 }, "sample_every": sample_every, "average": average,
+        }));
+        let ran = ran.unwrap();
+        let metrics: sconce_data::Metrics = ran.load("metrics");
+        assert_eq!(metrics.get("diverged_at").unwrap(), at);
+        assert!(metrics.get("discriminator_loss").unwrap().is_finite());
+        assert_eq!(ran.load::<Table>("losses").numbers("step").unwrap(), [1.0]);
+        assert_eq!(ran.load::<Table>("history").rows.len(), 0);
+        assert_eq!(ran.load::<Table>("verdict").values("verdict").unwrap(), [&json!("diverged")]);
+        assert_eq!(ran.load::<ImageSet>("samples").examples().splits, ["step 0"]);
+        assert_eq!(first(&ran), first(&drawn));
+        assert_eq!(generated(&ran.files("generator"), json!({ "count": 4 })).unwrap().len(), 4);
+    }
+}
+
+#[test]
+fn a_batch_of_more_images_than_there_are_is_refused_by_its_name() {
+    let refused = trained(json!({ "training": { "epochs": 1, "batch": 25 } }));
+    assert_eq!(
+        refused.err().unwrap().to_string(),
+        "parameter `training.batch`: expected at most 24, as many as there are images in the split `train`, got 25"
+    );
 }
 
 /// Verdicts are told when they change, while there is still something to end.
@@ -318,7 +372,11 @@ fn paths_and_foreign_weights() {
         generated(&weights, json!({ "arrangement": "between-noise", "count": 2, "steps": 4 }));
     assert_eq!(rows.unwrap().examples().ids[3..5], ["000/003", "001/000"]);
     for (files, parameters, message) in [
-        (&weights, json!({ "arrangement": "each-class" }), "is told no classes"),
+        (
+            &weights,
+            json!({ "arrangement": "each-class" }),
+            "parameter `arrangement`: the generator is told no classes: expected `independent`",
+        ),
         (&ran.files("discriminator"), json!({}), "expected weights of `dcgan_generator`"),
         (&weights, json!({ "steps": 1 }), "parameter `steps`"),
         (&weights, json!({ "mode": "train", "batch": 1 }), "parameter `batch`"),

@@ -74,3 +74,26 @@ fn how_domains_lie_is_told_where_there_are_several_and_their_classes_are_known()
     let metrics: Metrics = run::<Embed>(parameters, &inputs).unwrap().load("metrics");
     assert!(metrics.get("domain_mixing").is_ok() && metrics.get("class_agreement").is_err());
 }
+
+#[test]
+fn images_that_cannot_be_placed_are_told_before() {
+    let said = |more: Value| embedded(0, more).err().unwrap().to_string();
+    assert_eq!(
+        said(json!({ "max_images": 100_000 })),
+        "parameter `max_images`: the distances of all pairs of images are kept: expected at most 10000, so that there are no \
+         more than 10000 of all domains, found 100000"
+    );
+    // two domains at most half as many each
+    let two = |max_images: usize| -> Embed {
+        serde_json::from_value(json!({ "features": ["a", "b"], "max_images": max_images })).unwrap()
+    };
+    two(5000).check().unwrap();
+    let error = two(5001).check().unwrap_err().to_string();
+    assert!(error.contains("expected at most 5000"), "{error}");
+    assert_eq!(two(500).resources().memory, sconce_core::Resources::GIB);
+    assert!(two(5000).resources().memory > 2 * 8 * 10_000 * 10_000);
+    assert_eq!(
+        said(json!({ "split": "test" })),
+        "parameter `split`: expected a split `test`, but the examples have no splits"
+    );
+}

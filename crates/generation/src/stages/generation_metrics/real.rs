@@ -1,5 +1,7 @@
 //! The real images, and what is measured of generated ones beside them.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use sconce_core::{Context, Error, Result};
 use sconce_data::Features;
@@ -7,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{GenerationMetrics, places, wrong};
 use crate::metrics::frechet::{Moments, Reference};
-use crate::metrics::likelihood::Likelihood;
+use crate::metrics::likelihood::{Baseline, Likelihood};
 use crate::metrics::manifold::manifold;
-use crate::metrics::memorising::memorising;
+use crate::metrics::memorising::Seen;
 use crate::metrics::{Samples, draw, kernel_distance};
 
 /// What is measured.
@@ -65,12 +67,10 @@ pub(super) struct Real {
 
 pub(super) struct Test {
     pub(super) samples: Samples,
-    /// As many training as test samples.
-    train: Samples,
-    even: Samples,
+    seen: Option<Seen>,
     likelihood: Option<Likelihood>,
     /// What `fld` is compared with for so many generated images: most splits have as many.
-    baseline: Option<(usize, f64)>,
+    baseline: Option<Baseline>,
 }
 
 impl GenerationMetrics {
@@ -91,34 +91,46 @@ impl GenerationMetrics {
                 ),
             ));
         }
-        let drawn = |key: &str, split: &str| -> Result<Samples> {
-            let rows = places(features.examples(), key, split)?;
-            let drawn = draw(rows.len(), self.max_images, &mut ctx.rng(key));
-            let rows: Vec<usize> = drawn.into_iter().map(|place| rows[place]).collect();
-            Samples::of(&features, &rows).map_err(|error| wrong("real", error.to_string()))
+        let of_rows = |rows: &[usize]| -> Result<Samples> {
+            Samples::of(&features, rows).map_err(|error| wrong("real", error.to_string()))
         };
-        let samples = drawn("split", &self.split)?;
+        let all = |key: &str, split: &str| places(features.examples(), key, split);
+        let drawn = |key: &str, rows: &[usize]| -> Vec<usize> {
+            let drawn = draw(rows.len(), self.max_images, &mut ctx.rng(key));
+            drawn.into_iter().map(|place| rows[place]).collect()
+        };
+        let trained_on = all("split", &self.split)?;
+        let samples = of_rows(&drawn("split", &trained_on))?;
         let test = match Measure::all().into_iter().any(|m| m.needs_test() && self.measures(m)) {
             true => {
-                let test = drawn("test_split", &self.test_split)?;
-                let even = samples.len().min(test.len());
-                let as_many = |set: &Samples, purpose: &str| {
-                    set.select(&draw(set.len(), even, &mut ctx.rng(purpose)))
+                let tested = all("test_split", &self.test_split)?;
+                // All that were trained on, however few `max_images` are: a copy of one that is left out would pass for new.
+                let trained_on: Vec<usize> = match self.split.is_empty() {
+                    true => {
+                        let tested: BTreeSet<usize> = tested.iter().copied().collect();
+                        trained_on.into_iter().filter(|row| !tested.contains(row)).collect()
+                    }
+                    false => trained_on,
                 };
+                if trained_on.is_empty() {
+                    let message =
+                        "expected images of another split beside those that are tested on";
+                    return Err(Error::parameter("test_split", message));
+                }
+                let (train, test) =
+                    (of_rows(&trained_on)?, of_rows(&drawn("test_split", &tested))?);
                 let likelihood = match self.measures(Measure::Likelihood) {
                     true => Some(
-                        Likelihood::new(&samples, &test)
+                        Likelihood::new(&train, &test)
                             .map_err(|error| wrong("real", error.to_string()))?,
                     ),
                     false => None,
                 };
-                Some(Test {
-                    train: as_many(&samples, "as many of split"),
-                    even: as_many(&test, "as many of test_split"),
-                    samples: test,
-                    likelihood,
-                    baseline: None,
-                })
+                let seen = match self.measures(Measure::Memorising) {
+                    true => Some(Seen::new(train, test.clone())?),
+                    false => None,
+                };
+                Some(Test { samples: test, seen, likelihood, baseline: None })
             }
             false => None,
         };
@@ -205,20 +217,27 @@ impl GenerationMetrics {
         }
         ctx.check_cancelled()?;
         if let Some(test) = &mut real.test {
-            if self.measures(Measure::Memorising) {
-                let near = memorising(samples, &test.train, &test.even)?;
+            if let Some(seen) = &test.seen {
+                let near = seen.memorising(samples)?;
                 found.push(("nearer_to_train", near.nearer_to_train));
                 found.extend(near.distance_ratio.map(|ratio| ("distance_ratio", ratio)));
             }
             ctx.check_cancelled()?;
             if let Some(likelihood) = &test.likelihood {
-                let count = samples.len();
+                let count = likelihood.centres(samples.len());
                 let baseline = match test.baseline {
-                    Some((of, baseline)) if of == count => baseline,
+                    Some(baseline) if baseline.centres == count => baseline,
                     _ => likelihood.baseline(count, &mut ctx.rng("baseline"))?,
                 };
-                test.baseline = Some((count, baseline));
-                found.push(("fld", likelihood.divergence(samples, baseline)?));
+                test.baseline = Some(baseline);
+                if count < samples.len() {
+                    notes.push(format!(
+                        "fld: {count} of the generated images count, as many as there can be centres of real images"
+                    ));
+                }
+                let centres = draw(samples.len(), count, &mut ctx.rng("generated centres"));
+                let divergence = likelihood.divergence(&samples.select(&centres), baseline);
+                found.push(("fld", divergence.map_err(told)?));
             }
         }
         Ok(Measured { found, notes })

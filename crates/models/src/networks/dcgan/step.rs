@@ -3,7 +3,7 @@
 use candle_core::{DType, Result, Tensor};
 use sconce_core::random::Generator as Rng;
 
-use super::{Discriminator, Generator, Objective, Updates};
+use super::{Discriminator, Generator, Normalisation, Objective, Updates};
 use crate::init::Init;
 use crate::optim::Optimiser;
 
@@ -62,9 +62,9 @@ impl GanLosses {
         Self { discriminator, generator, real, fake, ranking, penalty }
     }
 
-    /// Whether both losses are numbers.
+    /// Whether all are numbers: of logits that are none a loss can be one.
     pub fn is_finite(&self) -> bool {
-        self.discriminator.is_finite() && self.generator.is_finite()
+        self.numbers().iter().all(|number| number.is_finite())
     }
 }
 
@@ -149,6 +149,9 @@ pub fn step(
 }
 
 /// The discriminator's penalties, weighted and added.
+///
+/// A pass in train mode moves the state of spectral norms, so that two passes are of two networks. With such norms both points are
+/// looked at with the state at rest: their difference is the noise's alone.
 fn penalty(
     d: &Discriminator,
     images: &Tensor,
@@ -159,6 +162,7 @@ fn penalty(
     rng: &mut Rng,
 ) -> Result<Option<Tensor>> {
     let of = objective.penalty;
+    let moves = d.layout().norm == Normalisation::Spectral;
     let mut sum: Option<Tensor> = None;
     for (weight, images, here) in [(of.real, images, on_real), (of.fake, generated, on_fake)] {
         if weight == 0.0 {
@@ -167,8 +171,12 @@ fn penalty(
         let noise = Init::Normal { mean: 0.0, std: of.sigma };
         let noise = noise.draw(images.dims(), rng, images.device());
         let noise = noise.map_err(candle_core::Error::wrap)?;
-        let there = d.forward(&(images + noise)?, classes, true)?;
-        let term = (of.of(here, &there)? * weight)?;
+        let there = d.forward(&(images + noise)?, classes, !moves)?;
+        let term = match moves {
+            true => of.of(&d.forward(images, classes, false)?, &there)?,
+            false => of.of(here, &there)?,
+        };
+        let term = (term * weight)?;
         sum = Some(match sum {
             Some(sum) => (sum + term)?,
             None => term,

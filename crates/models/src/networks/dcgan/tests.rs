@@ -304,6 +304,24 @@ fn penalties_of_an_update_have_their_own_weights() {
     }
 }
 
+/// Where the noise is too small to change an image, the two points are one, and their difference is exactly 0: also of a
+/// spectral norm, whose state moves with each pass that trains.
+#[test]
+fn penalties_are_of_one_network() {
+    for norm in [Normalisation::None, Normalisation::Spectral] {
+        for condition in [Condition::None, Condition::Projected] {
+            let classes = if condition == Condition::None { 0 } else { 3 };
+            let layout = DiscriminatorLayout { norm, condition, classes, ..JUDGE };
+            let of = |sigma: f64| {
+                let penalty = Penalty { real: 1.0, fake: 1.0, sigma };
+                Pair::new(PLAIN, layout).step(&Objective { penalty, ..Objective::default() })
+            };
+            assert_eq!(of(1e-15).penalty, 0.0, "{layout:?}");
+            assert!(of(0.05).penalty > 0.0, "{layout:?}");
+        }
+    }
+}
+
 #[test]
 fn layouts_are_found_again_in_their_weights() {
     let tensors = |parameters: &[crate::Parameter]| -> Tensors {

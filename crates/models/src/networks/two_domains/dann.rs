@@ -31,29 +31,15 @@ impl TwoDomains {
         &self,
         [source, target]: [&Tensor; 2],
         target_labels: bool,
-        [of_source, of_target]: &mut [Generator; 2],
+        rng: &mut [Generator; 2],
     ) -> Result<Outputs> {
-        let (n, m) = (source.dim(0)?, target.dim(0)?);
-        if n == 0 || m == 0 {
-            bail!("a step expects images of both domains, got {n} and {m}");
-        }
+        let (n, m) = check_both(source, target)?;
         let target_labels = target_labels || self.is_normed();
         if self.has_own_statistics() {
-            let one = |x: &Tensor, domain, rng: &mut Generator| -> Result<[Tensor; 3]> {
-                let mut how = Forward::train(domain, rng);
-                let features = self.features(x, &mut how)?;
-                let [hidden, logits] = self.labels(&features, &mut how)?;
-                Ok([features, hidden, logits])
-            };
-            let [fs, hs, ls] = one(source, Domain::Source, of_source)?;
-            let [ft, ht, lt] = one(target, Domain::Target, of_target)?;
-            return Ok(Outputs {
-                features: Tensor::cat(&[fs, ft], 0)?,
-                hidden: [Some(hs), Some(ht)],
-                logits: [Some(ls), Some(lt)],
-            });
+            return self.each([source, target], rng);
         }
-        let mut how = Forward::train(Domain::Target, of_source);
+        let [of_both, _] = rng;
+        let mut how = Forward::train(Domain::Target, of_both);
         let features = self.features(&Tensor::cat(&[source, target], 0)?, &mut how)?;
         let halves =
             |x: &Tensor| -> Result<[Tensor; 2]> { Ok([x.narrow(0, 0, n)?, x.narrow(0, n, m)?]) };
@@ -68,6 +54,41 @@ impl TwoDomains {
         let [hidden, logits] = self.labels(&features.narrow(0, 0, n)?, &mut how)?;
         Ok(Outputs { features, hidden: [Some(hidden), None], logits: [Some(logits), None] })
     }
+
+    /// Each domain's images by themselves through features and label head, in train mode, with dropout and noise from a
+    /// generator of their own: what a further pass of one domain's images can draw again.
+    ///
+    /// # Errors
+    /// When shapes do not fit or a domain has no image.
+    pub fn each(
+        &self,
+        [source, target]: [&Tensor; 2],
+        [of_source, of_target]: &mut [Generator; 2],
+    ) -> Result<Outputs> {
+        check_both(source, target)?;
+        let one = |x: &Tensor, domain, rng: &mut Generator| -> Result<[Tensor; 3]> {
+            let mut how = Forward::train(domain, rng);
+            let features = self.features(x, &mut how)?;
+            let [hidden, logits] = self.labels(&features, &mut how)?;
+            Ok([features, hidden, logits])
+        };
+        let [fs, hs, ls] = one(source, Domain::Source, of_source)?;
+        let [ft, ht, lt] = one(target, Domain::Target, of_target)?;
+        Ok(Outputs {
+            features: Tensor::cat(&[fs, ft], 0)?,
+            hidden: [Some(hs), Some(ht)],
+            logits: [Some(ls), Some(lt)],
+        })
+    }
+}
+
+/// The numbers of images, of which no domain may have none.
+fn check_both(source: &Tensor, target: &Tensor) -> Result<(usize, usize)> {
+    let (n, m) = (source.dim(0)?, target.dim(0)?);
+    if n == 0 || m == 0 {
+        bail!("a step expects images of both domains, got {n} and {m}");
+    }
+    Ok((n, m))
 }
 
 /// The losses of an update of DANN, each a scalar, and the logits that they are of.

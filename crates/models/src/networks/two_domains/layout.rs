@@ -186,6 +186,12 @@ impl Layout {
         self.units().iter().any(|unit| normed(unit.op))
     }
 
+    /// Whether a batch norm stands behind single numbers, of which a batch has one an image: training it takes two images.
+    pub fn norms_rows(&self) -> bool {
+        let normed = |op| matches!(op, Op::Linear { norm: Some(_), .. });
+        self.domain_norm || self.units().iter().any(|unit| normed(unit.op))
+    }
+
     /// Whether noise can be added within it.
     pub fn has_noise(&self) -> bool {
         self.units().iter().any(|unit| matches!(unit.op, Op::Noise))
