@@ -243,7 +243,7 @@ impl<T: Element> Job<'_, T> {
                 }
                 return;
             }
-            Landing::Scattered { places, together } => (&places[..panel.len], *together),
+            Landing::Scattered { places, together } => (places.as_slice(), *together),
         };
         let mut buffer = [T::zero(); MAX_ROWS * MAX_COLUMNS];
         let y = self.y.get();

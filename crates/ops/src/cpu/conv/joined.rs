@@ -21,7 +21,7 @@ impl Part {
         self.op.sizes.output
     }
 
-    fn channels(&self) -> usize {
+    fn outputs(&self) -> usize {
         self.op.sizes.outputs
     }
 }
@@ -38,7 +38,7 @@ impl Joined {
     fn sizes(&self) -> Result<[usize; 4]> {
         let Some(first) = self.0.first() else { bail!("expected at least one convolution") };
         let [height, width] = first.output();
-        let channels = self.0.iter().map(Part::channels).sum();
+        let channels = self.0.iter().map(Part::outputs).sum();
         Ok([first.op.sizes.batch, channels, height, width])
     }
 }
@@ -62,7 +62,7 @@ fn forward<T: Element>(joined: &Joined, s: &CpuStorage, l: &Layout) -> Result<Cp
                 None => shrink(None),
             }
         })?;
-        first += part.channels();
+        first += part.outputs();
     }
     Ok(T::to_cpu_storage_owned(y))
 }
@@ -81,7 +81,7 @@ fn backward<T: Element>(
             let f = |y: T, g: T| if y <= T::zero() { T::zero() } else { g };
             let (mut first, mut sum): (usize, Option<Vec<T>>) = (0, None);
             for part in &joined.0 {
-                let own = part.channels() * plane;
+                let own = part.outputs() * plane;
                 let of_part = scratch::with(batch * own, |copy: &mut [T]| {
                     for (image, copy) in copy.chunks_exact_mut(own).enumerate() {
                         let at = image * channels * plane + first * plane;
@@ -97,7 +97,7 @@ fn backward<T: Element>(
                     None => of_part,
                     Some(sum) => zip::<T>(&sum, &of_part, |a, b| a + b),
                 });
-                first += part.channels();
+                first += part.outputs();
             }
             Ok(sum.unwrap_or_default())
         })

@@ -1,7 +1,7 @@
 //! Columns of the product: where their patches lie, where their results go.
 
 use super::{CHUNK, Job};
-use crate::cpu::kernel::{Element, MAX_COLUMNS};
+use crate::cpu::kernel::Element;
 use std::ops::Range;
 
 /// Windows of one image that a task computes.
@@ -40,8 +40,8 @@ pub(super) struct Panel {
 pub(super) enum Landing {
     /// Side by side, from this place on.
     InPlace(usize),
-    /// To places of their own, of which as many as `together` are neighbours; those of the columns that count.
-    Scattered { places: [usize; MAX_COLUMNS], together: usize },
+    /// To places of their own, of which as many as `together` are neighbours, of the columns that count.
+    Scattered { places: Vec<usize>, together: usize },
 }
 
 impl<T: Element> Job<'_, T> {
@@ -75,15 +75,11 @@ impl<T: Element> Job<'_, T> {
         if s.out_step == [1; 2] && columns.len() == width && side_by_side {
             return Landing::InPlace(first);
         }
-        let mut places = [0; MAX_COLUMNS];
-        let used = &mut places[..columns.len()];
-        for (to, column) in used.iter_mut().zip(columns) {
-            *to = place(column);
-        }
+        let places: Vec<usize> = columns.map(place).collect();
         // neighbours are copied together: as many as the first ones, if all come in groups of so many
-        let together = 1 + used.windows(2).take_while(|p| p[1] == p[0] + 1).count();
+        let together = 1 + places.windows(2).take_while(|p| p[1] == p[0] + 1).count();
         let side_by_side = |p: &[usize]| p[p.len() - 1] - p[0] == p.len() - 1;
-        let together = if used.chunks(together).all(side_by_side) { together } else { 1 };
+        let together = if places.chunks(together).all(side_by_side) { together } else { 1 };
         Landing::Scattered { places, together }
     }
 }

@@ -38,24 +38,32 @@ fn winograd_equals_the_definition() -> Result<()> {
                 let filters = transform(&forward, &kernel, &flat(&ws)?);
                 let mut y = vec![T::from_f64(f64::NAN); want.elem_count()];
                 let input = Input { x: &flat(&xs)?, mask: None };
-                run(&forward, &kernel, input, &filters, Some(&flat(&b)?), relu, &mut y);
+                run(
+                    &forward,
+                    &kernel,
+                    input,
+                    &filters,
+                    Some(&flat(&b)?),
+                    relu,
+                    Target::whole(&mut y, x[0]),
+                );
                 compare(y, &if relu { want.relu()? } else { want.clone() })?;
             }
             let filters = transform(&transposed, &kernel, &flat(&ws)?);
             let mut dx = vec![T::from_f64(f64::NAN); xs.elem_count()];
             let g = flat(&g)?;
             let plain = Input { x: &g, mask: None };
-            run(&transposed, &kernel, plain, &filters, None, false, &mut dx);
+            run(&transposed, &kernel, plain, &filters, None, false, Target::whole(&mut dx, x[0]));
             compare(dx.clone(), &grads[0])?;
             // a mask is as good as zeros
             let mask: Vec<T> = (0..g.len()).map(|i| T::from_f64((i % 3) as f64 - 1.0)).collect();
             let zeros = |(&g, &m): (&T, &T)| if m <= T::zero() { T::zero() } else { g };
             let cut: Vec<T> = g.iter().zip(&mask).map(zeros).collect();
             let masked = Input { x: &g, mask: Some(&mask) };
-            run(&transposed, &kernel, masked, &filters, None, false, &mut dx);
+            run(&transposed, &kernel, masked, &filters, None, false, Target::whole(&mut dx, x[0]));
             let mut want = dx.clone();
             let cut = Input { x: &cut, mask: None };
-            run(&transposed, &kernel, cut, &filters, None, false, &mut want);
+            run(&transposed, &kernel, cut, &filters, None, false, Target::whole(&mut want, x[0]));
             assert!(dx == want, "{level:?} {method:?} {x:?}");
         }
         Ok(())
