@@ -160,7 +160,7 @@ fn results_are_those_of_the_versions() {
     let pins: Vec<String> = pins.iter().map(|(kind, pin)| format!("{kind:?} {pin}")).collect();
     insta::assert_snapshot!(pins.join("\n"), @"
     alter-images@1 079095742f43aa9c
-    generation-metrics@3 734cd50af80f7287
+    generation-metrics@3 a0485cdb095502b3
     nearest-images@1 1bc8ac11d88049a5
     ");
 }

@@ -286,6 +286,11 @@ fn divergence_and_impossible_settings_are_told() {
         "{error}"
     );
     let empty = Training::new(0, 4, 1).run(&ctx, &mut Diverging).unwrap_err();
-    assert!(empty.to_string().contains("found 0 examples"));
+    assert!(empty.to_string().contains("expected examples to train on, found none"), "{empty}");
+    let few = Training::new(3, 4, 1).run(&ctx, &mut Diverging).unwrap_err().to_string();
+    assert_eq!(
+        few,
+        "parameter `training.batch`: expected at most 3, all examples to train on, got 4"
+    );
     assert!(Training::new(3, 0, 1).run(&ctx, &mut Diverging).is_err());
 }
