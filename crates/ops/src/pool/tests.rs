@@ -1,6 +1,6 @@
 use super::*;
 use crate::testing::{check_gradients, distinct, gradients, max_difference, random, strided};
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, Var};
 use proptest::prelude::*;
 
 fn pools() -> impl Strategy<Value = (Pool2d, [usize; 4], u64)> {
@@ -103,7 +103,7 @@ fn first_of_equal_maxima_takes_the_gradient() -> Result<()> {
     let x = Tensor::ones((1, 1, 4, 6), DType::F32, &Device::Cpu)?;
     for pool in [Pool2d::new(2, 2), Pool2d::new(3, 3).padding(1), Pool2d::new(3, 2)] {
         for f in [max_pool2d, max_composed] {
-            let y = candle_core::Var::from_tensor(&x)?;
+            let y = Var::from_tensor(&x)?;
             let g = f(y.as_tensor(), &pool)?.sum_all()?.backward()?.get(&y).unwrap().clone();
             let g = g.flatten_all()?.to_vec1::<f32>()?;
             let [oh, ow] = pool.output_size([4, 6])?;
@@ -115,6 +115,41 @@ fn first_of_equal_maxima_takes_the_gradient() -> Result<()> {
             }
             assert_eq!(g, want, "{pool:?}");
         }
+    }
+    Ok(())
+}
+
+/// Bit for bit, with many equal elements and some that are no numbers: the first largest of each window, windows in order.
+#[test]
+fn gradients_of_overlapping_windows_equal_their_definition() -> Result<()> {
+    for (h, w, ceil) in
+        [(7, 17, false), (8, 40, true), (9, 41, false), (36, 19, true), (3, 34, true)]
+    {
+        let pool = Pool2d::new(3, 2).ceil_mode(ceil);
+        let x: Vec<f32> = (0..h * w)
+            .map(|i| if i % 37 == 11 { f32::NAN } else { (i * 7919 % 5) as f32 })
+            .collect();
+        let [oh, ow] = pool.output_size([h, w])?;
+        let weight: Vec<f32> = (0..oh * ow).map(|i| (i as f32 * 0.7).sin()).collect();
+        let var = Var::from_tensor(&Tensor::from_slice(&x, (1, 1, h, w), &Device::Cpu)?)?;
+        let factors = Tensor::from_slice(&weight, (1, 1, oh, ow), &Device::Cpu)?;
+        let grads = (max_pool2d(var.as_tensor(), &pool)? * factors)?.sum_all()?.backward()?;
+        let got = grads.get(&var).unwrap().flatten_all()?.to_vec1::<f32>()?;
+        let mut want = vec![0f32; h * w];
+        for (i, weight) in weight.iter().enumerate() {
+            let of = |d: usize, at: usize, end: usize| 2 * at..(2 * at + pool.kernel[d]).min(end);
+            let rows = of(0, i / ow, h);
+            let places = rows.flat_map(|y| of(1, i % ow, w).map(move |x| y * w + x));
+            let places: Vec<usize> = places.collect();
+            let first = places.iter().copied().find(|&at| x[at].is_nan());
+            let largest = places.iter().map(|&at| x[at]).fold(f32::MIN, f32::max);
+            let found = match first {
+                Some(nan) => nan,
+                None => places.iter().copied().find(|&at| x[at] == largest).unwrap(),
+            };
+            want[found] += weight;
+        }
+        assert_eq!(got, want, "{h}x{w}");
     }
     Ok(())
 }
