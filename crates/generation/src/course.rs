@@ -102,7 +102,7 @@ impl Course {
         Ok(table)
     }
 
-    /// A row a look at images: their diversity, and what the verdict was then; none before the first record.
+    /// A row a look at images: their diversity, and what the verdict was then; none before the first record. A last row, without images, tells a divergence.
     pub(crate) fn verdicts(&self) -> Result<Table> {
         let mut table = Table::new(vec![
             Column::integer("step"),
@@ -112,13 +112,22 @@ impl Course {
         ]);
         for (i, (step, _)) in self.looks.iter().enumerate() {
             let records = self.records.iter().filter(|(at, _)| at <= step).count();
-            let mut signs = self.signs_at(records, i + 1);
-            signs.diverged = self.diverged.is_some_and(|at| at <= *step);
+            // a look is of networks that are numbers
+            let signs = Signs { diverged: false, ..self.signs_at(records, i + 1) };
             let verdict = Verdict::of(signs).map(|verdict| verdict.to_string());
             table.push(vec![
                 json!(step),
                 json!(signs.diversity),
                 json!(signs.ranking),
+                json!(verdict),
+            ])?;
+        }
+        if let Some(step) = self.diverged {
+            let verdict = Verdict::Diverged.to_string();
+            table.push(vec![
+                json!(step),
+                Value::Null,
+                json!(self.signs().ranking),
                 json!(verdict),
             ])?;
         }
@@ -252,7 +261,8 @@ mod tests {
 
         let mut broken = history(|_| 0.9, |_| 80);
         broken.diverged = Some(12);
-        assert_eq!(verdicts(&broken), ["stable", "stable", "diverged", "diverged"]);
+        broken.looks.truncate(2);
+        assert_eq!(verdicts(&broken), ["stable", "stable", "diverged"]);
     }
 
     /// Three updates are fewer than a record has.

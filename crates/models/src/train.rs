@@ -133,10 +133,11 @@ impl Training {
         }
         if self.steps_per_epoch() == 0 && self.epochs > 0 {
             let Self { batch, examples, .. } = *self;
-            let message = match examples {
-                0 => "expected examples to train on, found none".to_owned(),
-                _ => format!("expected at most {examples}, all examples to train on, got {batch}"),
-            };
+            if examples == 0 {
+                return Err(Error::message("expected examples to train on, found none"));
+            }
+            let message =
+                format!("expected at most {examples}, all examples to train on, got {batch}");
             return Err(Error::parameter("training.batch", message));
         }
         Ok(())

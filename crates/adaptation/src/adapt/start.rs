@@ -2,7 +2,7 @@
 
 use candle_core::Device;
 use sconce_core::{Error, Result};
-use sconce_data::Weights;
+use sconce_data::{Preprocessing, Weights};
 use sconce_models::Tensors;
 use sconce_models::networks::two_domains::Statistics;
 use sconce_models::networks::{Architecture, Fitted, LastLayer, fit};
@@ -87,20 +87,26 @@ fn fitted(
 }
 
 /// Refuses weights that were trained on images of another preprocessing: they would be wrong in silence. Means and deviations
-/// that are measured may be those of other images.
+/// that are measured may be those of other images, and weights need not know how large their images were.
 fn check_preprocessing(how: &Adaptation<'_>, weights: &Weights) -> Result<(), String> {
-    let mut found = weights.info.preprocessing.clone();
-    if how.per_domain {
-        (found.mean, found.std) = (how.preprocessing.mean.clone(), how.preprocessing.std.clone());
-    }
-    if found == *how.preprocessing {
+    let (found, wanted) = (&weights.info.preprocessing, how.preprocessing);
+    // The same numbers by another scale are the same.
+    let parts = |p: &Preprocessing| -> Vec<f32> {
+        p.mean.iter().chain(&p.std).map(|value| value / p.scale).collect()
+    };
+    let (a, b) = (parts(found), parts(wanted));
+    let alike = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-5 * b.abs().max(1e-3);
+    let measures = how.per_domain || (a.len() == b.len() && a.iter().zip(&b).all(alike));
+    let fit = found.size.is_none()
+        || (found.size, found.fit, found.filter) == (wanted.size, wanted.fit, wanted.filter);
+    if measures && fit && found.channels == wanted.channels && found.instance == wanted.instance {
         return Ok(());
     }
     let text = |preprocessing| serde_json::to_string(preprocessing).unwrap_or_default();
     Err(format!(
         "expected weights that were trained with this stage's `preprocessing` and `standardise`, {}; found {}",
-        text(how.preprocessing),
-        text(&found)
+        text(wanted),
+        text(found)
     ))
 }
 

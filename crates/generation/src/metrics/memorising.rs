@@ -42,7 +42,8 @@ impl Seen {
     /// `N / (N + M)`, by their number alone. So with `p` the share of images for which it is (equal distances count half),
     /// `nearer_to_train = (p / N) / (p / N + (1 − p) / M)`: the share that it would be if either set had the same weight. That is 1/2
     /// for new images, be they good or bad, 1 for copies of training samples and 0 for copies of test samples, whatever `N` and `M`.
-    /// Of `N = M` it is `p` itself. Images that are all alike or far from both sets have the same few neighbours: their number is
+    /// Of `N = M` it is `p` itself; where a part of the images are copies, it is less than `p` of equal sets would be if `N > M` (of
+    /// 60,000 and 10,000, half copies give .68 and not .75). Images that are all alike or far from both sets have the same few neighbours: their number is
     /// then a matter of chance.
     ///
     /// `distance_ratio` compares what Meehan, Chaudhuri and Dasgupta do ("A non-parametric test to detect data-copying in

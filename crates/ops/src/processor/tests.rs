@@ -3,8 +3,8 @@
 
 use crate::activation::{leaky_relu, tanh};
 use crate::conv::{
-    Conv2d, ConvTranspose2d, DepthwiseConv2d, conv_transpose2d, conv2d, conv2d_max_pool2d,
-    depthwise_conv2d,
+    Conv2d, ConvTranspose2d, DepthwiseConv2d, FrozenConv2d, conv_transpose2d, conv2d,
+    conv2d_max_pool2d, depthwise_conv2d,
 };
 use crate::cpu::kernel::tests::at_each_level;
 use crate::linear::{linear, matmul};
@@ -78,6 +78,15 @@ fn with_operations(
         conv2d_max_pool2d(&a[0], &a[1], Some(&a[2]), &Conv2d::new().relu(true), &Pool2d::new(2, 2))
     };
     each("conv2d-max-pool2d", &[&[2, 3, 12, 12], &[16, 3, 5, 5], &[16]], &f)?;
+    let f = |a: &[Tensor]| {
+        let of = |outputs, size: usize| {
+            let w = random(7, &[outputs, 12, size, size])?.to_dtype(DType::F32)?;
+            FrozenConv2d::new(&w, None, Conv2d::new().padding(size / 2).relu(true))
+        };
+        let (narrow, wide, large) = (of(20, 1)?, of(40, 3)?, of(3, 5)?);
+        FrozenConv2d::forward_side_by_side(&[&narrow, &wide, &large], &a[0])
+    };
+    each("side-by-side", &[&[2, 12, 11, 13]], &f)?;
     for stride in [1, 2] {
         let conv = DepthwiseConv2d { stride, padding: [[1, 1], [1, 1]] };
         let f = |a: &[Tensor]| depthwise_conv2d(&a[0], &a[1], &conv);

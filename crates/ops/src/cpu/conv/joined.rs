@@ -83,7 +83,7 @@ fn backward<T: Element>(
             for part in &joined.0 {
                 let own = part.outputs() * plane;
                 let of_part = scratch::with(batch * own, |copy: &mut [T]| {
-                    for (image, copy) in copy.chunks_exact_mut(own).enumerate() {
+                    for (image, copy) in copy.chunks_exact_mut(own.max(1)).enumerate() {
                         let at = image * channels * plane + first * plane;
                         let (y, g) = (&y[at..at + own], &g[at..at + own]);
                         match part.op.relu {
