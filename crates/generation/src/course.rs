@@ -229,7 +229,10 @@ mod tests {
         let verdicts = |course: &Course| {
             let table = course.verdicts().unwrap();
             let said = table.values("verdict").unwrap();
-            assert_eq!(said[3], &json!(Verdict::of(course.signs()).unwrap().to_string()));
+            assert_eq!(
+                said[said.len() - 1],
+                &json!(Verdict::of(course.signs()).unwrap().to_string())
+            );
             said.into_iter().map(|verdict| verdict.as_str().unwrap().to_owned()).collect()
         };
         let all = |verdict: &str| vec![verdict.to_owned(); 4];
