@@ -102,7 +102,8 @@ impl Course {
         Ok(table)
     }
 
-    /// A row a look at images: their diversity, and what the verdict was then; none before the first record. A last row, without images, tells a divergence.
+    /// A row a look at images: their diversity, and what the verdict was then; none before the first record. A last row, without
+    /// images, tells a divergence.
     pub(crate) fn verdicts(&self) -> Result<Table> {
         let mut table = Table::new(vec![
             Column::integer("step"),
