@@ -10,7 +10,7 @@ use sconce_data::{Preprocessing, Weights, WeightsInfo};
 
 use crate::Tensors;
 use crate::init::Init;
-use crate::networks::{Architecture, LastLayer, Parameter, Trainable, fit};
+use crate::networks::{Architecture, LastLayer, Parameter, fit};
 
 /// The tensors that training changes: parameters, which get gradients, and state such as running means. Both in the
 /// order in which they were made, by name.
@@ -101,12 +101,6 @@ impl Variables {
         let head = architecture.head();
         let head =
             head.ok_or_else(|| Error::message(format!("{name} has no last layer to train")))?;
-        if all && architecture.trainable() == Trainable::LastLayer {
-            return Err(Error::parameter(
-                "train",
-                format!("only the last layer of {name} can be trained: expected `head`"),
-            ));
-        }
         let fitted = fit(architecture, tensors, LastLayer::Replaced)?;
         let new = architecture.parameters_for(classes).into_iter().filter(|p| p.is_of(&head));
         let parameters: Vec<Parameter> = fitted.parameters.into_iter().chain(new).collect();

@@ -3,6 +3,7 @@
 pub(crate) mod activation;
 pub(crate) mod conv;
 pub(crate) mod kernel;
+pub(crate) mod layer_norm;
 pub(crate) mod linear;
 pub(crate) mod loss;
 pub(crate) mod matmul;
@@ -11,9 +12,11 @@ pub(crate) mod pool;
 pub(crate) mod product;
 pub(crate) mod scratch;
 pub(crate) mod separable;
+pub(crate) mod softmax;
 pub(crate) mod sum;
 pub mod team;
 pub mod threads;
+pub(crate) mod transposed;
 
 use crate::device::is_composed;
 use candle_core::{

@@ -4,6 +4,8 @@
 //! What is not here (`exp`, `ln`, `ln_1p`, `powf`, `sin`, `cos`, …) is the system's. glibc gives the same bits on x86 with FMA and on
 //! ARM; `docs/processors.md` lists what was compared.
 
+pub(crate) mod branchless;
+
 /// `√(x² + y²)` without overflow, correctly rounded but for rare cases.
 ///
 /// The root and one step that takes off its error: C. F. Borges, "An improved algorithm for hypot(a, b)", 2019,

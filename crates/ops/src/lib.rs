@@ -8,7 +8,7 @@
 //!
 //! One file holds an operation's contract (what it computes, shapes, errors), its composition from candle's operations, and
 //! the choice between that and a device's own code: `conv.rs`, `pool.rs`, `norm.rs`, `linear.rs`, `activation.rs`, `loss.rs`,
-//! `separable.rs`, `dropout.rs`, `reversal.rs`, `sum.rs`. The processor's code is in `cpu/`, in files of the same names. On CUDA and Metal
+//! `separable.rs`, `dropout.rs`, `reversal.rs`, `sum.rs`, `transposed.rs`. The processor's code is in `cpu/`, in files of the same names. On CUDA and Metal
 //! operations are composed (`conv/composed.rs` tells how convolutions reach cuDNN); [`device::composed`] does so on the CPU, for
 //! tests. `docs/devices.md` has the tolerances.
 //!
@@ -70,5 +70,6 @@ mod slices;
 pub mod sum;
 #[cfg(test)]
 mod testing;
+pub mod transposed;
 
 pub use cpu::{team, threads};

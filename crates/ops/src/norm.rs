@@ -1,8 +1,9 @@
-//! Batch normalisation in train and eval mode, with an optional rectifier fused behind it.
+//! Batch normalisation in train and eval mode, with an optional rectifier fused behind it, and layer normalisation.
 
 use crate::activation::leaky_relu;
 use crate::cpu::{self, has_kernels};
-use candle_core::{DType, Device, Result, Tensor, bail};
+use crate::sum::mean_keepdim;
+use candle_core::{D, DType, Device, Result, Tensor, bail};
 
 /// Batch normalisation `y = weight · (x − mean) / √(var + eps) + bias`, channel by channel.
 ///
@@ -24,6 +25,33 @@ impl Default for BatchNorm {
     fn default() -> Self {
         Self { eps: 1e-5, slope: None }
     }
+}
+
+/// Layer normalisation of each row of the last dimension: `y = weight · (x − mean) / √(var + eps) + bias`, with the row's own mean and
+/// biased variance.
+///
+/// `x` is `(…, width)`, `weight` and `bias` are `(width)`. Gradients go to all three. Ba, Kiros and Hinton, "Layer normalization",
+/// 2016; numbers as in PyTorch's `layer_norm`.
+///
+/// # Errors
+/// When the shapes do not fit.
+pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Tensor> {
+    let width = x.dims().last().copied().unwrap_or(0);
+    if width == 0 || weight.dims() != [width] || bias.dims() != [width] {
+        bail!(
+            "layer norm expects (…, width), and width numbers a parameter, got {:?}, {:?} and {:?}",
+            x.dims(),
+            weight.dims(),
+            bias.dims()
+        );
+    }
+    if has_kernels(x) && x.dtype() == weight.dtype() && x.dtype() == bias.dtype() {
+        return cpu::layer_norm::layer_norm(x, weight, bias, eps);
+    }
+    let x = x.broadcast_sub(&mean_keepdim(x, D::Minus1)?)?;
+    let variance = mean_keepdim(&x.sqr()?, D::Minus1)?;
+    let x = x.broadcast_div(&(variance + eps)?.sqrt()?)?;
+    x.broadcast_mul(weight)?.broadcast_add(bias)
 }
 
 /// What a batch tells of each channel; without history.

@@ -5,7 +5,7 @@
 
 use crate::cpu::{has_kernels, sum::sum_last};
 use candle_core::shape::Dims;
-use candle_core::{DType, Result, Tensor};
+use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, bail};
 
 /// The sum over `dims`, which become 1. candle's `sum_keepdim`.
 pub fn sum_keepdim<D: Dims>(x: &Tensor, dims: D) -> Result<Tensor> {
@@ -52,6 +52,45 @@ pub fn mean_all(x: &Tensor) -> Result<Tensor> {
     sum_all(x)? / x.elem_count() as f64
 }
 
+/// `x` repeated along its dimensions of 1, to `shape` of as many dimensions. candle's `broadcast_as`, but for the gradient, which
+/// is a sum of this module.
+///
+/// # Errors
+/// When the shapes do not fit.
+pub fn spread<S: Into<Shape>>(x: &Tensor, shape: S) -> Result<Tensor> {
+    let shape = shape.into();
+    if x.rank() != shape.rank() {
+        bail!("spread expects as many dimensions, got {:?} for {shape:?}", x.dims());
+    }
+    let view = x.broadcast_as(&shape)?;
+    if x.track_op() && has_kernels(x) && x.dtype() == DType::F32 && view.dims() != x.dims() {
+        x.apply_op1(Spread { view: view.detach() })
+    } else {
+        Ok(view)
+    }
+}
+
+/// The values are there before: a view of them.
+struct Spread {
+    view: Tensor,
+}
+
+impl CustomOp1 for Spread {
+    fn name(&self) -> &'static str {
+        "spread"
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        let values = self.view.flatten_all()?.to_vec1::<f32>()?;
+        Ok((CpuStorage::F32(values), self.view.shape().clone()))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let spread = (0..x.rank()).filter(|&at| x.dims()[at] != grad.dims()[at]);
+        sum_keepdim(&grad.contiguous()?, spread.collect::<Vec<_>>()).map(Some)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +122,28 @@ mod tests {
         };
         let (ours, theirs) = (gradient(|x| sum_keepdim(x, 2))?, gradient(|x| x.sum_keepdim(2))?);
         assert_eq!(ours[0].to_vec3::<f32>()?, theirs[0].to_vec3::<f32>()?);
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_spread_has_candles_values_and_gradient() -> Result<()> {
+        for shape in [[3, 5, 1], [1, 5, 1], [3, 1, 77], [1, 1, 1], [3, 5, 77]] {
+            let x = random(5, &shape)?.to_dtype(DType::F32)?;
+            let weight = random(6, &[3, 5, 77])?.to_dtype(DType::F32)?;
+            assert_eq!(spread(&x, (3, 5, 77))?.dims(), [3, 5, 77]);
+            let of = |f: fn(&Tensor) -> Result<Tensor>| -> Result<_> {
+                let values = f(&x)?.mul(&weight)?.to_vec3::<f32>()?;
+                let found = gradients(std::slice::from_ref(&x), |a| f(&a[0])?.mul(&weight))?;
+                Ok((values, found[0].to_dtype(DType::F64)?))
+            };
+            let (ours, theirs) =
+                (of(|x| spread(x, (3, 5, 77)))?, of(|x| x.broadcast_as((3, 5, 77)))?);
+            assert_eq!(ours.0, theirs.0);
+            let off = crate::testing::max_difference(&ours.1, &theirs.1)?;
+            assert!(off <= if is_x86() { 0.0 } else { 1e-4 }, "{shape:?}: {off}");
+        }
+        let x = random(5, &[3, 2])?;
+        assert!(spread(&x, (3, 5)).is_err() && spread(&x, (1, 3, 2)).is_err());
         Ok(())
     }
 

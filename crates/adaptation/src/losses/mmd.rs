@@ -1,7 +1,7 @@
 use candle_core::{Result, Tensor, bail};
 use schemars::JsonSchema;
 use sconce_ops::linear::linear;
-use sconce_ops::sum::{sum_all, sum_keepdim};
+use sconce_ops::sum::{spread, sum_all, sum_keepdim};
 use serde::{Deserialize, Serialize};
 
 /// Bandwidths of the kernels as multiples of the mean squared distance, as usual: five, each twice the one before.
@@ -78,7 +78,9 @@ fn squared_distances(x: &Tensor) -> Result<Tensor> {
     // from their common centre, so that little is lost in the differences; no distance depends on it
     let x = x.broadcast_sub(&x.detach().mean_keepdim(0)?)?;
     let squares = sum_keepdim(&x.sqr()?, 1)?;
-    squares.broadcast_add(&squares.t()?)? - (linear(&x, &x, None)? * 2.0)?
+    let products = linear(&x, &x, None)?;
+    let both = spread(&squares, products.shape())?.broadcast_add(&squares.t()?)?;
+    both - (products * 2.0)?
 }
 
 /// What each pair counts, source before target, in row-major order.

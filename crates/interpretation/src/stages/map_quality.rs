@@ -84,7 +84,7 @@ outputs! { MapQuality:
 
 impl Stage for MapQuality {
     const KIND: &'static str = "map-quality";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
 
     fn resources(&self) -> Resources {
         Resources::heavy(2 * Resources::GIB)

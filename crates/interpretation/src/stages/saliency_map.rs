@@ -141,7 +141,7 @@ outputs! { SaliencyMap:
 
 impl Stage for SaliencyMap {
     const KIND: &'static str = "saliency-map";
-    const VERSION: u32 = 5;
+    const VERSION: u32 = 6;
     const SEEDED: bool = true;
 
     fn seeded(&self) -> bool {

@@ -5,6 +5,7 @@ use std::f64::consts::TAU;
 
 use candle_core::{Device, Result, Tensor};
 use sconce_ops::linear::linear;
+use sconce_ops::transposed::transposed;
 
 /// The inverse of the real discrete Fourier transform of `height × width` pictures, with a weight for each frequency.
 ///
@@ -92,6 +93,6 @@ impl Spectrum {
         let rows = rows.reshape((channels, self.height, 2, self.width))?;
         let columns = rows.permute((0, 3, 2, 1))?.contiguous()?;
         let columns = columns.reshape((channels, self.width, 2 * self.height))?;
-        linear(&columns, &self.columns, None)?.transpose(1, 2)?.contiguous()
+        transposed(&linear(&columns, &self.columns, None)?)
     }
 }

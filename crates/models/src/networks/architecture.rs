@@ -82,8 +82,6 @@ pub enum Trainable {
     /// All of it, from published parameters: its batch normalisation keeps the published means and variances, as is usual
     /// in fine-tuning, and a network drawn by a seed has none.
     FromWeights,
-    /// The last layer alone.
-    LastLayer,
     /// Not by cross-entropy: it tells no classes apart.
     No,
 }

@@ -1,12 +1,14 @@
 //! ConvNeXt-T (Liu et al., "A ConvNet for the 2020s", 2022), as in timm.
 
 use candle_core::{D, Tensor};
-use candle_nn::{Conv2d, Conv2dConfig, Linear, Module};
-use sconce_core::Result;
+use sconce_core::{Error, Result};
+use sconce_ops::activation::gelu;
+use sconce_ops::conv::{Conv2d, DepthwiseConv2d, depthwise_conv2d};
 use sconce_ops::sum::mean;
+use sconce_ops::transposed::transposed;
 
 use super::architecture::{Architecture, Group, Parameter, Parameters, Trainable};
-use super::layers::{LayerNorm, Rectifier};
+use super::layers::{Conv, LayerNorm, Linear, Rectifier, Weights};
 use super::taps::run;
 use super::{Network, Pass, no_guided};
 use crate::Tensors;
@@ -85,31 +87,25 @@ impl Architecture for ConvNextTiny {
 
     fn build(&self, tensors: &Tensors) -> Result<Box<dyn Network>> {
         let norm = |name: String| LayerNorm::new(tensors, &name, EPS);
-        let pair = |name: String| -> Result<(Tensor, Option<Tensor>)> {
-            let part = |part: &str| tensors.get(&format!("{name}.{part}"));
-            Ok((part("weight")?, Some(part("bias")?)))
+        let conv = |name: String, stride: usize| -> Result<Conv> {
+            let weights = Weights::named(tensors, &name)?;
+            Conv::new(weights, Conv2d::new().stride(stride)).map_err(Error::other)
         };
-        let conv = |name: String, config: Conv2dConfig| -> Result<Conv2d> {
-            let (weight, bias) = pair(name)?;
-            Ok(Conv2d::new(weight, bias, config))
-        };
-        let linear = |name: String| -> Result<Linear> {
-            let (weight, bias) = pair(name)?;
-            Ok(Linear::new(weight, bias))
-        };
-        let stride = |stride| Conv2dConfig { stride, ..Default::default() };
+        let linear = |name: String| Linear::named(tensors, &name);
         let mut stages = Vec::with_capacity(4);
-        for (stage, (groups, blocks)) in WIDTHS.into_iter().zip(BLOCKS).enumerate() {
+        for (stage, blocks) in BLOCKS.into_iter().enumerate() {
             let name = |i: usize| format!("stages.{stage}.downsample.{i}");
             let downsample = match stage {
                 0 => None,
-                _ => Some((norm(name(0))?, conv(name(1), stride(2))?)),
+                _ => Some((norm(name(0))?, conv(name(1), 2)?)),
             };
-            let depthwise = Conv2dConfig { groups, padding: 3, ..Default::default() };
             let block = |block: usize| {
                 let name = |part: &str| format!("stages.{stage}.blocks.{block}.{part}");
                 Ok(Block {
-                    depthwise: conv(name("conv_dw"), depthwise)?,
+                    depthwise: (
+                        tensors.get(&name("conv_dw.weight"))?,
+                        tensors.get(&name("conv_dw.bias"))?,
+                    ),
                     norm: norm(name("norm"))?,
                     wide: linear(name("mlp.fc1"))?,
                     narrow: linear(name("mlp.fc2"))?,
@@ -123,14 +119,15 @@ impl Architecture for ConvNextTiny {
             true => Some((norm("head.norm".into())?, linear("head.fc".into())?)),
             false => None,
         };
-        let stem = (conv("stem.0".into(), stride(4))?, norm("stem.1".into())?);
+        let stem = (conv("stem.0".into(), 4)?, norm("stem.1".into())?);
         Ok(Box::new(Built { stem, stages, head }))
     }
 }
 
 /// A depthwise convolution, then two fully connected layers at each pixel, scaled and added to the input.
 struct Block {
-    depthwise: Conv2d,
+    /// Weight and bias.
+    depthwise: (Tensor, Tensor),
     norm: LayerNorm,
     wide: Linear,
     narrow: Linear,
@@ -139,28 +136,40 @@ struct Block {
 
 impl Block {
     fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        let y = self.depthwise.forward(x)?.permute((0, 2, 3, 1))?;
-        let y = self.wide.forward(&self.norm.forward(&y)?)?.gelu_erf()?;
-        let y = self.narrow.forward(&y)?.permute((0, 3, 1, 2))?;
-        y.broadcast_mul(&self.scale.reshape((1, (), 1, 1))?)? + x
+        let (weight, bias) = &self.depthwise;
+        let conv = DepthwiseConv2d { stride: 1, padding: [[3; 2]; 2] };
+        let y = rows(&depthwise_conv2d(x, weight, &conv)?)?.broadcast_add(bias)?;
+        let y = self.norm.forward(&y)?;
+        let y = self.narrow.forward(&gelu(&self.wide.forward(&y)?)?)?;
+        maps(&y.broadcast_mul(&self.scale)?, x.dims())? + x
     }
 }
 
 struct Stage {
-    downsample: Option<(LayerNorm, Conv2d)>,
+    downsample: Option<(LayerNorm, Conv)>,
     blocks: Vec<Block>,
 }
 
 /// The network with its parameters.
 struct Built {
-    stem: (Conv2d, LayerNorm),
+    stem: (Conv, LayerNorm),
     stages: Vec<Stage>,
     head: Option<(LayerNorm, Linear)>,
 }
 
 /// Normalises maps `(batch, channels, height, width)` over their channels.
 fn over_channels(norm: &LayerNorm, x: &Tensor) -> candle_core::Result<Tensor> {
-    norm.forward(&x.permute((0, 2, 3, 1))?)?.permute((0, 3, 1, 2))
+    maps(&norm.forward(&rows(x)?)?, x.dims())
+}
+
+/// Maps `(batch, channels, height, width)` as rows `(batch, height · width, channels)`.
+fn rows(x: &Tensor) -> candle_core::Result<Tensor> {
+    transposed(&x.flatten_from(2)?)
+}
+
+/// Rows as maps of this shape.
+fn maps(rows: &Tensor, shape: &[usize]) -> candle_core::Result<Tensor> {
+    transposed(rows)?.reshape(shape)
 }
 
 impl Network for Built {
@@ -174,7 +183,7 @@ impl Network for Built {
     }
 
     fn classes(&self) -> Option<usize> {
-        self.head.as_ref()?.1.weight().dims().first().copied()
+        self.head.as_ref()?.1.weight.dims().first().copied()
     }
 
     fn forward_pass(

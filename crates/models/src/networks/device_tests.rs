@@ -11,17 +11,24 @@ use crate::optim::{Method, Optimiser, Sgd};
 use crate::variables::Variables;
 
 /// Networks of all kinds of layers, and the side of their input.
-const NETWORKS: [(&str, [usize; 3]); 6] = [
+pub(super) const NETWORKS: [(&str, [usize; 3]); 9] = [
     ("lenet5", [1, 28, 28]),
     ("dann", [3, 28, 28]),
     ("dann_bn", [3, 28, 28]),
     ("dann_wide", [3, 28, 28]),
     ("squeezenet1_1", [3, 64, 64]),
     ("efficientnet_lite0", [3, 64, 64]),
+    ("resnet18", [3, 64, 64]),
+    ("convnext_tiny", [3, 32, 32]),
+    ("dinov2_vits14", [3, 28, 42]),
 ];
 
 /// Logits, the gradient to the images, and those to all parameters, by name.
-fn results(name: &str, shape: [usize; 3], device: &Device) -> Result<Vec<(String, Tensor)>> {
+pub(super) fn results(
+    name: &str,
+    shape: [usize; 3],
+    device: &Device,
+) -> Result<Vec<(String, Tensor)>> {
     let parameters = architecture(name).unwrap().parameters();
     let variables = Variables::drawn(&parameters, 3, device).unwrap();
     let network = from_tensors(name, &variables.live()).unwrap();

@@ -5,12 +5,14 @@
 //! and resizes position embeddings by nearest neighbour where they interpolate by cubics.
 
 use candle_core::{D, Tensor, bail};
-use candle_nn::{Linear, Module};
-use sconce_core::Result;
+use sconce_core::{Error, Result};
+use sconce_ops::activation::{gelu, softmax};
+use sconce_ops::conv::Conv2d;
 use sconce_ops::linear::matmul;
+use sconce_ops::transposed::transposed;
 
 use super::architecture::{Architecture, Group, Parameter, Parameters, Trainable};
-use super::layers::{LayerNorm, softmax};
+use super::layers::{Conv, LayerNorm, Linear, Weights};
 use super::taps::Wanted;
 use super::{Network, Pass};
 use crate::Tensors;
@@ -130,8 +132,7 @@ const LAYER_SCALE: Init = Init::Constant(1e-5);
 
 /// The network with its parameters.
 struct Built {
-    patch_weight: Tensor,
-    patch_bias: Tensor,
+    patches: Conv,
     cls_token: Tensor,
     /// `(1, 1 + side², width)`
     positions: Tensor,
@@ -156,10 +157,7 @@ impl Built {
     fn new(tensors: &Tensors) -> Result<Self> {
         let get = |name: &str| tensors.get(name);
         let norm = |name: &str| LayerNorm::new(tensors, name, EPS);
-        let linear = |name: &str| -> Result<Linear> {
-            let (weight, bias) = (get(&format!("{name}.weight"))?, get(&format!("{name}.bias"))?);
-            Ok(Linear::new(weight, Some(bias)))
-        };
+        let linear = |name: &str| Linear::named(tensors, name);
         let positions = get("pos_embed")?;
         let side = (positions.dims()[1] - 1).isqrt();
         let blocks = (0..DEPTH).map(|i| {
@@ -180,8 +178,11 @@ impl Built {
             false => None,
         };
         Ok(Self {
-            patch_weight: get("patch_embed.proj.weight")?,
-            patch_bias: get("patch_embed.proj.bias")?,
+            patches: Conv::new(
+                Weights::named(tensors, "patch_embed.proj")?,
+                Conv2d::new().stride(PATCH),
+            )
+            .map_err(Error::other)?,
             cls_token: get("cls_token")?,
             positions,
             side,
@@ -200,9 +201,7 @@ impl Built {
             );
         }
         let (rows, columns) = (height / PATCH, width / PATCH);
-        let patches = x.conv2d(&self.patch_weight, 0, PATCH, 1, 1)?;
-        let bias = self.patch_bias.reshape((1, WIDTH, 1, 1))?;
-        let patches = patches.broadcast_add(&bias)?.flatten_from(2)?.transpose(1, 2)?;
+        let patches = transposed(&self.patches.forward(x)?.flatten_from(2)?)?;
         let cls = self.cls_token.broadcast_as((batch, 1, WIDTH))?;
         let tokens = Tensor::cat(&[cls, patches], 1)?;
         Ok((tokens.broadcast_add(&self.positions(rows, columns)?)?, rows, columns))
@@ -237,7 +236,7 @@ impl Network for Built {
     }
 
     fn classes(&self) -> Option<usize> {
-        self.head.as_ref()?.weight().dims().first().copied()
+        self.head.as_ref()?.weight.dims().first().copied()
     }
 
     fn forward_pass(
@@ -255,7 +254,7 @@ impl Network for Built {
         let mut wanted = Wanted::new(self, pass, taps)?;
         let (mut tokens, rows, columns) = self.embed(x)?;
         let maps = |tokens: &Tensor| -> candle_core::Result<Tensor> {
-            let patches = tokens.narrow(1, 1, rows * columns)?.transpose(1, 2)?.contiguous()?;
+            let patches = transposed(&tokens.narrow(1, 1, rows * columns)?)?;
             patches.reshape(((), WIDTH, rows, columns))
         };
         for (i, block) in self.blocks.iter().take(wanted.end()).enumerate() {
@@ -284,7 +283,7 @@ impl Block {
     fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         let attended = self.attend(&self.norm1.forward(x)?)?;
         let x = (x + attended.broadcast_mul(&self.scale1)?)?;
-        let hidden = self.fc1.forward(&self.norm2.forward(&x)?)?.gelu_erf()?;
+        let hidden = gelu(&self.fc1.forward(&self.norm2.forward(&x)?)?)?;
         &x + self.fc2.forward(&hidden)?.broadcast_mul(&self.scale2)?
     }
 
@@ -296,7 +295,7 @@ impl Block {
             qkv.narrow(2, i, 1)?.squeeze(2)?.transpose(1, 2)?.contiguous()
         };
         let q = (part(0)? * (1.0 / (head as f64).sqrt()))?;
-        let weights = matmul(&q, &part(1)?.transpose(D::Minus2, D::Minus1)?.contiguous()?)?;
+        let weights = matmul(&q, &part(1)?.transpose(D::Minus2, D::Minus1)?)?;
         let attended = matmul(&softmax(&weights)?, &part(2)?)?;
         let attended = attended.transpose(1, 2)?.contiguous()?.reshape((batch, tokens, WIDTH))?;
         self.projection.forward(&attended)

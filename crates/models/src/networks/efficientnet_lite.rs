@@ -3,12 +3,13 @@
 
 use candle_core::Tensor;
 use sconce_core::{Error, Result};
-use sconce_ops::conv::{Conv2d, DepthwiseConv2d, conv2d, depthwise_conv2d, same_padding};
-use sconce_ops::linear::linear;
+use sconce_ops::activation::at_most;
+use sconce_ops::conv::{Conv2d, DepthwiseConv2d, depthwise_conv2d, same_padding};
 use sconce_ops::pool::global_avg_pool2d;
+use sconce_ops::sum::spread;
 
 use super::architecture::{Architecture, Parameter, Parameters, Trainable};
-use super::layers::Rectifier;
+use super::layers::{Conv, Linear, Rectifier, Weights};
 use super::taps::run;
 use super::{Network, Pass};
 use crate::Tensors;
@@ -110,9 +111,8 @@ impl Architecture for EfficientNetLite0 {
         Some(1000)
     }
 
-    /// Convolutions and batch normalisations are one here, made when the network is.
     fn trainable(&self) -> Trainable {
-        Trainable::LastLayer
+        Trainable::FromWeights
     }
 
     fn parameters(&self) -> Vec<Parameter> {
@@ -141,7 +141,7 @@ impl Architecture for EfficientNetLite0 {
             stem: Layer::new(tensors, stem)?,
             blocks: blocks.into_iter().map(block).collect::<Result<_>>()?,
             head: Layer::new(tensors, head)?,
-            classifier: (tensors.get("_fc.weight")?, tensors.get("_fc.bias")?),
+            classifier: Linear::named(tensors, "_fc")?,
         }))
     }
 }
@@ -151,16 +151,20 @@ struct Built {
     stem: Layer,
     blocks: Vec<Block>,
     head: Layer,
-    classifier: (Tensor, Tensor),
+    classifier: Linear,
 }
 
 /// A convolution with the batch normalisation behind it.
 struct Layer {
-    weight: Tensor,
-    bias: Tensor,
+    of: Convolution,
+    kernel: usize,
     stride: usize,
-    depthwise: bool,
     relu6: bool,
+}
+
+enum Convolution {
+    Full(Conv),
+    Depthwise(Weights),
 }
 
 /// An inverted residual block: 1×1 to more channels, depthwise, 1×1 to few, and the input added where shapes agree.
@@ -172,38 +176,38 @@ struct Block {
 impl Layer {
     fn new(tensors: &Tensors, sizes: Sizes) -> Result<Self> {
         let Sizes { names: [conv, norm], shape, stride, relu6 } = sizes;
-        let channels = shape[0];
-        let weight = tensors.get(&format!("{conv}.weight"))?;
-        let [scale, shift, mean, variance] = ["weight", "bias", "running_mean", "running_var"]
-            .map(|part| tensors.get(&format!("{norm}.{part}")));
-        let fold = |scale: &Tensor, shift: &Tensor, mean: &Tensor, variance: &Tensor| {
-            let scale = (scale / (variance + EPS)?.sqrt()?)?;
-            let bias = (shift - (mean * &scale)?)?;
-            Ok((weight.broadcast_mul(&scale.reshape((channels, 1, 1, 1))?)?, bias))
-        };
-        let folded: candle_core::Result<_> = fold(&scale?, &shift?, &mean?, &variance?);
-        let (weight, bias) = folded.map_err(Error::other)?;
         // Of the shapes that occur, only a depthwise filter has one input channel.
-        Ok(Self { weight, bias, stride, depthwise: shape[1] == 1, relu6 })
+        let weights = Weights::normalised(tensors, [&conv, &norm], EPS)?;
+        let of = if shape[1] == 1 {
+            Convolution::Depthwise(weights)
+        } else {
+            let how = Conv2d::new().stride(stride);
+            Convolution::Full(Conv::new(weights, how).map_err(Error::other)?)
+        };
+        Ok(Self { of, kernel: shape[2], stride, relu6 })
     }
 
     fn forward(&self, x: &Tensor, rectifier: Rectifier) -> candle_core::Result<Tensor> {
         let (_, _, height, width) = x.dims4()?;
-        let kernel = self.weight.dim(2)?;
-        let padding = [height, width].map(|size| same_padding(size, kernel, self.stride));
-        let y = if self.depthwise {
-            let conv = DepthwiseConv2d { stride: self.stride, padding };
-            let y = depthwise_conv2d(x, &self.weight, &conv)?;
-            y.broadcast_add(&self.bias.reshape((1, (), 1, 1))?)?
-        } else {
-            let [[above, below], [left, right]] = padding;
-            let x = match padding {
-                [[0, 0], [0, 0]] => x.clone(),
-                _ => x.pad_with_zeros(2, above, below)?.pad_with_zeros(3, left, right)?,
-            };
-            conv2d(&x, &self.weight, Some(&self.bias), &Conv2d::new().stride(self.stride))?
+        let padding = [height, width].map(|size| same_padding(size, self.kernel, self.stride));
+        let rectified = match &self.of {
+            Convolution::Depthwise(weights) => {
+                let (weight, bias) = weights.now()?;
+                let conv = DepthwiseConv2d { stride: self.stride, padding };
+                let y = depthwise_conv2d(x, &weight, &conv)?;
+                let y = y.add(&spread(&bias.reshape((1, (), 1, 1))?, y.shape())?)?;
+                if self.relu6 { rectifier.forward(&y)? } else { y }
+            }
+            Convolution::Full(conv) => {
+                let [[above, below], [left, right]] = padding;
+                let x = match padding {
+                    [[0, 0], [0, 0]] => x.clone(),
+                    _ => x.pad_with_zeros(2, above, below)?.pad_with_zeros(3, left, right)?,
+                };
+                if self.relu6 { conv.forward_relu(&x, rectifier)? } else { conv.forward(&x)? }
+            }
         };
-        if self.relu6 { rectifier.forward(&y)?.minimum(6f32) } else { Ok(y) }
+        if self.relu6 { at_most(&rectified, 6.0) } else { Ok(rectified) }
     }
 }
 
@@ -222,7 +226,7 @@ impl Built {
             }
             place if place == last + 1 => self.head.forward(x, rectifier),
             place if place == last + 2 => global_avg_pool2d(x),
-            _ => linear(x, &self.classifier.0, Some(&self.classifier.1)),
+            _ => self.classifier.forward(x),
         }
     }
 }
@@ -237,7 +241,7 @@ impl Network for Built {
     }
 
     fn classes(&self) -> Option<usize> {
-        self.classifier.0.dims().first().copied()
+        self.classifier.weight.dims().first().copied()
     }
 
     fn forward_pass(

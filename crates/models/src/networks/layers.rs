@@ -1,12 +1,14 @@
 //! The layers that networks are made of: the one place that chooses whose operations run.
 
-use candle_core::{D, Result, Tensor};
+use candle_core::{Result, Tensor};
+use sconce_core::Error;
 use sconce_ops::activation::{guided_relu, relu};
 use sconce_ops::conv::{Conv2d, FrozenConv2d, conv2d, conv2d_max_pool2d};
-use sconce_ops::linear::linear;
-use sconce_ops::linear::matmul;
+use sconce_ops::linear::{linear, matmul};
+use sconce_ops::norm::layer_norm;
 use sconce_ops::pool::{Pool2d, global_avg_pool2d, max_pool2d};
-use sconce_ops::sum::sum_keepdim;
+use sconce_ops::sum::spread;
+use sconce_ops::transposed::transposed;
 
 use crate::Tensors;
 
@@ -29,31 +31,107 @@ impl Rectifier {
     }
 }
 
-/// A convolution with bias: weight `(out, in, kernel, kernel)`, bias `(out)`.
+/// What a convolution's weight `(out, in, kernel, kernel)` and bias `(out)` are.
+#[derive(Clone, Debug)]
+pub(crate) enum Weights {
+    /// Themselves.
+    Plain(Tensor, Tensor),
+    /// Those of a convolution without bias and the batch normalisation of evaluation behind it, as one.
+    Normalised {
+        weight: Tensor,
+        /// Scale and shift, running mean and variance: `(out)` each.
+        norm: [Tensor; 4],
+        eps: f64,
+    },
+}
+
+impl Weights {
+    /// Of the parameters `name.weight` and `name.bias`.
+    pub(crate) fn named(tensors: &Tensors, name: &str) -> sconce_core::Result<Self> {
+        let part = |part: &str| tensors.get(&format!("{name}.{part}"));
+        Ok(Self::Plain(part("weight")?, part("bias")?))
+    }
+
+    /// Of the parameters `conv.weight`, and of the batch normalisation `norm`.
+    pub(crate) fn normalised(
+        tensors: &Tensors,
+        [conv, norm]: [&str; 2],
+        eps: f64,
+    ) -> sconce_core::Result<Self> {
+        let weight = tensors.get(&format!("{conv}.weight"))?;
+        let part = |part: &str| tensors.get(&format!("{norm}.{part}"));
+        let norm = [part("weight")?, part("bias")?, part("running_mean")?, part("running_var")?];
+        let all = Self::Normalised { weight, norm, eps };
+        // one multiplication for all images, where nothing can change
+        if all.is_live() { Ok(all) } else { all.settled().map_err(Error::other) }
+    }
+
+    /// Whether training may change them.
+    fn is_live(&self) -> bool {
+        match self {
+            Self::Plain(weight, bias) => weight.track_op() || bias.track_op(),
+            Self::Normalised { weight, norm, .. } => {
+                weight.track_op() || norm.iter().any(Tensor::track_op)
+            }
+        }
+    }
+
+    fn settled(&self) -> Result<Self> {
+        self.now().map(|(weight, bias)| Self::Plain(weight, bias))
+    }
+
+    /// Weight and bias as they are now. The gradient goes to all that they are made of.
+    pub(crate) fn now(&self) -> Result<(Tensor, Tensor)> {
+        match self {
+            Self::Plain(weight, bias) => Ok((weight.clone(), bias.clone())),
+            Self::Normalised { weight, norm: [scale, shift, mean, variance], eps } => {
+                let scale = (scale / (variance + *eps)?.sqrt()?)?;
+                let bias = (shift - (mean * &scale)?)?;
+                let scale = spread(&scale.reshape(((), 1, 1, 1))?, weight.shape())?;
+                Ok((weight.mul(&scale)?, bias))
+            }
+        }
+    }
+}
+
+/// A convolution with bias.
 #[derive(Clone, Debug)]
 pub(crate) enum Conv {
     /// Of tensors that training may change.
-    Live { weight: Tensor, bias: Tensor, conv: Conv2d },
+    Live { weights: Weights, conv: Conv2d },
     /// Of constants, with and without a rectifier: what the kernels make of the weight is kept, see [`FrozenConv2d`].
     Frozen { plain: FrozenConv2d, rectified: FrozenConv2d },
 }
 
 impl Conv {
     /// A frozen one where neither weight nor bias leads to a variable.
-    pub(crate) fn new(weight: Tensor, bias: Tensor, conv: Conv2d) -> Result<Self> {
-        if weight.track_op() || bias.track_op() {
-            return Ok(Self::Live { weight, bias, conv });
+    pub(crate) fn new(weights: Weights, conv: Conv2d) -> Result<Self> {
+        if weights.is_live() {
+            return Ok(Self::Live { weights, conv });
         }
+        let (weight, bias) = weights.now()?;
         let plain = FrozenConv2d::new(&weight, Some(&bias), conv)?;
         Ok(Self::Frozen { rectified: plain.relu(true), plain })
+    }
+
+    /// `x ∗ weight + bias`.
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Frozen { plain, .. } => plain.forward(x),
+            Self::Live { weights, conv } => {
+                let (weight, bias) = weights.now()?;
+                conv2d(x, &weight, Some(&bias), conv)
+            }
+        }
     }
 
     /// `relu(x ∗ weight + bias)`, then maximum pooling.
     pub(crate) fn forward_relu_max_pool(&self, x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
         match self {
             Self::Frozen { rectified, .. } => rectified.forward_max_pool2d(x, pool),
-            Self::Live { weight, bias, conv } => {
-                conv2d_max_pool2d(x, weight, Some(bias), &conv.relu(true), pool)
+            Self::Live { weights, conv } => {
+                let (weight, bias) = weights.now()?;
+                conv2d_max_pool2d(x, &weight, Some(&bias), &conv.relu(true), pool)
             }
         }
     }
@@ -82,12 +160,11 @@ impl Conv {
             (Self::Frozen { plain, .. }, Rectifier::Guided) => {
                 rectifier.forward(&plain.forward(x)?)
             }
-            (Self::Live { weight, bias, conv }, Rectifier::Plain) => {
-                conv2d(x, weight, Some(bias), &conv.relu(true))
+            (Self::Live { weights, conv }, Rectifier::Plain) => {
+                let (weight, bias) = weights.now()?;
+                conv2d(x, &weight, Some(&bias), &conv.relu(true))
             }
-            (Self::Live { weight, bias, conv }, Rectifier::Guided) => {
-                rectifier.forward(&conv2d(x, weight, Some(bias), conv)?)
-            }
+            (Self::Live { .. }, Rectifier::Guided) => rectifier.forward(&self.forward(x)?),
         }
     }
 }
@@ -100,7 +177,13 @@ pub(crate) struct Linear {
 }
 
 impl Linear {
-    /// `x weightᵀ + bias` for `x` of shape `(batch, in)`.
+    /// Of the parameters `name.weight` and `name.bias`.
+    pub(crate) fn named(tensors: &Tensors, name: &str) -> sconce_core::Result<Self> {
+        let part = |part: &str| tensors.get(&format!("{name}.{part}"));
+        Ok(Self { weight: part("weight")?, bias: part("bias")? })
+    }
+
+    /// `x weightᵀ + bias` for `x` of shape `(…, in)`.
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         linear(x, &self.weight, Some(&self.bias))
     }
@@ -123,27 +206,7 @@ impl LayerNorm {
 
     /// `(x − mean) / √(variance + eps) · weight + bias`.
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let Self { weight, bias, eps } = self;
-        let tracked = [x, weight, bias].iter().any(|t| t.track_op());
-        if x.is_contiguous() && !tracked {
-            return candle_nn::ops::layer_norm(x, weight, bias, *eps as f32);
-        }
-        // candle's one operation has no gradient, and says nothing.
-        let width = x.dim(D::Minus1)? as f64;
-        let x = x.broadcast_sub(&(sum_keepdim(x, D::Minus1)? / width)?)?;
-        let variance = (sum_keepdim(&x.sqr()?, D::Minus1)? / width)?;
-        let x = x.broadcast_div(&(variance + *eps)?.sqrt()?)?;
-        x.broadcast_mul(weight)?.broadcast_add(bias)
-    }
-}
-
-/// Softmax over the last dimension.
-pub(crate) fn softmax(x: &Tensor) -> Result<Tensor> {
-    // candle's one operation has no gradient, and says nothing.
-    if x.track_op() {
-        candle_nn::ops::softmax(x, D::Minus1)
-    } else {
-        candle_nn::ops::softmax_last_dim(x)
+        layer_norm(x, &self.weight, &self.bias, self.eps)
     }
 }
 
@@ -203,9 +266,10 @@ fn adaptive_avg_pool(x: &Tensor, size: usize) -> Result<Tensor> {
     };
     // rows · x · columnsᵀ, as two matrix products, which have gradients.
     let y = matmul(&x.reshape((batch * channels * height, width))?, &means(width)?.t()?)?;
-    let y = y.reshape((batch * channels, height, size))?.transpose(1, 2)?.contiguous()?;
+    let y = y.reshape((batch * channels, height, size))?;
+    let y = transposed(&y)?;
     let y = matmul(&y.reshape((batch * channels * size, height))?, &means(height)?.t()?)?;
-    y.reshape((batch, channels, size, size))?.transpose(D::Minus1, D::Minus2)?.contiguous()
+    transposed(&y.reshape((batch, channels, size, size))?)
 }
 
 #[cfg(test)]

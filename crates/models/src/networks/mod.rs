@@ -49,6 +49,8 @@ mod lenet;
 #[cfg(test)]
 mod made_up_tests;
 #[cfg(test)]
+mod processor_tests;
+#[cfg(test)]
 mod published_tests;
 #[cfg(test)]
 mod reference_tests;

@@ -1,13 +1,13 @@
 //! ResNet (He, Zhang, Ren and Sun, "Deep residual learning for image recognition", 2016), as in torchvision.
 
 use candle_core::{D, Tensor};
-use candle_nn::{BatchNorm, Conv2d, Conv2dConfig, Linear, Module, ModuleT};
 use sconce_core::{Error, Result};
+use sconce_ops::conv::Conv2d;
 use sconce_ops::pool::{Pool2d, max_pool2d};
 use sconce_ops::sum::mean;
 
 use super::architecture::{Architecture, Parameter, Parameters, Trainable};
-use super::layers::Rectifier;
+use super::layers::{Conv, Linear, Rectifier, Weights};
 use super::taps::run;
 use super::{Network, Pass};
 use crate::Tensors;
@@ -135,14 +135,9 @@ impl Architecture for ResNet {
 
     fn build(&self, tensors: &Tensors) -> Result<Box<dyn Network>> {
         let normalised = |conv: &str, norm: &str, stride, padding| {
-            let weight = tensors.get(&format!("{conv}.weight"))?;
-            let config = Conv2dConfig { stride, padding, ..Default::default() };
-            let part = |part: &str| tensors.get(&format!("{norm}.{part}"));
-            let (mean, var) = (part("running_mean")?, part("running_var")?);
-            let (scale, shift) = (part("weight")?, part("bias")?);
-            let norm = BatchNorm::new(mean.elem_count(), mean, var, scale, shift, EPS);
-            let norm = norm.map_err(Error::other)?;
-            Ok::<_, Error>(Normalised { conv: Conv2d::new(weight, None, config), norm })
+            let how = Conv2d::new().stride(stride).padding(padding);
+            let weights = Weights::normalised(tensors, [conv, norm], EPS)?;
+            Conv::new(weights, how).map_err(Error::other)
         };
         let mut layers: [Vec<Block>; 4] = Default::default();
         for sizes in self.sizes() {
@@ -163,7 +158,7 @@ impl Architecture for ResNet {
             layers[layer].push(Block { convolutions, shortcut });
         }
         let head = match tensors.contains("fc.weight") {
-            true => Some(Linear::new(tensors.get("fc.weight")?, Some(tensors.get("fc.bias")?))),
+            true => Some(Linear::named(tensors, "fc")?),
             false => None,
         };
         let stem = normalised("conv1", "bn1", 2, 3)?;
@@ -171,30 +166,20 @@ impl Architecture for ResNet {
     }
 }
 
-/// A convolution and the batch normalisation behind it.
-struct Normalised {
-    conv: Conv2d,
-    norm: BatchNorm,
-}
-
-impl Normalised {
-    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        self.norm.forward_t(&self.conv.forward(x)?, false)
-    }
-}
-
-/// Convolutions with ReLU between them, and the input added before the last ReLU.
+/// Convolutions, each with its batch normalisation, with ReLU between them, and the input added before the last ReLU.
 struct Block {
-    convolutions: Vec<Normalised>,
-    shortcut: Option<Normalised>,
+    convolutions: Vec<Conv>,
+    shortcut: Option<Conv>,
 }
 
 impl Block {
     fn forward(&self, x: &Tensor, rectifier: Rectifier) -> candle_core::Result<Tensor> {
         let mut y = x.clone();
-        for (i, conv) in self.convolutions.iter().enumerate() {
-            y = if i == 0 { y } else { rectifier.forward(&y)? };
-            y = conv.forward(&y)?;
+        if let Some((last, before)) = self.convolutions.split_last() {
+            for conv in before {
+                y = conv.forward_relu(&y, rectifier)?;
+            }
+            y = last.forward(&y)?;
         }
         let x = match &self.shortcut {
             Some(shortcut) => shortcut.forward(x)?,
@@ -207,7 +192,7 @@ impl Block {
 /// A ResNet with its parameters.
 struct Built {
     name: &'static str,
-    stem: Normalised,
+    stem: Conv,
     layers: [Vec<Block>; 4],
     head: Option<Linear>,
 }
@@ -223,7 +208,7 @@ impl Network for Built {
     }
 
     fn classes(&self) -> Option<usize> {
-        self.head.as_ref()?.weight().dims().first().copied()
+        self.head.as_ref()?.weight.dims().first().copied()
     }
 
     fn forward_pass(
@@ -233,7 +218,7 @@ impl Network for Built {
         taps: &[&str],
     ) -> candle_core::Result<Vec<Tensor>> {
         run(self, x, pass, taps, |place, x| match (place, &self.head) {
-            (0, _) => pass.rectifier.forward(&self.stem.forward(x)?),
+            (0, _) => self.stem.forward_relu(x, pass.rectifier),
             (1, _) => max_pool2d(x, &Pool2d::new(3, 2).padding(1)),
             (2..=5, _) => {
                 let mut x = x.clone();

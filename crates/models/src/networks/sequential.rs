@@ -8,7 +8,7 @@ use sconce_ops::conv::Conv2d;
 use sconce_ops::pool::Pool2d;
 
 use super::architecture::{Architecture, Parameter, Parameters, Trainable};
-use super::layers::{Conv, Fire, Layer, Linear, Rectifier};
+use super::layers::{Conv, Fire, Layer, Linear, Rectifier, Weights};
 use super::taps::Wanted;
 use super::{Network, Pass};
 use crate::Tensors;
@@ -172,7 +172,7 @@ impl Op {
         let conv = |layer: usize, stride, padding| -> Result<Conv> {
             let settings = Conv2d::new().stride(stride).padding(padding);
             let (weight, bias) = affine(layer)?;
-            Conv::new(weight, bias, settings).map_err(Error::other)
+            Conv::new(Weights::Plain(weight, bias), settings).map_err(Error::other)
         };
         Ok(match *self {
             Self::ConvRelu { stride, padding, .. } => Layer::ConvRelu(conv(0, stride, padding)?),

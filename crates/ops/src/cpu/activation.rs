@@ -1,7 +1,8 @@
-//! Rectifiers and the hyperbolic tangent on the processor.
+//! Rectifiers, the hyperbolic tangent and GELU on the processor.
 
 use super::kernel::Element;
 use super::{by_dtype, contiguous, map, tensor, with_data, zip};
+use crate::elementary::branchless;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
@@ -75,5 +76,68 @@ impl CustomOp1 for Tanh {
             with_data::<f32, _>(grad, |g| Ok(zip(y, g, |y, g| -(g * (y * y - 1.0)))))
         })?;
         tensor::<f32>(dx, y.shape()).map(Some)
+    }
+}
+
+/// [`crate::activation::gelu`] of an f32 tensor.
+pub(crate) fn gelu(x: &Tensor) -> Result<Tensor> {
+    x.contiguous()?.apply_op1(Gelu)
+}
+
+struct Gelu;
+
+impl CustomOp1 for Gelu {
+    fn name(&self) -> &'static str {
+        "gelu"
+    }
+
+    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let y = map(contiguous::<f32>(s, l)?, branchless::gelu);
+        Ok((CpuStorage::F32(y), l.shape().clone()))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let dx = with_data::<f32, _>(x, |x| {
+            with_data::<f32, _>(grad, |g| Ok(zip(x, g, |x, g| g * branchless::gelu_slope(x))))
+        })?;
+        tensor::<f32>(dx, x.shape()).map(Some)
+    }
+}
+
+/// [`crate::activation::at_most`].
+pub(crate) fn at_most(x: &Tensor, most: f64) -> Result<Tensor> {
+    x.contiguous()?.apply_op1(AtMost { most })
+}
+
+struct AtMost {
+    most: f64,
+}
+
+fn bounded<T: Element>(op: &AtMost, s: &CpuStorage, l: &Layout) -> Result<CpuStorage> {
+    let most = T::from_f64(op.most);
+    // written so that NaN passes through
+    let y = map(contiguous::<T>(s, l)?, move |v| if v >= most { most } else { v });
+    Ok(T::to_cpu_storage_owned(y))
+}
+
+fn below<T: Element>(op: &AtMost, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    let (most, zero) = (T::from_f64(op.most), T::zero());
+    let dx = with_data::<T, _>(x, |x| {
+        with_data::<T, _>(grad, |g| Ok(zip(x, g, move |v, g| if v >= most { zero } else { g })))
+    })?;
+    tensor(dx, x.shape())
+}
+
+impl CustomOp1 for AtMost {
+    fn name(&self) -> &'static str {
+        "at-most"
+    }
+
+    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        Ok((by_dtype!(s.dtype(), bounded(self, s, l))?, l.shape().clone()))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        by_dtype!(x.dtype(), below(self, x, grad)).map(Some)
     }
 }

@@ -13,6 +13,7 @@ const LANES: usize = 32;
 
 /// Terms that are 32 apart in chains of their own; then chains 8, 16 and 4 apart are joined, then four neighbours; then what
 /// is left follows. What candle does with AVX2, on every processor.
+#[inline(always)]
 pub(crate) fn sum(x: &[f32]) -> f32 {
     let (whole, rest) = x.as_chunks::<LANES>();
     let mut lanes = [0f32; LANES];

@@ -2,18 +2,19 @@
 //! kernels are held to definitions and finite differences in the tests beside them; here the others are held to the kernels.
 
 use super::composed;
-use crate::activation::{guided_relu, leaky_relu, relu};
+use crate::activation::{at_most, gelu, guided_relu, leaky_relu, relu, softmax};
 use crate::conv::{
     Conv2d, ConvTranspose2d, DepthwiseConv2d, FrozenConv2d, conv_transpose2d, conv2d,
     conv2d_max_pool2d, depthwise_conv2d,
 };
 use crate::linear::linear;
 use crate::loss::{bce_with_logits_each, cross_entropy_each, weighted_sum};
-use crate::norm::{BatchNorm, RunningStatistics};
+use crate::norm::{BatchNorm, RunningStatistics, layer_norm};
 use crate::pool::{Pool2d, avg_pool2d, global_avg_pool2d, max_pool2d};
 use crate::reversal::gradient_reversal;
 use crate::separable::{gaussian_blur, resize_bilinear, resize_nearest};
 use crate::testing::{distinct, random};
+use crate::transposed::transposed;
 use candle_core::{DType, Device, Result, Tensor, Var};
 
 /// An operation on inputs.
@@ -37,6 +38,12 @@ fn cases() -> Result<Vec<Case>> {
     let small = || images()? * 0.01;
     case("relu", vec![images()?], Box::new(|a| relu(&a[0])))?;
     case("leaky-relu", vec![images()?], Box::new(|a| leaky_relu(&a[0], 0.2)))?;
+    case("at-most", vec![images()?], Box::new(|a| at_most(&a[0], 3.1)))?;
+    case("transposed", vec![images()?], Box::new(|a| transposed(&a[0])))?;
+    case("gelu", vec![small()?], Box::new(|a| gelu(&a[0])))?;
+    case("softmax", vec![small()?], Box::new(|a| softmax(&a[0])))?;
+    let inputs = vec![images()?, random(2, &[11])?, random(3, &[11])?];
+    case("layer-norm", inputs, Box::new(|a| layer_norm(&a[0], &a[1], &a[2], 1e-5)))?;
     case("guided-relu", vec![images()?], Box::new(|a| guided_relu(&a[0])))?;
     let conv = [
         ("convolution 3x3", Conv2d::new().padding(1), 3),

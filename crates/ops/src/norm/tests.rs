@@ -134,3 +134,74 @@ fn constants_get_no_gradient_and_wrong_shapes_are_refused() -> Result<()> {
     assert!(norm.train(&random(1, &[4])?, &w, &b).is_err());
     Ok(())
 }
+
+/// `torch.nn.functional.layer_norm(x, (4,), w, b, .1)` in f64, `(y * r).sum().backward()` with `r = [[1., -2, .5, 3], [2, 0, -1, 1]]`.
+#[test]
+fn layer_norm_is_pytorchs() -> Result<()> {
+    let cpu = &Device::Cpu;
+    let x = Tensor::new(&[[1f64, 2., 4., -1.], [0.5, 0.25, -2., 8.]], cpu)?;
+    let (w, b) =
+        (Tensor::new(&[1f64, 0.5, -1., 2.], cpu)?, Tensor::new(&[0f64, 0.1, 0.2, 0.3], cpu)?);
+    let r = Tensor::new(&[[1f64, -2., 0.5, 3.], [2., 0., -1., 1.]], cpu)?;
+    let all = [x, w, b];
+    let y = layer_norm(&all[0], &all[1], &all[2], 0.1)?;
+    let want = Tensor::new(&LAYER_NORM[0], cpu)?;
+    assert!(max_difference(&y, &want)? < 1e-14, "{y}");
+    let weighted = |a: &[Tensor]| layer_norm(&a[0], &a[1], &a[2], 0.1)?.mul(&r)?.sum_all();
+    let vars = all.iter().map(candle_core::Var::from_tensor).collect::<Result<Vec<_>>>()?;
+    let args: Vec<Tensor> = vars.iter().map(|v| v.as_tensor().clone()).collect();
+    let found = weighted(&args)?.backward()?;
+    let want = [
+        Tensor::new(&LAYER_NORM[1], cpu)?,
+        Tensor::new(&LAYER_NORM[2][0], cpu)?,
+        Tensor::new(&[3f64, -2., -0.5, 4.], cpu)?,
+    ];
+    for (var, want) in vars.iter().zip(&want) {
+        assert!(max_difference(found.get(var).unwrap(), want)? < 1e-14);
+    }
+    Ok(())
+}
+
+const LAYER_NORM: [[[f64; 4]; 2]; 3] = [
+    [
+        [-0.2731791823540765, 0.23658959117703826, -1.1658959117703827, -2.4317918235407654],
+        [-0.31369198334579307, -0.08986620044613791, 1.1740961588106207, 3.6350410860973787],
+    ],
+    [
+        [-0.5565516177810663, -0.9459338851663545, 0.7339142212497578, 0.7685712816976629],
+        [0.23403430748468435, -0.2867283897618648, 0.045479068551881885, 0.007215013725298536],
+    ],
+    [
+        [-0.9005631490456626, -0.5463583647081531, 1.657044114695812, -2.4301671922624584],
+        [0.0, 0.0, 0.0, 0.0],
+    ],
+];
+
+/// Of both types, of narrow and wide rows, many and few, whatever their strides.
+#[test]
+fn layer_norm_equals_its_composition() -> Result<()> {
+    let f = |a: &[Tensor]| layer_norm(&strided(&a[0])?, &a[1], &a[2], 1e-3);
+    check_gradients(&[random(1, &[2, 3, 7])?, random(2, &[7])?, random(3, &[7])?], f)?;
+    for shape in [&[5usize, 384][..], &[1, 1], &[2, 300, 96], &[70_000, 3]] {
+        let width = shape.last().copied().unwrap_or(1);
+        let all = [random(1, shape)?, random(2, &[width])?, random(3, &[width])?];
+        let composed =
+            |a: &[Tensor]| crate::device::composed(|| layer_norm(&a[0], &a[1], &a[2], 1e-3));
+        let f = |a: &[Tensor]| layer_norm(&a[0], &a[1], &a[2], 1e-3);
+        let single = all.iter().map(|t| t.to_dtype(DType::F32)).collect::<Result<Vec<_>>>()?;
+        let want = composed(&all)?;
+        assert!(max_difference(&f(&all)?, &want)? < 1e-12);
+        assert!(max_difference(&f(&single)?, &want)? < 1e-5);
+        let gradients = [gradients(&all, composed)?, gradients(&all, f)?, gradients(&single, f)?];
+        let [want, double, single] = gradients;
+        for ((want, double), single) in want.iter().zip(&double).zip(&single) {
+            let scale = 1.0 + max_difference(want, &want.zeros_like()?)?;
+            assert!(max_difference(double, want)? <= 1e-11 * scale);
+            assert!(max_difference(single, want)? <= 2e-5 * scale);
+        }
+    }
+    let (x, w) = (random(1, &[2, 4])?, random(2, &[4])?);
+    assert!(layer_norm(&x, &w, &random(2, &[3])?, 0.1).is_err());
+    assert!(layer_norm(&random(1, &[2, 0])?, &random(1, &[0])?, &random(1, &[0])?, 0.1).is_err());
+    Ok(())
+}

@@ -49,7 +49,7 @@ outputs! { ExtractFeatures:
 
 impl Stage for ExtractFeatures {
     const KIND: &'static str = "extract-features";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const TOGETHER: &'static [&'static str] = &["layer", "pooling"];
 
     fn resources(&self) -> Resources {

@@ -176,15 +176,15 @@ fn results_are_those_of_the_versions() {
     assert_eq!(pins.len(), KINDS.len());
     let pins: Vec<String> = pins.iter().map(|(kind, pin)| format!("{kind:?} {pin}")).collect();
     insta::assert_snapshot!(pins.join("\n"), @"
-    extract-features@3 0a22fef6eeb0f2b9
+    extract-features@4 0a22fef6eeb0f2b9
     fit-svm@3 711b22c07f09caa2
     cross-validate@3 d3c36c43d3b2a8ff
     evaluate@1 f3354f0390dca343
     compare@1 9d99e01b4236a5b7
     fit-head@2 c9a45d6e59481c8a
     pca@3 90d129552adea79f
-    fine-tune@2 365ca1b15b04c472
-    predict-top5@3 ccb2d0059502fe5f
+    fine-tune@3 365ca1b15b04c472
+    predict-top5@4 ccb2d0059502fe5f
     ");
 
     assert!(by_svm.load::<Metrics>("metrics").get("accuracy").unwrap() > 0.6);

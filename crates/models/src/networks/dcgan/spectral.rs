@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor, Var};
 use sconce_ops::linear::matmul;
-use sconce_ops::sum::sum_all;
+use sconce_ops::sum::{spread, sum_all};
 
 /// Kept above 0 in lengths, as PyTorch does.
 const EPSILON: f64 = 1e-12;
@@ -29,7 +29,7 @@ pub(super) fn divided(weight: &Tensor, u: &Var, moving: bool) -> Result<Tensor> 
     }
     let left = left.copy()?;
     let sigma = matmul(&left.unsqueeze(0)?, &matmul(&matrix, &right.unsqueeze(1)?)?)?;
-    weight.broadcast_div(&sigma.reshape(vec![1; weight.rank()])?)
+    weight.div(&spread(&sigma.reshape(vec![1; weight.rank()])?, weight.shape())?)
 }
 
 #[cfg(test)]

@@ -1,13 +1,15 @@
-//! Depthwise convolution on the processor: a row of outputs for one place of the filter at a time.
+//! Depthwise convolution on the processor: a row of outputs for one place of the filter at a time, by vectors.
 
 use crate::conv::depthwise::Depthwise;
-use crate::cpu::{build, by_dtype, contiguous, tensor, with_data};
+use crate::cpu::kernel::{Element, Vectorized};
+use crate::cpu::{PARALLEL_FROM, build, by_dtype, contiguous, team, tensor, with_data};
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, WithDType};
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use std::ops::Range;
 
 impl Depthwise {
     /// The outputs whose input at place `k` of the filter lies inside, along dimension `d`.
+    #[inline(always)]
     fn inside(&self, d: usize, k: usize) -> Range<usize> {
         let (s, before) = (self.stride, self.before[d]);
         let from = before.saturating_sub(k).div_ceil(s);
@@ -16,6 +18,7 @@ impl Depthwise {
     }
 
     /// Calls `f(place of the filter, places of a row of outputs, place of their first input)`.
+    #[inline(always)]
     fn rows(&self, mut f: impl FnMut(usize, Range<usize>, usize)) {
         for u in 0..self.kernel[0] {
             for i in self.inside(0, u) {
@@ -37,51 +40,135 @@ impl Depthwise {
         [self.input, self.output, self.kernel].map(|[a, b]| a * b)
     }
 
-    fn forward<T: WithDType>(&self, x: &[T], w: &[T]) -> Vec<T> {
+    fn forward<T: Element>(&self, x: &[T], w: &[T]) -> Vec<T> {
         let [input, output, kernel] = self.sizes();
         build(self.planes * output, output, |plane, out| {
             let x = &x[plane * input..][..input];
             let w = &w[plane % self.channels * kernel..][..kernel];
-            out.fill(T::zero());
-            self.rows(|k, places, first| {
-                let weight = w[k];
-                let x = x[first..].iter().step_by(self.stride);
-                out[places].iter_mut().zip(x).for_each(|(o, &x)| *o += weight * x);
-            });
+            T::kernel().vectorized(Forward { op: self, x, w, out });
         })
     }
 
-    fn input_gradient<T: WithDType>(&self, grad: &[T], w: &[T]) -> Vec<T> {
+    fn input_gradient<T: Element>(&self, grad: &[T], w: &[T]) -> Vec<T> {
         let [input, output, kernel] = self.sizes();
         build(self.planes * input, input, |plane, dx| {
             let grad = &grad[plane * output..][..output];
             let w = &w[plane % self.channels * kernel..][..kernel];
-            dx.fill(T::zero());
-            self.rows(|k, places, first| {
-                let weight = w[k];
-                let dx = dx[first..].iter_mut().step_by(self.stride);
-                grad[places].iter().zip(dx).for_each(|(&g, dx)| *dx += weight * g);
-            });
+            T::kernel().vectorized(ToInput { op: self, grad, w, dx });
         })
     }
 
-    fn weight_gradient<T: WithDType>(&self, grad: &[T], x: &[T]) -> Vec<T> {
+    fn weight_gradient<T: Element>(&self, grad: &[T], x: &[T]) -> Vec<T> {
         let [input, output, kernel] = self.sizes();
-        build(self.channels * kernel, kernel, |channel, dw| {
-            dw.fill(T::zero());
+        let one = |channel: usize| {
+            let mut lanes = vec![[T::zero(); LANES]; kernel];
             for plane in (channel..self.planes).step_by(self.channels) {
                 let (x, grad) = (&x[plane * input..][..input], &grad[plane * output..][..output]);
-                self.rows(|k, places, first| {
-                    let x = x[first..].iter().step_by(self.stride);
-                    let products = grad[places].iter().zip(x).map(|(&g, &x)| g * x);
-                    products.for_each(|product| dw[k] += product);
-                });
+                T::kernel().vectorized(ToWeight { op: self, grad, x, lanes: &mut lanes });
             }
-        })
+            lanes
+        };
+        let all = if grad.len() < PARALLEL_FROM {
+            (0..self.channels).map(one).collect()
+        } else {
+            team::map(self.channels, one)
+        };
+        let joined = |lanes: [T; LANES]| lanes.into_iter().fold(T::zero(), |sum, lane| sum + lane);
+        all.into_iter().flatten().map(joined).collect()
     }
 }
 
-fn forward<T: WithDType>(
+/// Sums side by side of a weight's gradient.
+const LANES: usize = 16;
+
+/// One plane, a row of outputs for one place of the filter at a time.
+struct Forward<'a, T> {
+    op: &'a Depthwise,
+    x: &'a [T],
+    w: &'a [T],
+    out: &'a mut [T],
+}
+
+impl<T: Element> Vectorized for Forward<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { op, x, w, out } = self;
+        out.fill(T::zero());
+        op.rows(|k, places, first| {
+            let (weight, out) = (w[k], &mut out[places]);
+            // a step of 1 that the compiler sees is a vector
+            if op.stride == 1 {
+                for (o, &x) in out.iter_mut().zip(&x[first..]) {
+                    *o += weight * x;
+                }
+            } else {
+                let x = x[first..].iter().step_by(op.stride);
+                out.iter_mut().zip(x).for_each(|(o, &x)| *o += weight * x);
+            }
+        });
+    }
+}
+
+/// The gradient to one plane of the input.
+struct ToInput<'a, T> {
+    op: &'a Depthwise,
+    grad: &'a [T],
+    w: &'a [T],
+    dx: &'a mut [T],
+}
+
+impl<T: Element> Vectorized for ToInput<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { op, grad, w, dx } = self;
+        dx.fill(T::zero());
+        op.rows(|k, places, first| {
+            let (weight, grad) = (w[k], &grad[places]);
+            if op.stride == 1 {
+                for (dx, &g) in dx[first..].iter_mut().zip(grad) {
+                    *dx += weight * g;
+                }
+            } else {
+                let dx = dx[first..].iter_mut().step_by(op.stride);
+                grad.iter().zip(dx).for_each(|(&g, dx)| *dx += weight * g);
+            }
+        });
+    }
+}
+
+/// What one plane adds to the gradient of its filter, for each place in lanes: the i-th product of a row goes to lane i modulo
+/// their number.
+struct ToWeight<'a, T> {
+    op: &'a Depthwise,
+    grad: &'a [T],
+    x: &'a [T],
+    lanes: &'a mut [[T; LANES]],
+}
+
+impl<T: Element> Vectorized for ToWeight<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { op, grad, x, lanes } = self;
+        op.rows(|k, places, first| {
+            let (lanes, grad) = (&mut lanes[k], &grad[places]);
+            if op.stride == 1 {
+                let (whole_g, rest_g) = grad.as_chunks::<LANES>();
+                let (whole_x, rest_x) = x[first..][..grad.len()].as_chunks::<LANES>();
+                for (g, x) in whole_g.iter().zip(whole_x) {
+                    for i in 0..LANES {
+                        lanes[i] += g[i] * x[i];
+                    }
+                }
+                lanes.iter_mut().zip(rest_g).zip(rest_x).for_each(|((l, &g), &x)| *l += g * x);
+            } else {
+                let x = x[first..].iter().step_by(op.stride);
+                grad.iter().zip(x).enumerate().for_each(|(i, (&g, &x))| lanes[i % LANES] += g * x);
+            }
+        });
+    }
+}
+
+fn forward<T: Element>(
     op: &Depthwise,
     (x, xl): (&CpuStorage, &Layout),
     (w, wl): (&CpuStorage, &Layout),
@@ -90,7 +177,7 @@ fn forward<T: WithDType>(
 }
 
 /// Gradients to the input and to the weight, each only where a variable stands behind it.
-fn backward<T: WithDType>(
+fn backward<T: Element>(
     op: &Depthwise,
     x: &Tensor,
     w: &Tensor,
