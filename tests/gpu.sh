@@ -1,20 +1,27 @@
 #!/usr/bin/env bash
-# What is to be run where a GPU is at hand: does the program see it, do operations and networks agree with the processor, and does the
-# quick profile of each pipeline run there? Builds first, which takes longer than the rest; that takes 8 minutes at most.
+# What is to be run where a GPU is at hand: does the program see it, do operations and networks agree with the processor, does the
+# quick profile of each pipeline run there, and how fast is a step beside PyTorch? 8 minutes at most, and building first.
 #
-#   tests/gpu.sh [FOLDER]       logs and results go to FOLDER, or target/gpu
+#   tests/gpu.sh [--kit KIT] [FOLDER]       logs and results go to FOLDER, or target/gpu
+#
+# KIT is what `tests/cuda/build.sh --kit KIT` made, here or on a machine without a GPU; without it, it is built now. PyTorch is taken
+# from python3, or from GPU_PYTHON; without it that part is left out.
 set -uo pipefail
 cd "$(dirname "$0")/.."
+kit=
+if [ "${1:-}" = --kit ]; then kit=${2:?expected a folder behind --kit}; shift 2; fi
 folder=${1:-target/gpu}
+python=${GPU_PYTHON:-python3}
 mkdir -p "$folder"
-if ! command -v nvcc > /dev/null; then
-    echo "expected nvcc on PATH: the tests are built here, with the CUDA of this machine"; exit 2
+if [ -z "$kit" ]; then
+    kit=${CARGO_TARGET_DIR:-target}/cuda/kit
+    tests/cuda/build.sh --kit "$kit" || exit 1
 fi
-target=${CARGO_TARGET_DIR:-target}/cuda
-build() { CARGO_TARGET_DIR=$target cargo "$@"; }
-build build --release --package sconce --features cuda,cudnn || exit 1
-build test --release --package sconce --package sconce-ops --package sconce-models --features cuda,cudnn --lib --no-run || exit 1
-sconce=$target/release/sconce
+kit=$(cd "$kit" && pwd) || exit 2
+sconce=$kit/sconce
+# CUDA's libraries may be Python packages.
+libraries=$("$python" -c 'import glob, nvidia; print(":".join(glob.glob(list(nvidia.__path__)[0] + "/*/lib")))' 2> /dev/null)
+if [ -n "$libraries" ]; then export LD_LIBRARY_PATH=$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}; fi
 
 SECONDS=0 failed=0
 left() { echo $((480 - SECONDS)); }
@@ -30,13 +37,18 @@ step() {
 }
 "$sconce" doctor | tee "$folder/doctor.log"
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv > "$folder/device.csv" 2>&1
-# The whole tests read, in their logs: a device that is not seen makes them say "skipped: no device".
-step operations build test --release --package sconce --package sconce-ops --package sconce-models \
-    --features cuda,cudnn --lib -- device::tests --nocapture
-step networks build test --release --package sconce --package sconce-ops --package sconce-models \
-    --features cuda,cudnn --lib -- device_tests --nocapture
-if grep -q "skipped: no device" "$folder"/operations.log "$folder"/networks.log; then
+# Numbers of f32 are compared, which the libraries would otherwise round to TF32. A device that is not seen makes tests say "skipped".
+for crate in sconce sconce-ops sconce-models; do
+    step "$crate" env NVIDIA_TF32_OVERRIDE=0 "$kit/$crate-tests" device --nocapture
+done
+if grep -q "skipped: no device" "$folder"/sconce*.log; then
     echo "the tests saw no device"; failed=1
+fi
+if "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2> /dev/null; then
+    step networks "$python" crates/models/benches/networks.py --device cuda --programs "$kit" --steps 5
+    grep "|" "$folder/networks.log"
+else
+    echo "networks: left out, $python has no PyTorch that sees a GPU"
 fi
 for pipeline in pipelines/*.toml; do
     name=$(basename "$pipeline" .toml)

@@ -2,8 +2,13 @@
 # Builds `sconce` with the features `cuda` and `cudnn`. Where nvcc is on PATH, with that and the CUDA around it; else (x86-64, Linux) with
 # nvcc from Python packages, 100 MB, and libraries that are looked for when the program runs. Neither needs a GPU. Ten minutes on two
 # cores. CUDA_COMPUTE_CAP is the oldest generation it runs on: 80 (Ampere), 90 (Hopper).
+#
+# With `--kit FOLDER` first, the tests and benchmarks, too, which lie there with the program for a machine with a GPU and no compiler:
+# tests/gpu.sh takes them.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+kit_folder=
+if [ "${1:-}" = --kit ]; then kit_folder=${2:?expected a folder behind --kit}; shift 2; fi
 target=${CARGO_TARGET_DIR:-target}/cuda
 export CUDA_COMPUTE_CAP=${CUDA_COMPUTE_CAP:-80}
 if ! command -v nvcc > /dev/null; then
@@ -24,5 +29,22 @@ print(next(os.path.dirname(one["manifest_path"]) for one in packages if one["nam
     fi
     export CUDA_HOME=$PWD/$root NVCC=$PWD/$root/bin/nvcc CUDARC_CUDA_VERSION=13000
 fi
-CARGO_TARGET_DIR=$target cargo build --release --package sconce --features cuda,cudnn "$@"
+export CARGO_TARGET_DIR=$target
+cargo build --release --package sconce --features cuda,cudnn "$@"
 echo "$target/release/sconce"
+if [ -n "$kit_folder" ]; then
+    mkdir -p "$kit_folder"
+    cp "$target/release/sconce" "$kit_folder/"
+    { cargo test --release --package sconce --package sconce-ops --package sconce-models --features cuda,cudnn --lib --no-run "$@" \
+        --message-format json
+      cargo build --release --package sconce --package sconce-models --package sconce-adaptation --features cuda,cudnn "$@" \
+        --bench networks --bench vada --message-format json; } | python3 -c '
+import json, shutil, sys
+for line in sys.stdin:
+    one = json.loads(line)
+    if one.get("executable") and one["reason"] == "compiler-artifact":
+        name, kind = one["target"]["name"].replace("_", "-"), one["target"]["kind"]
+        shutil.copy(one["executable"], sys.argv[1] + "/" + (name if kind == ["bench"] else name + "-tests"))' "$kit_folder"
+    strip "$kit_folder"/*
+    ls -sh "$kit_folder"
+fi

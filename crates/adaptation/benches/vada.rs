@@ -29,22 +29,22 @@ use turns::Step;
 #[global_allocator]
 static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn normal(purpose: &str) -> Result<Tensor> {
+fn normal(purpose: &str, device: &Device) -> Result<Tensor> {
     let normal = Init::Normal { mean: 0.0, std: 1.0 };
-    normal.draw(&[64, 3, 28, 28], &mut generator(1, purpose), &Device::Cpu)
+    normal.draw(&[64, 3, 28, 28], &mut generator(1, purpose), device)
 }
 
-fn make(_: &str) -> Result<Step> {
+fn make(_: &str, device: &Device) -> Result<Step> {
     let parameters = VADA.domain_parameters(10, Statistics::Apart);
-    let variables = Variables::drawn(&parameters, 1, &Device::Cpu)?;
+    let variables = Variables::drawn(&parameters, 1, device)?;
     let mut network = TwoDomains::new(VADA, Statistics::Apart, &variables)?;
     (network.dropout, network.noise) = (0.5, 1.0);
     let adam = Method::Adam(Adam { betas: [0.5, 0.999], ..Adam::default() });
     let mut optimiser = Optimiser::new(adam, &variables)?;
     let average = Average::new(0.998, &variables)?;
-    let (source, target) = (normal("source")?, normal("target")?);
+    let (source, target) = (normal("source", device)?, normal("target", device)?);
     let labels: Vec<u32> = (0..64).map(|i| i % 10).collect();
-    let labels = Tensor::new(labels, &Device::Cpu).map_err(Error::other)?;
+    let labels = Tensor::new(labels, device).map_err(Error::other)?;
     let mut step = 0;
     Ok(Box::new(move || {
         step += 1;

@@ -15,6 +15,10 @@ run). Last, our share of the machine's arithmetic peak: the multiplications and 
 what multiply-adds in registers reach on as many threads (measured in the same run). Winograd's method does down to a
 quarter of the definition's multiplications, so that a share may pass 100 %. With --memory: the resident memory before
 and at most in the first two steps of a fresh process.
+
+With --device cuda, on a GPU: --group steps follow one another, after as many that are not timed, and the seconds are those of one,
+with the GPU's work done. In f32 without and with TF32; PyTorch in bf16, too. --programs FOLDER has the programs `networks` and `vada`
+that were built elsewhere, with the feature `cuda`.
 """
 import argparse, importlib.metadata, importlib.util, io, json, os, pathlib, statistics, subprocess, sys, time
 
@@ -22,7 +26,12 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 # whoever ran last may still spin: PyTorch's OpenMP does for some 20 ms
 PAUSE = .03
 CASES = ["vgg16-forward-1", "vgg16-forward-8", "vgg16-gradient-1", "squeezenet-forward-1", "squeezenet-forward-16",
-         "squeezenet-gradient-1", "squeezenet-gradient-16", "dann", "vada", "dcgan-32", "dcgan-64", "modern-32"]
+         "squeezenet-gradient-1", "squeezenet-gradient-16", "resnet18-forward-1", "resnet50-forward-1", "resnet50-gradient-1",
+         "efficientnet-forward-1", "efficientnet-gradient-1", "convnext-forward-1", "convnext-gradient-1", "dinov2-forward-1",
+         "dann", "vada", "dcgan-32", "dcgan-64", "modern-32"]
+# as many images as keep a GPU busy
+GPU_CASES = ["vgg16-forward-32", "vgg16-gradient-16", "resnet50-forward-32", "convnext-forward-32", "dann", "vada", "dcgan-32",
+             "dcgan-32-1024", "modern-32"]
 PEERS = ["eager", "channels-last", "compile", "onnxruntime", "openvino"]
 PACKAGES = ["torch", "onnx", "onnxruntime", "openvino"]
 # the bench that has a case of ours
@@ -37,6 +46,9 @@ parser.add_argument("--peers", nargs="+", choices=PEERS, default=PEERS)
 parser.add_argument("--markdown", action="store_true", help="print a table for a page")
 parser.add_argument("--memory", action="store_true", help="measure memory, not time")
 parser.add_argument("--venv", type=pathlib.Path, default=pathlib.Path.home() / ".cache/sconce/pytorch")
+parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+parser.add_argument("--group", type=int, default=20, help="steps that follow one another on a GPU")
+parser.add_argument("--programs", type=pathlib.Path, help="a folder with programs that were built before")
 parser.add_argument("--memory-of", help=argparse.SUPPRESS)
 options = parser.parse_args()
 
@@ -100,6 +112,142 @@ def squeezenet():
         nn.Conv2d(3, 64, 3, 2), relu(), pool(), Fire(64, 16, 64), Fire(128, 16, 64), pool(), Fire(128, 32, 128),
         Fire(256, 32, 128), pool(), Fire(256, 48, 192), Fire(384, 48, 192), Fire(384, 64, 256), Fire(512, 64, 256),
         nn.Dropout(), nn.Conv2d(512, 1000, 1), relu(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+class Residual(nn.Module):
+    """A block of torchvision's ResNet: `sizes` are (outputs, kernel, stride) of each convolution."""
+
+    def __init__(self, inputs, sizes):
+        super().__init__()
+        layers, width, stride = [], inputs, 1
+        for outputs, kernel, step in sizes:
+            layers += [nn.Conv2d(width, outputs, kernel, step, kernel // 2, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+            width, stride = outputs, stride * step
+        self.layers = nn.Sequential(*layers[:-1])
+        plain = stride == 1 and inputs == width
+        self.shortcut = nn.Identity() if plain else nn.Sequential(
+            nn.Conv2d(inputs, width, 1, stride, bias=False), nn.BatchNorm2d(width))
+
+    def forward(self, x):
+        return F.relu(self.layers(x) + self.shortcut(x), inplace=True)
+
+
+def resnet(blocks, bottleneck):
+    """torchvision's resnet18 and resnet50."""
+    layers = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1)]
+    inputs = 64
+    for layer, count in enumerate(blocks):
+        width = 64 << layer
+        for block in range(count):
+            stride = 2 if block == 0 and layer else 1
+            sizes = [(width, 1, 1), (width, 3, stride), (4 * width, 1, 1)] if bottleneck else [(width, 3, stride), (width, 3, 1)]
+            layers.append(Residual(inputs, sizes))
+            inputs = sizes[-1][0]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, 1000))
+
+
+class Inverted(nn.Module):
+    """A block of EfficientNet-Lite, padded as TensorFlow pads."""
+
+    def __init__(self, inputs, outputs, kernel, stride, expansion):
+        super().__init__()
+        inner = inputs * expansion
+        conv = lambda i, o, k, **more: [nn.Conv2d(i, o, k, bias=False, **more), nn.BatchNorm2d(o)]
+        self.wide = nn.Sequential(*conv(inputs, inner, 1), nn.ReLU6(True)) if expansion > 1 else nn.Identity()
+        self.depthwise = nn.Sequential(*conv(inner, inner, kernel, stride=stride, groups=inner), nn.ReLU6(True))
+        self.narrow = nn.Sequential(*conv(inner, outputs, 1))
+        self.kernel, self.stride, self.residual = kernel, stride, stride == 1 and inputs == outputs
+
+    def forward(self, x):
+        y = self.narrow(self.depthwise(F.pad(self.wide(x), same(x, self.kernel, self.stride))))
+        return x + y if self.residual else y
+
+
+def same(x, kernel, stride):
+    total = [max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in x.shape[-2:]]
+    return [total[1] // 2, total[1] - total[1] // 2, total[0] // 2, total[0] - total[0] // 2]
+
+
+class EfficientNet(nn.Module):
+    """EfficientNet-Lite0."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 32, 3, 2, bias=False), nn.BatchNorm2d(32), nn.ReLU6(True))
+        blocks, inputs = [], 32
+        for kernel, stride, expansion, outputs, count in [(3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3),
+                                                          (5, 1, 6, 112, 3), (5, 2, 6, 192, 4), (3, 1, 6, 320, 1)]:
+            for block in range(count):
+                blocks.append(Inverted(inputs, outputs, kernel, stride if block == 0 else 1, expansion))
+                inputs = outputs
+        self.blocks = nn.Sequential(*blocks)
+        self.head = nn.Sequential(nn.Conv2d(320, 1280, 1, bias=False), nn.BatchNorm2d(1280), nn.ReLU6(True),
+                                  nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(.2), nn.Linear(1280, 1000))
+
+    def forward(self, x):
+        return self.head(self.blocks(self.stem(F.pad(x, same(x, 3, 2)))))
+
+
+class LayerNorm2d(nn.LayerNorm):
+    def forward(self, x):
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class ConvNextBlock(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.depthwise = nn.Conv2d(width, width, 7, padding=3, groups=width)
+        self.mlp = nn.Sequential(nn.LayerNorm(width, 1e-6), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.scale = nn.Parameter(torch.ones(width))
+
+    def forward(self, x):
+        y = self.scale * self.mlp(self.depthwise(x).permute(0, 2, 3, 1))
+        return x + y.permute(0, 3, 1, 2)
+
+
+def convnext():
+    """timm's convnext_tiny."""
+    layers, inputs = [nn.Conv2d(3, 96, 4, 4), LayerNorm2d(96, 1e-6)], 96
+    for width, count in [(96, 3), (192, 3), (384, 9), (768, 3)]:
+        if width != inputs:
+            layers += [LayerNorm2d(inputs, 1e-6), nn.Conv2d(inputs, width, 2, 2)]
+        layers += [ConvNextBlock(width) for _ in range(count)]
+        inputs = width
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LayerNorm(inputs, 1e-6), nn.Linear(inputs, 1000))
+
+
+class VitBlock(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(width, 1e-6), nn.LayerNorm(width, 1e-6)
+        self.qkv, self.projection, self.heads = nn.Linear(width, 3 * width), nn.Linear(width, width), heads
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.scale1, self.scale2 = nn.Parameter(torch.ones(width)), nn.Parameter(torch.ones(width))
+
+    def forward(self, x):
+        batch, tokens, width = x.shape
+        q, k, v = self.qkv(self.norm1(x)).view(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        y = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(batch, tokens, width)
+        x = x + self.scale1 * self.projection(y)
+        return x + self.scale2 * self.mlp(self.norm2(x))
+
+
+class Dinov2(nn.Module):
+    """DINOv2's ViT-S/14 with its linear head; positions of 37 × 37 patches are interpolated."""
+
+    def __init__(self):
+        super().__init__()
+        self.patches = nn.Conv2d(3, 384, 14, 14)
+        self.cls, self.positions = nn.Parameter(torch.randn(1, 1, 384)), nn.Parameter(torch.randn(1, 384, 37, 37))
+        self.blocks = nn.Sequential(*(VitBlock(384, 6) for _ in range(12)), nn.LayerNorm(384, 1e-6))
+        self.head = nn.Linear(768, 1000)
+
+    def forward(self, x):
+        x = self.patches(x)
+        x = x + F.interpolate(self.positions, x.shape[-2:], mode="bicubic")
+        x = torch.cat([self.cls.expand(len(x), -1, -1), x.flatten(2).transpose(1, 2)], 1)
+        x = self.blocks(x)
+        return self.head(torch.cat([x[:, 0], x[:, 1:].mean(1)], 1))
 
 
 def exported(model, x, peer, threads):
@@ -264,7 +412,7 @@ def vada(peer):
     return step, 2 * (total + 4 * 128 * 3136 * 100)
 
 
-def dcgan(n, peer):
+def dcgan(n, peer, batch=128):
     up = lambda i, o, s, p: [nn.ConvTranspose2d(i, o, 4, s, p, bias=False), nn.BatchNorm2d(o), nn.ReLU(True)]
     g = nn.Sequential(*up(100, 4 * n, 1, 0), *up(4 * n, 2 * n, 2, 1), *up(2 * n, n, 2, 1),
                       nn.ConvTranspose2d(n, 1, 4, 2, 1, bias=False), nn.Tanh())
@@ -273,8 +421,8 @@ def dcgan(n, peer):
                       *down(2 * n, 4 * n), nn.Conv2d(4 * n, 1, 4, 1, 0, bias=False))
     g, d = WRAPPED[peer](g), WRAPPED[peer](d)
     og, od = (torch.optim.Adam(m.parameters(), 2e-4, betas=(.5, .999)) for m in (g, d))
-    real, noise = torch.randn(128, 1, 32, 32).tanh(), torch.randn(128, 100, 1, 1)
-    ones, zeros = torch.ones(128), torch.zeros(128)
+    real, noise = torch.randn(batch, 1, 32, 32).tanh(), torch.randn(batch, 100, 1, 1)
+    ones, zeros = torch.ones(batch), torch.zeros(batch)
     bce = F.binary_cross_entropy_with_logits
 
     def step():
@@ -298,7 +446,7 @@ def dcgan(n, peer):
     # generator: forward, weights, inputs but the first's; discriminator: real and fake forward, weights, inputs but the
     # images'; then forward and inputs for the generator
     total = 3 * sum(of_g) - of_g[0] + 2 * (3 * sum(of_d) - of_d[0]) + 2 * sum(of_d)
-    return step, 2 * 128 * total
+    return step, 2 * batch * total
 
 
 def modern(n, peer):
@@ -346,6 +494,10 @@ def modern(n, peer):
     return step, 2 * 128 * total
 
 
+MODELS = {"vgg16": vgg16, "squeezenet": squeezenet, "resnet18": lambda: resnet([2, 2, 2, 2], False),
+          "resnet50": lambda: resnet([3, 4, 6, 3], True), "efficientnet": EfficientNet, "convnext": convnext, "dinov2": Dinov2}
+
+
 def can(peer, case):
     """Whether the peer does this at all, and is installed."""
     if peer in ("onnxruntime", "openvino"):
@@ -361,13 +513,15 @@ def make(case, peer="eager", threads=1):
     if name == "vada":
         return vada(peer)
     if name == "dcgan":
-        return dcgan(int(rest[0]), peer)
+        return dcgan(int(rest[0]), peer, *map(int, rest[1:]))
     if name == "modern":
         return modern(int(rest[0]), peer)
-    return pretrained({"vgg16": vgg16, "squeezenet": squeezenet}[name], rest[0], int(rest[1]), peer, threads)
+    return pretrained(MODELS[name], rest[0], int(rest[1]), peer, threads)
 
 
 def binary(bench):
+    if options.programs:
+        return options.programs / bench
     # the whole workspace: one package alone has other features, and candle would be built anew
     out = subprocess.run(["cargo", "build", "--release", "--workspace", "--bench", bench,
                           "--message-format=json"], stdout=subprocess.PIPE, check=True, text=True, cwd=ROOT).stdout
@@ -405,7 +559,57 @@ def memory(programs, threads):
               f"PyTorch {b0:.0f}, {b1:.0f} (+{b1 - b0:.0f})", flush=True)
 
 
+def on_gpu():
+    """Milliseconds of a step here and in eager PyTorch, and their ratio, for each way to compute in f32; PyTorch's in bf16."""
+    torch.set_default_device("cuda")
+    versions = [torch.__version__, f"CUDA {torch.version.cuda}", f"cuDNN {torch.backends.cudnn.version()}", torch.cuda.get_device_name()]
+    print(", ".join(versions), flush=True)
+    print("| | Sconce, f32 | PyTorch | ratio | Sconce, TF32 | PyTorch | ratio | PyTorch, bf16 |")
+    print("|" + "---|" * 8)
+
+    def theirs(case, tf32, bf16=False):
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+        with torch.autocast("cuda", torch.bfloat16, enabled=bf16):
+            step, _ = make(case)
+            for _ in range(options.group):
+                step()
+            times = []
+            for _ in range(options.steps):
+                torch.cuda.synchronize()
+                start = time.perf_counter()
+                for _ in range(options.group):
+                    step()
+                torch.cuda.synchronize()
+                times.append((time.perf_counter() - start) / options.group)
+        return statistics.median(times)
+
+    def ours(case, tf32):
+        # cuDNN and cuBLAS would round so by themselves
+        more = {} if tf32 else {"NVIDIA_TF32_OVERRIDE": "0"}
+        command = [binary(PROGRAMS.get(case, NETWORKS)), "--device", "cuda", *(["--tf32"] if tf32 else []), "--serve"]
+        asked = f"{case} {options.group}\n" * (options.steps + 1)
+        done = subprocess.run(command, input=asked, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, **more})
+        return statistics.median(float(line.split()[0]) for line in done.stdout.splitlines()[1:])
+    for case in (c for c in GPU_CASES if options.only in c):
+        cells = []
+        for tf32 in (False, True):
+            try:
+                a, b = ours(case, tf32), theirs(case, tf32)
+                cells += [f"{a * 1e3:.2f}", f"{b * 1e3:.2f}", f"**{a / b:.2f}**"]
+            except (subprocess.CalledProcessError, RuntimeError) as error:
+                print(f"{case}: {error}", file=sys.stderr)
+                cells += ["", "", ""]
+        try:
+            cells.append(f"{theirs(case, True, bf16=True) * 1e3:.2f}")
+        except RuntimeError as error:
+            print(f"{case} in bf16: {error}", file=sys.stderr)
+            cells.append("")
+        print(f"| {case}, ms | " + " | ".join(cells) + " |", flush=True)
+
+
 def main():
+    if options.device == "cuda":
+        return on_gpu()
     needed = {PROGRAMS.get(c, NETWORKS) for c in CASES if options.only in c} | {NETWORKS}
     programs = {of: binary(of) for of in sorted(needed)}
     if options.memory:

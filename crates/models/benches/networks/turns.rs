@@ -4,12 +4,16 @@
 //! clock and of processor time; the case `peak` gives what the machine can do. `--memory CASE` prints bytes: before its first
 //! run, and at most in it. Alone it prints medians of all cases, or of those with its argument in their names;
 //! `RAYON_NUM_THREADS` sets the threads.
+//!
+//! With `--device cuda` first, tensors live on a GPU. A line may then say how many steps are timed at a stretch, behind the case:
+//! the seconds are those of one, with the GPU's work done. With `--tf32` behind it, matrix products round their factors so.
 
 use std::hint::black_box;
 use std::io::{BufRead, Write};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use candle_core::Device;
 use rayon::prelude::*;
 use sconce_core::{Error, Result};
 
@@ -17,14 +21,18 @@ use sconce_core::{Error, Result};
 pub(crate) type Step = Box<dyn FnMut() -> candle_core::Result<()>>;
 
 /// Makes a case by its name.
-pub(crate) type Make = fn(&str) -> Result<Step>;
+pub(crate) type Make = fn(&str, &Device) -> Result<Step>;
 
-/// Seconds on the clock, and of all threads on a processor.
-fn timed(step: &mut Step) -> Result<[f64; 2]> {
+/// Seconds of one of `count` steps on the clock, and of all threads on a processor.
+fn timed(step: &mut Step, count: u32, device: &Device) -> Result<[f64; 2]> {
+    device.synchronize().map_err(Error::other)?;
     let (start, used) = (Instant::now(), processor_time()?);
-    step().map_err(Error::other)?;
+    for _ in 0..count {
+        step().map_err(Error::other)?;
+    }
+    device.synchronize().map_err(Error::other)?;
     let took = start.elapsed().as_secs_f64();
-    Ok([took, processor_time()? - used])
+    Ok([took, processor_time()? - used].map(|seconds| seconds / f64::from(count)))
 }
 
 /// Seconds that this process has used; 0 where the system does not tell.
@@ -99,19 +107,21 @@ fn multiply_add_of<const L: usize>() -> usize {
     2 * L * CHAINS * COUNT
 }
 
-fn serve(make: Make) -> Result<()> {
+fn serve(make: Make, device: &Device) -> Result<()> {
     let mut current: Option<(String, Step)> = None;
-    for case in std::io::stdin().lock().lines() {
-        let case = case.map_err(Error::other)?;
+    for line in std::io::stdin().lock().lines() {
+        let line = line.map_err(Error::other)?;
+        let (case, count) = line.split_once(' ').unwrap_or((&line, "1"));
+        let count = count.parse().map_err(|_| Error::message(format!("no number `{count}`")))?;
         if case == "peak" {
             println!("{} 0", peak());
         } else {
-            let mut kept = current.take().filter(|(known, _)| *known == case);
+            let mut kept = current.take().filter(|(known, _)| known == case);
             let (_, step) = match &mut kept {
                 Some(kept) => kept,
-                None => kept.insert((case.clone(), make(&case)?)),
+                None => kept.insert((case.to_owned(), make(case, device)?)),
             };
-            let [seconds, processor] = timed(step)?;
+            let [seconds, processor] = timed(step, count, device)?;
             println!("{seconds} {processor}");
             current = kept;
         }
@@ -129,24 +139,24 @@ fn status(field: &str) -> Result<usize> {
 }
 
 fn memory(make: Make, case: &str) -> Result<()> {
-    let mut step = make(case)?;
+    let mut step = make(case, &Device::Cpu)?;
     // sets the largest size so far back to the present one
     std::fs::write("/proc/self/clear_refs", "5").map_err(Error::other)?;
     let before = status("VmRSS")?;
-    timed(&mut step)?;
-    timed(&mut step)?;
+    timed(&mut step, 2, &Device::Cpu)?;
     println!("{before} {}", status("VmHWM")?);
     Ok(())
 }
 
 /// All cases with `part` in their names.
-fn alone(cases: &[&str], make: Make, part: &str) -> Result<()> {
+fn alone(cases: &[&str], make: Make, part: &str, device: &Device) -> Result<()> {
     println!("peak {:.0} GFLOP/s", peak() * 1e-9);
     // cargo adds a flag of its own
     for case in cases.iter().filter(|case| part.starts_with('-') || case.contains(part)) {
-        let mut step = make(case)?;
-        timed(&mut step)?;
-        let mut took = (0..10).map(|_| timed(&mut step)).collect::<Result<Vec<_>>>()?;
+        let mut step = make(case, device)?;
+        timed(&mut step, 1, device)?;
+        let times = (0..10).map(|_| timed(&mut step, 1, device));
+        let mut took = times.collect::<Result<Vec<_>>>()?;
         let mut median = |i: usize| {
             took.sort_by(|a, b| a[i].total_cmp(&b[i]));
             took[5][i] * 1e3
@@ -154,6 +164,26 @@ fn alone(cases: &[&str], make: Make, part: &str) -> Result<()> {
         println!("{case:24} {:8.1} ms, processors {:8.1} ms", median(0), median(1));
     }
     Ok(())
+}
+
+fn run(cases: &[&str], make: Make, arguments: &[&str]) -> Result<()> {
+    let (device, arguments) = match arguments {
+        ["--device", "cuda", rest @ ..] => (Device::new_cuda(0).map_err(Error::other)?, rest),
+        ["--device", "metal", rest @ ..] => (Device::new_metal(0).map_err(Error::other)?, rest),
+        rest => (Device::Cpu, rest),
+    };
+    let arguments = match arguments {
+        ["--tf32", rest @ ..] => {
+            candle_core::cuda::set_gemm_reduced_precision_f32(true);
+            rest
+        }
+        rest => rest,
+    };
+    match arguments {
+        ["--serve"] => serve(make, &device),
+        ["--memory", case] => memory(make, case),
+        parts => alone(cases, make, parts.first().copied().unwrap_or_default(), &device),
+    }
 }
 
 /// Of mimalloc's `mi_option_purge_delay`, in milliseconds: as the program has it, memory stays for the next step.
@@ -165,12 +195,7 @@ pub(crate) fn main(cases: &[&str], make: Make) -> ExitCode {
     unsafe { sconce_ops::threads::let_candle_sleep() };
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let done = match arguments.as_slice() {
-        ["--serve"] => serve(make),
-        ["--memory", case] => memory(make, case),
-        parts => alone(cases, make, parts.first().copied().unwrap_or_default()),
-    };
-    match done {
+    match run(cases, make, &arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
