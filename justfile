@@ -81,12 +81,15 @@ check-unsafe-miri:
     MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-ignore-leaks" RAYON_NUM_THREADS=2 \
         cargo +nightly miri test -p sconce-ops --lib -- kernel:: conv::
 
-# Operations and networks on a 64-bit ARM processor, NEON and portable, which QEMU plays: `rustup target add aarch64-unknown-linux-gnu`, and Debian's
-# gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user. Builds candle anew
+# Operations and networks on a 64-bit ARM processor, NEON and portable, which QEMU plays, and the results that pin kinds' versions:
+# `rustup target add aarch64-unknown-linux-gnu`, and Debian's g++-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user. Builds all anew
 check-arm *ARGS:
-    CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
-        CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu" \
-        cargo test --release -p sconce-ops -p sconce-models --lib --target aarch64-unknown-linux-gnu --target-dir target/arm {{ ARGS }}
+    bash tests/arm.sh test --lib -p sconce-ops -p sconce-models {{ ARGS }}
+    bash tests/arm.sh test --lib -p sconce-transfer -p sconce-interpretation -p sconce-adaptation -p sconce-generation -- versions
+
+# The program for 64-bit ARM, built here: target/arm/aarch64-unknown-linux-gnu/release/sconce
+build-arm:
+    bash tests/arm.sh build --package sconce
 
 # Do the real tools open what `sconce export` writes? Installs TensorBoard, MLflow and rocrate-validator outside the repository: [--only mlflow]
 check-exports *ARGS:
