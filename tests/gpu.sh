@@ -7,18 +7,20 @@
 # KIT is what `tests/cuda/build.sh --kit KIT` made, here or on a machine without a GPU; without it, it is built now. PyTorch is taken
 # from python3, or from GPU_PYTHON; without it that part is left out.
 set -uo pipefail
-cd "$(dirname "$0")/.."
 kit=
-if [ "${1:-}" = --kit ]; then kit=${2:?expected a folder behind --kit}; shift 2; fi
-folder=${1:-target/gpu}
+if [ "${1:-}" = --kit ]; then kit=$(realpath -m "${2:?expected a folder behind --kit}"); shift 2; fi
+folder=${1:+$(realpath -m "$1")}
+cd "$(dirname "$0")/.."
+folder=${folder:-$PWD/target/gpu}
 python=${GPU_PYTHON:-python3}
 mkdir -p "$folder"
 if [ -z "$kit" ]; then
     kit=${CARGO_TARGET_DIR:-target}/cuda/kit
     tests/cuda/build.sh --kit "$kit" || exit 1
 fi
-kit=$(cd "$kit" && pwd) || exit 2
+kit=$(realpath "$kit")
 sconce=$kit/sconce
+if [ ! -x "$sconce" ]; then echo "expected a program $sconce: tests/cuda/build.sh --kit makes it"; exit 2; fi
 # CUDA's libraries may be Python packages.
 libraries=$("$python" -c 'import glob, nvidia; print(":".join(glob.glob(list(nvidia.__path__)[0] + "/*/lib")))' 2> /dev/null)
 if [ -n "$libraries" ]; then export LD_LIBRARY_PATH=$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}; fi
@@ -44,12 +46,6 @@ done
 if grep -q "skipped: no device" "$folder"/sconce*.log; then
     echo "the tests saw no device"; failed=1
 fi
-if "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2> /dev/null; then
-    step networks "$python" crates/models/benches/networks.py --device cuda --programs "$kit" --steps 5
-    grep "|" "$folder/networks.log"
-else
-    echo "networks: left out, $python has no PyTorch that sees a GPU"
-fi
 for pipeline in pipelines/*.toml; do
     name=$(basename "$pipeline" .toml)
     step "$name" "$sconce" --store "$folder/store" --artifacts "$folder/artifacts" run "$pipeline" --profile quick --device cuda
@@ -57,4 +53,10 @@ for pipeline in pipelines/*.toml; do
     timeout "$(( $(left) > 1 ? $(left) : 1 ))" "$sconce" --store "$folder/store" verify "$pipeline" --profile quick --device cpu \
         > "$folder/$name-verify.log" 2>&1 || echo "$name: not all within the tolerance of two classes: $folder/$name-verify.log"
 done
+if "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2> /dev/null; then
+    step networks "$python" crates/models/benches/networks.py --device cuda --programs "$kit" --steps 5
+    grep "|" "$folder/networks.log"
+else
+    echo "networks: left out, $python has no PyTorch that sees a GPU"
+fi
 exit $failed

@@ -6,9 +6,9 @@
 # With `--kit FOLDER` first, the tests and benchmarks, too, which lie there with the program for a machine with a GPU and no compiler:
 # tests/gpu.sh takes them.
 set -euo pipefail
-cd "$(dirname "$0")/../.."
 kit_folder=
-if [ "${1:-}" = --kit ]; then kit_folder=${2:?expected a folder behind --kit}; shift 2; fi
+if [ "${1:-}" = --kit ]; then kit_folder=$(realpath -m "${2:?expected a folder behind --kit}"); shift 2; fi
+cd "$(dirname "$0")/../.."
 target=${CARGO_TARGET_DIR:-target}/cuda
 export CUDA_COMPUTE_CAP=${CUDA_COMPUTE_CAP:-80}
 if ! command -v nvcc > /dev/null; then
@@ -45,6 +45,6 @@ for line in sys.stdin:
     if one.get("executable") and one["reason"] == "compiler-artifact":
         name, kind = one["target"]["name"].replace("_", "-"), one["target"]["kind"]
         shutil.copy(one["executable"], sys.argv[1] + "/" + (name if kind == ["bench"] else name + "-tests"))' "$kit_folder"
-    strip "$kit_folder"/*
+    strip "$kit_folder"/{sconce,sconce-tests,sconce-ops-tests,sconce-models-tests,networks,vada}
     ls -sh "$kit_folder"
 fi

@@ -32,6 +32,7 @@ CASES = ["vgg16-forward-1", "vgg16-forward-8", "vgg16-gradient-1", "squeezenet-f
 # as many images as keep a GPU busy
 GPU_CASES = ["vgg16-forward-32", "vgg16-gradient-16", "resnet50-forward-32", "convnext-forward-32", "dann", "vada", "dcgan-32",
              "dcgan-32-1024", "modern-32"]
+TF32 = "NVIDIA_TF32_OVERRIDE"
 PEERS = ["eager", "channels-last", "compile", "onnxruntime", "openvino"]
 PACKAGES = ["torch", "onnx", "onnxruntime", "openvino"]
 # the bench that has a case of ours
@@ -561,6 +562,8 @@ def memory(programs, threads):
 
 def on_gpu():
     """Milliseconds of a step here and in eager PyTorch, and their ratio, for each way to compute in f32; PyTorch's in bf16."""
+    if TF32 in os.environ:
+        sys.exit(f"expected {TF32} not to be set: it would beat what is compared here")
     torch.set_default_device("cuda")
     versions = [torch.__version__, f"CUDA {torch.version.cuda}", f"cuDNN {torch.backends.cudnn.version()}", torch.cuda.get_device_name()]
     print(", ".join(versions), flush=True)
@@ -569,41 +572,39 @@ def on_gpu():
 
     def theirs(case, tf32, bf16=False):
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
-        with torch.autocast("cuda", torch.bfloat16, enabled=bf16):
-            step, _ = make(case)
+        step, _ = make(case)
+
+        def group():
+            torch.cuda.synchronize()
+            start = time.perf_counter()
             for _ in range(options.group):
-                step()
-            times = []
-            for _ in range(options.steps):
-                torch.cuda.synchronize()
-                start = time.perf_counter()
-                for _ in range(options.group):
+                # for each step anew: weights in bf16 are kept until it ends
+                with torch.autocast("cuda", torch.bfloat16, enabled=bf16):
                     step()
-                torch.cuda.synchronize()
-                times.append((time.perf_counter() - start) / options.group)
-        return statistics.median(times)
+            torch.cuda.synchronize()
+            return (time.perf_counter() - start) / options.group
+        group()
+        return statistics.median(group() for _ in range(options.steps))
 
     def ours(case, tf32):
         # cuDNN and cuBLAS would round so by themselves
-        more = {} if tf32 else {"NVIDIA_TF32_OVERRIDE": "0"}
+        more = {} if tf32 else {TF32: "0"}
         command = [binary(PROGRAMS.get(case, NETWORKS)), "--device", "cuda", *(["--tf32"] if tf32 else []), "--serve"]
         asked = f"{case} {options.group}\n" * (options.steps + 1)
         done = subprocess.run(command, input=asked, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, **more})
         return statistics.median(float(line.split()[0]) for line in done.stdout.splitlines()[1:])
     for case in (c for c in GPU_CASES if options.only in c):
+        def tried(of, *how):
+            try:
+                return of(case, *how)
+            except (subprocess.CalledProcessError, OSError, ValueError, RuntimeError) as error:
+                print(f"{case}, {of.__name__}{how}: {error}", file=sys.stderr)
+        shown = lambda seconds: f"{seconds * 1e3:.2f}" if seconds else ""
         cells = []
         for tf32 in (False, True):
-            try:
-                a, b = ours(case, tf32), theirs(case, tf32)
-                cells += [f"{a * 1e3:.2f}", f"{b * 1e3:.2f}", f"**{a / b:.2f}**"]
-            except (subprocess.CalledProcessError, RuntimeError) as error:
-                print(f"{case}: {error}", file=sys.stderr)
-                cells += ["", "", ""]
-        try:
-            cells.append(f"{theirs(case, True, bf16=True) * 1e3:.2f}")
-        except RuntimeError as error:
-            print(f"{case} in bf16: {error}", file=sys.stderr)
-            cells.append("")
+            a, b = tried(ours, tf32), tried(theirs, tf32)
+            cells += [shown(a), shown(b), f"**{a / b:.2f}**" if a and b else ""]
+        cells.append(shown(tried(theirs, True, True)))
         print(f"| {case}, ms | " + " | ".join(cells) + " |", flush=True)
 
 

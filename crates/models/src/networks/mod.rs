@@ -10,7 +10,7 @@
 //! | `resnet18`, `resnet50` | 3 × 224 × 224 | 1000 | from weights, with their batch statistics | yes | yes |
 //! | `convnext_tiny` | 3 × 224 × 224 | 1000 | from nothing or from weights | yes | no: it has no ReLU |
 //! | `dinov2_vits14` | 3 × 518 × 518 | | from nothing or from weights, with a new last layer | no | no |
-//! | `efficientnet_lite0` | 3 × 224 × 224 | 1000 | its last layer, from weights | yes | yes |
+//! | `efficientnet_lite0` | 3 × 224 × 224 | 1000 | from weights, with their batch statistics | yes | yes |
 //! | `dann` | 3 × 28 × 28 | 10 | from nothing or from weights; with two domains by [`two_domains`] | yes | yes |
 //! | `dann_bn`, `dann_wide`, `vada` | 3 × 28 × 28 | 10 | from weights, with their batch statistics; with two domains by [`two_domains`] | yes | no |
 //! | `dcgan_generator` | 100 × 1 × 1 | | no: by [`dcgan::step`] | | |
