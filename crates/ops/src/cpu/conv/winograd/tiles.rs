@@ -269,7 +269,9 @@ impl<T: Element, const P: usize, const M: usize> Vectorized for Outputs<'_, T, P
         match self.kernel.lanes {
             16 => self.in_vectors::<16>(),
             8 => self.in_vectors::<8>(),
-            _ => self.in_vectors::<4>(),
+            4 => self.in_vectors::<4>(),
+            // f64 on ARM
+            _ => self.in_vectors::<2>(),
         }
     }
 }
