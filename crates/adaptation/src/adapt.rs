@@ -17,7 +17,7 @@ use sconce_models::images::Images;
 use sconce_models::networks::Architecture;
 use sconce_models::networks::two_domains::{Domain, Layout, Statistics, TwoDomains};
 use sconce_models::optim::Optimiser;
-use sconce_models::train::{Defaults, History, Training, TrainingParameters};
+use sconce_models::train::{Defaults, History, Training, TrainingParameters, Unread};
 use sconce_models::variables::{Variables, write_weights};
 
 use crate::method::Method;
@@ -153,6 +153,7 @@ impl<'a> Prepared<'a> {
             teacher,
             pseudo: Pseudo::default(),
             step: 0,
+            unread: Unread::default(),
             target_order: None,
         })
     }

@@ -8,7 +8,7 @@ use sconce_models::average::Average;
 use sconce_models::images::Images;
 use sconce_models::networks::two_domains::{Domain, TwoDomains};
 use sconce_models::optim::Optimiser;
-use sconce_models::train::{Batch, Task, Values, View, order};
+use sconce_models::train::{Batch, Task, Unread, Values, View, order};
 use sconce_models::variables::Variables;
 
 use crate::method::{Dann, DirtT, Method, PseudoLabels};
@@ -38,6 +38,7 @@ pub(crate) struct Adapting<'a> {
     pub(crate) pseudo: Pseudo,
     /// Updates done.
     pub(crate) step: usize,
+    pub(crate) unread: Unread,
     /// The order in which the target's images come in one of its epochs.
     pub(crate) target_order: Option<(usize, Vec<usize>)>,
 }
@@ -165,9 +166,9 @@ impl Adapting<'_> {
                 let pseudo = pseudo.transpose().map_err(Error::other)?;
                 let selected = self.pseudo.rows.len() as f64 / self.target.len().max(1) as f64;
                 update::pseudo_labels(network, &x, (pseudo.as_ref(), weight), &draws).map(
-                    |mut update| {
-                        update.values.push(("pseudo_labelled", selected));
-                        update
+                    |Update { loss, numbers }| {
+                        let numbers = numbers.and(move || Ok(vec![("pseudo_labelled", selected)]));
+                        Update { loss, numbers }
                     },
                 )
             }
@@ -216,17 +217,26 @@ fn surest(logits: &[f32]) -> (u32, f64) {
 }
 
 impl Task for Adapting<'_> {
-    fn step(&mut self, batch: &Batch<'_>) -> Result<Values> {
+    fn step(&mut self, batch: &Batch<'_>) -> Result<()> {
         self.refresh(batch)?;
-        let update = self.update(batch)?;
-        let gradients = update.loss.backward().map_err(Error::other)?;
+        let Update { loss, numbers } = self.update(batch)?;
+        let gradients = loss.backward().map_err(Error::other)?;
         let rate = self.learning_rate * batch.factor;
         self.optimiser.step(&gradients, rate).map_err(Error::other)?;
         if let Some((average, _)) = &self.averaged {
             average.update().map_err(Error::other)?;
         }
         self.step = batch.position.step + 1;
-        Ok(update.values)
+        self.unread.push(numbers);
+        Ok(())
+    }
+
+    fn numbers(&mut self) -> Result<Vec<Values>> {
+        self.unread.read()
+    }
+
+    fn waits(&self) -> bool {
+        !self.device().is_cpu()
     }
 
     fn validate(&mut self, epoch: usize) -> Result<Values> {

@@ -5,7 +5,7 @@ use sconce_core::random::Generator;
 use sconce_models::networks::two_domains::{
     Domain, Forward, Outputs, TwoDomains, dann_losses, domain_labels,
 };
-use sconce_models::train::Values;
+use sconce_models::train::{Reading, Values, number};
 use sconce_ops::loss::{bce_with_logits, cross_entropy, weighted_sum};
 
 use crate::losses::{Estimator, MULTIPLES, Vat, conditional_entropy, coral, kl, mmd};
@@ -17,7 +17,7 @@ pub struct Update {
     /// What is made small.
     pub loss: Tensor,
     /// Numbers about it, the loss first.
-    pub values: Values,
+    pub numbers: Reading,
 }
 
 /// The examples of an update.
@@ -62,8 +62,8 @@ pub(crate) fn source_only(
         network.logits(x.target, &mut how)?;
     }
     let loss = cross_entropy(&logits, x.classes)?;
-    let values = label_values(&loss, &loss, &logits, x.classes)?;
-    Ok(Update { loss, values })
+    let numbers = label_values(&loss, &loss, &logits, x.classes);
+    Ok(Update { loss, numbers })
 }
 
 /// Ganin et al. 2016, eq. 9: see [`dann_losses`].
@@ -78,10 +78,11 @@ pub(crate) fn dann(
     let mut rng = draws.both();
     let of = dann_losses(network, [x.source, x.target], x.classes, Some(turned), &mut rng)?;
     let loss = (&of.label + &of.domain)?;
-    let mut values = label_values(&loss, &of.label, &of.logits, x.classes)?;
-    values.extend(domain_values(&of.domains, x.source.dim(0)?)?);
-    values.push(("strength", strength));
-    Ok(Update { loss, values })
+    let (domains, n) = (of.domains.detach(), x.source.dim(0)?);
+    let numbers = label_values(&loss, &of.label, &of.logits, x.classes)
+        .and(move || domain_values(&domains, n))
+        .and(move || Ok(vec![("strength", strength)]));
+    Ok(Update { loss, numbers })
 }
 
 /// Which distance of the domains' hidden layers is made small.
@@ -106,10 +107,10 @@ pub(crate) fn distance(
         Distance::Mmd => mmd(&source, &target, &MULTIPLES, Estimator::Biased)?,
     };
     let loss = weighted_sum(&[(1.0, &label), (weight, &apart)])?;
-    let mut values = label_values(&loss, &label, &logits, x.classes)?;
-    values.push(("distance", number(&apart)?));
-    values.push(("weight", weight));
-    Ok(Update { loss, values })
+    let apart = apart.detach();
+    let numbers = label_values(&loss, &label, &logits, x.classes)
+        .and(move || Ok(vec![("distance", number(&apart)?), ("weight", weight)]));
+    Ok(Update { loss, numbers })
 }
 
 /// Cross-entropy of the source's labels and of the target's pseudo-labels, where there are any.
@@ -130,9 +131,10 @@ pub(crate) fn pseudo_labels(
         Some(_) => weighted_sum(&[(1.0, &label), (weight, &of_target)])?,
         None => label.clone(),
     };
-    let mut values = label_values(&loss, &label, &source, x.classes)?;
-    values.push(("pseudo_label_loss", number(&of_target)?));
-    Ok(Update { loss, values })
+    let of_target = of_target.detach();
+    let numbers = label_values(&loss, &label, &source, x.classes)
+        .and(move || Ok(vec![("pseudo_label_loss", number(&of_target)?)]));
+    Ok(Update { loss, numbers })
 }
 
 /// Shu et al. 2018, eq. 8. `judge` is given the domain head's loss, and updates that head alone, before the features are
@@ -170,12 +172,15 @@ pub fn vada(
         (weights.target, &entropy),
         (weights.target, &of_target),
     ])?;
-    let mut values = label_values(&loss, &label, &source, x.classes)?;
-    values.extend(domain_values(&domains, n)?);
-    values.push(("entropy", number(&entropy)?));
-    values.push(("source_vat", number(&of_source)?));
-    values.push(("target_vat", number(&of_target)?));
-    Ok(Update { loss, values })
+    let domains = domains.detach();
+    let numbers = label_values(&loss, &label, &source, x.classes)
+        .and(move || domain_values(&domains, n))
+        .and(scalars([
+            ("entropy", &entropy),
+            ("source_vat", &of_source),
+            ("target_vat", &of_target),
+        ]));
+    Ok(Update { loss, numbers })
 }
 
 /// Shu et al. 2018, eq. 14: the target alone, held near the teacher's predictions. Nothing is learned from the source.
@@ -203,13 +208,13 @@ pub(crate) fn dirt_t(
         (weights.target, &vat),
         (weights.teacher, &apart),
     ])?;
-    let values = vec![
-        ("loss", number(&loss)?),
-        ("entropy", number(&entropy)?),
-        ("target_vat", number(&vat)?),
-        ("teacher_divergence", number(&apart)?),
-    ];
-    Ok(Update { loss, values })
+    let numbers = scalars([
+        ("loss", &loss),
+        ("entropy", &entropy),
+        ("target_vat", &vat),
+        ("teacher_divergence", &apart),
+    ]);
+    Ok(Update { loss, numbers: Reading::new(numbers) })
 }
 
 /// How much predictions change where images are moved against them: see [`Vat`]. Dropout and noise are those of the pass that
@@ -247,20 +252,27 @@ fn all([source, target]: [Option<Tensor>; 2]) -> Result<[Tensor; 2]> {
 }
 
 /// The loss, the labels' part of it, and the part of the images with the right label.
-fn label_values(
-    loss: &Tensor,
-    label: &Tensor,
-    logits: &Tensor,
-    classes: &Tensor,
-) -> Result<Values> {
-    let right = logits.argmax(1)?.eq(classes)?.to_vec1::<u8>()?;
-    let right = right.iter().map(|&hit| f64::from(hit)).sum::<f64>() / right.len().max(1) as f64;
-    Ok(vec![("loss", number(loss)?), ("label_loss", number(label)?), ("label_accuracy", right)])
+fn label_values(loss: &Tensor, label: &Tensor, logits: &Tensor, classes: &Tensor) -> Reading {
+    let losses = scalars([("loss", loss), ("label_loss", label)]);
+    let (logits, classes) = (logits.detach(), classes.clone());
+    Reading::new(losses).and(move || {
+        let right = logits.argmax(1)?.eq(&classes)?.to_vec1::<u8>()?;
+        let hits = right.iter().map(|&hit| f64::from(hit)).sum::<f64>();
+        Ok(vec![("label_accuracy", hits / right.len().max(1) as f64)])
+    })
+}
+
+/// What reads these scalars.
+fn scalars<const N: usize>(
+    of: [(&'static str, &Tensor); N],
+) -> impl FnOnce() -> Result<Values> + 'static {
+    let of = of.map(|(name, scalar)| (name, scalar.detach()));
+    move || of.into_iter().map(|(name, scalar)| Ok((name, number(&scalar)?))).collect()
 }
 
 /// Binary cross-entropy and accuracy of "is of the target domain" on each domain; the first `n` logits are the source's.
 fn domain_values(logits: &Tensor, n: usize) -> Result<Values> {
-    let logits = logits.detach().to_vec1::<f32>()?;
+    let logits = logits.to_vec1::<f32>()?;
     let (source, target) = logits.split_at(n.min(logits.len()));
     let mean = |logits: &[f32], of: fn(f64) -> f64| {
         logits.iter().map(|&x| of(f64::from(x))).sum::<f64>() / logits.len().max(1) as f64
@@ -277,11 +289,6 @@ fn domain_values(logits: &Tensor, n: usize) -> Result<Values> {
 /// `ln(1 + exp(x))`, without overflow.
 fn softplus(x: f64) -> f64 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()
-}
-
-/// A scalar's value.
-fn number(scalar: &Tensor) -> Result<f64> {
-    scalar.to_dtype(candle_core::DType::F64)?.to_scalar()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use sconce_models::Tensors;
 use sconce_models::average::Average;
 use sconce_models::images::Images;
 use sconce_models::networks::dcgan::{
-    Discriminator, Examples, GanLosses, Generator, Objective, Side, one_hot, step,
+    Discriminator, Examples, GanLosses, Generator, Objective, Side, UnreadLosses, one_hot, step,
 };
 use sconce_models::optim::Optimiser;
 use sconce_models::train::{Batch, Task, Values, View};
@@ -71,6 +71,10 @@ pub(crate) struct Playing<'a> {
     pub(crate) course: Course,
     /// Updates that the training has.
     pub(crate) steps: usize,
+    /// Updates whose losses were not read yet, by their number, counted from 1.
+    pub(crate) unread: Vec<(usize, UnreadLosses)>,
+    /// Numbers of updates that the loop did not ask for yet.
+    pub(crate) numbers: Vec<Values>,
     /// The last losses that were numbers.
     pub(crate) last: Option<GanLosses>,
     /// Both networks at the last look: what is left of a training that diverges.
@@ -178,23 +182,35 @@ impl Playing<'_> {
         }
     }
 
-    /// Takes in an update that gave numbers.
-    fn updated(&mut self, done: usize, losses: GanLosses) -> Result<()> {
-        self.last = Some(losses);
-        if let Some(averaged) = &self.averaged {
-            averaged.average.update().map_err(Error::other)?;
+    /// Takes in the losses of the updates since they were last read. Those behind one that gave no number count for nothing.
+    fn read(&mut self) -> Result<()> {
+        let began = Instant::now();
+        let unread = std::mem::take(&mut self.unread);
+        let losses = unread.into_iter().map(|(done, losses)| Ok((done, losses.read()?)));
+        let losses: Vec<_> = losses.collect::<candle_core::Result<_>>().map_err(Error::other)?;
+        self.timed.1 += began.elapsed();
+        for (done, losses) in losses {
+            match (self.course.diverged, losses.is_finite()) {
+                (Some(_), _) => {}
+                (None, true) => {
+                    self.last = Some(losses);
+                    self.course.push(done, &losses);
+                }
+                // From here on nothing is updated: the verdict tells it.
+                (None, false) => self.diverge(done, done - 1)?,
+            }
+            self.tell_numbers();
         }
-        self.course.push(done, &losses);
-        if done == self.steps {
-            self.course.end_record(done);
-        }
-        match done.is_multiple_of(self.looks.every) || done == self.steps {
-            true => self.look(done),
-            false => Ok(()),
-        }
+        Ok(())
     }
 
-    fn update(&mut self, batch: &Batch<'_>) -> Result<GanLosses> {
+    /// Gives the loop the last losses. None where there are none: zeros would pass for losses.
+    fn tell_numbers(&mut self) {
+        let last = self.last.map(|losses| GanLosses::NAMES.into_iter().zip(losses.numbers()));
+        self.numbers.push(last.into_iter().flatten().collect());
+    }
+
+    fn update(&mut self, batch: &Batch<'_>) -> Result<UnreadLosses> {
         let device = self.device().clone();
         let images = self.images.batch(batch.rows, &device, |_| View::default())?;
         let latent = self.generator.network.layout().latent;
@@ -220,25 +236,41 @@ impl Playing<'_> {
 }
 
 impl Task for Playing<'_> {
-    fn step(&mut self, batch: &Batch<'_>) -> Result<Values> {
+    fn step(&mut self, batch: &Batch<'_>) -> Result<()> {
         let before = batch.position.step;
         if before == 0 && self.course.last_look().is_none() {
             self.look(0)?;
         }
-        let done = before + 1;
-        if self.course.diverged.is_none() {
-            let began = Instant::now();
-            let losses = self.update(batch)?;
-            self.timed = (self.timed.0 + 1, self.timed.1 + began.elapsed());
-            match losses.is_finite() {
-                true => self.updated(done, losses)?,
-                // From here on nothing is updated: the verdict tells it.
-                false => self.diverge(done, before)?,
+        if self.course.diverged.is_some() {
+            self.tell_numbers();
+            return Ok(());
+        }
+        let (began, done) = (Instant::now(), before + 1);
+        let losses = self.update(batch)?;
+        if let Some(averaged) = &self.averaged {
+            averaged.average.update().map_err(Error::other)?;
+        }
+        self.unread.push((done, losses));
+        self.timed = (self.timed.0 + 1, self.timed.1 + began.elapsed());
+        if done.is_multiple_of(self.looks.every) || done == self.steps {
+            self.read()?;
+            if self.course.diverged.is_none() {
+                if done == self.steps {
+                    self.course.end_record(done);
+                }
+                self.look(done)?;
             }
         }
-        // None where there are none: zeros would pass for losses.
-        let last = self.last.map(|losses| GanLosses::NAMES.into_iter().zip(losses.numbers()));
-        Ok(last.into_iter().flatten().collect())
+        Ok(())
+    }
+
+    fn numbers(&mut self) -> Result<Vec<Values>> {
+        self.read()?;
+        Ok(std::mem::take(&mut self.numbers))
+    }
+
+    fn waits(&self) -> bool {
+        !self.device().is_cpu()
     }
 
     fn snapshot(&self) -> Result<Tensors> {

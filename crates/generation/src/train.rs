@@ -180,6 +180,8 @@ fn play_by<K: Defaults>(
         told: Verdict::Stable,
         tell: &|text| ctx.note(text),
         timed: (0, Duration::ZERO),
+        unread: vec![],
+        numbers: vec![],
         last: None,
         kept: None,
     };

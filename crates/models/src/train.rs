@@ -8,6 +8,7 @@ mod order;
 mod parameters;
 #[cfg(test)]
 mod tests;
+mod unread;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ pub use parameters::{Checkpoints, Defaults, TrainingParameters};
 use sconce_core::random::{Generator, generator};
 use sconce_core::{Context, Error, Result};
 use tracing::{debug_span, trace_span};
+pub use unread::{Reading, Unread, number};
 
 use crate::Tensors;
 use crate::schedule::{Position, Schedule};
@@ -27,12 +29,24 @@ use checkpoint::Place;
 
 /// What is trained: the part that differs between studies.
 pub trait Task {
-    /// Does one update from a batch and returns numbers about it, the loss first. The history holds each number's mean
-    /// over the epoch, weighted by the batches' sizes.
+    /// Does one update from a batch.
     ///
     /// # Errors
     /// Whatever goes wrong; the training stops.
-    fn step(&mut self, batch: &Batch<'_>) -> Result<Values>;
+    fn step(&mut self, batch: &Batch<'_>) -> Result<()>;
+
+    /// Numbers about each update since they were last asked for, in their order; of each the loss first. The history holds
+    /// each number's mean over the epoch, weighted by the batches' sizes.
+    ///
+    /// # Errors
+    /// Whatever goes wrong; the training stops.
+    fn numbers(&mut self) -> Result<Vec<Values>>;
+
+    /// Whether [`numbers`](Self::numbers) waits for a device, which then has nothing to do until it is told the next update. They
+    /// are asked for once a second then, and before whatever needs them; else after each update.
+    fn waits(&self) -> bool {
+        false
+    }
 
     /// Looks at the model after an epoch and returns numbers about it, such as the accuracy on held-out examples.
     ///
@@ -167,7 +181,8 @@ impl Training {
                 ctx.point(step, Some(epoch + 1), values);
             }
         }
-        let mut runner = Runner { training: self, ctx, place, saved: Instant::now(), fresh: true };
+        let saved = Instant::now();
+        let mut runner = Runner { training: self, ctx, place, saved, fresh: true, unread: vec![] };
         runner.run(task, &mut state)?;
         if let Some(best) = &state.best {
             task.restore(&best.task)?;
@@ -178,6 +193,9 @@ impl Training {
 
 /// Updates from one that has a span to the next: all of them would fill a trace.
 const STEPS_APART: usize = 10;
+
+/// Updates whose numbers are not read yet, at most: each holds some memory.
+const UNREAD: usize = 256;
 
 /// The time between checkpoints where a stage says nothing else, in seconds.
 pub const CHECKPOINT_SECONDS: f64 = 20.0;
@@ -218,6 +236,8 @@ struct Runner<'a> {
     saved: Instant,
     /// Whether the state is as it was loaded or last saved.
     fresh: bool,
+    /// The examples of each update whose numbers were not read yet. They are no part of a state that is saved.
+    unread: Vec<usize>,
 }
 
 impl Runner<'_> {
@@ -245,6 +265,7 @@ impl Runner<'_> {
                 self.end_epoch(task, state, epoch)?;
             }
             if noted.elapsed() > Duration::from_secs(1) {
+                self.read(task, state)?;
                 noted = Instant::now();
                 let each = start.elapsed().as_secs_f64() / (state.step - first) as f64;
                 self.ctx.note(state.line(
@@ -276,21 +297,46 @@ impl Runner<'_> {
         let steps_per_epoch = self.training.steps_per_epoch();
         let position = Position { step: state.step, steps_per_epoch, epochs };
         let factor = self.training.schedule.factor(position);
-        let values = task.step(&Batch { rows, position, epoch, factor, seed: self.ctx.seed() })?;
+        let batch = Batch { rows, position, epoch, factor, seed: self.ctx.seed() };
+        if let Err(error) = task.step(&batch) {
+            // Where numbers of the updates before tell why, they are told.
+            self.read(task, state)?;
+            return Err(error);
+        }
         self.fresh = false;
         state.step += 1;
-        if let Some((name, value)) = values.iter().find(|(_, value)| !value.is_finite()) {
-            return Err(Error::message(format!(
-                "the training diverged: {name} is {value} in epoch {}, update {}; a smaller learning rate may help",
-                epoch + 1,
-                state.step
-            )));
+        self.unread.push(rows.len());
+        match task.waits() && self.unread.len() < UNREAD {
+            true => Ok(()),
+            false => self.read(task, state),
         }
-        self.ctx.point(state.step, None, values.iter().copied());
-        state.add(&values, rows.len())
+    }
+
+    /// Takes in the numbers of the updates since they were last read, all of one epoch.
+    fn read(&mut self, task: &mut dyn Task, state: &mut State) -> Result<()> {
+        let unread = std::mem::take(&mut self.unread);
+        let all = if unread.is_empty() { vec![] } else { task.numbers()? };
+        if all.len() != unread.len() {
+            let (expected, got) = (unread.len(), all.len());
+            let message = format!("expected the numbers of {expected} updates, got those of {got}");
+            return Err(Error::message(message));
+        }
+        let first = state.step - unread.len();
+        for (done, (values, examples)) in (first + 1..).zip(all.iter().zip(unread)) {
+            if let Some((name, value)) = values.iter().find(|(_, value)| !value.is_finite()) {
+                let epoch = (done - 1) / self.training.steps_per_epoch() + 1;
+                return Err(Error::message(format!(
+                    "the training diverged: {name} is {value} in epoch {epoch}, update {done}; a smaller learning rate may help"
+                )));
+            }
+            self.ctx.point(done, None, values.iter().copied());
+            state.add(values, examples)?;
+        }
+        Ok(())
     }
 
     fn end_epoch(&mut self, task: &mut dyn Task, state: &mut State, epoch: usize) -> Result<()> {
+        self.read(task, state)?;
         let mut values: Vec<(String, f64)> =
             state.sums.drain(..).map(|(name, sum)| (name, sum / state.seen as f64)).collect();
         state.seen = 0;
@@ -316,8 +362,9 @@ impl Runner<'_> {
         Ok(())
     }
 
-    fn save(&mut self, task: &dyn Task, state: &State) -> Result<()> {
+    fn save(&mut self, task: &mut dyn Task, state: &mut State) -> Result<()> {
         let _span = debug_span!("checkpoint").entered();
+        self.read(task, state)?;
         self.place.save(&task.snapshot()?, state)?;
         self.saved = Instant::now();
         Ok(())

@@ -85,11 +85,15 @@ struct Stopping<'a, 'b> {
 }
 
 impl Task for Stopping<'_, '_> {
-    fn step(&mut self, batch: &Batch<'_>) -> Result<Values> {
+    fn step(&mut self, batch: &Batch<'_>) -> Result<()> {
         match self.at == Some(batch.position.step) {
             true => Err(Error::message("stopped")),
             false => self.task.step(batch),
         }
+    }
+
+    fn numbers(&mut self) -> Result<Vec<Values>> {
+        self.task.numbers()
     }
 
     fn validate(&mut self, epoch: usize) -> Result<Values> {

@@ -186,7 +186,7 @@ fn dirt_t_measures_the_source_and_learns_nothing_from_it() {
         let update = dirt_t([&network, &teacher], &x, DirtT::default(), &draws).unwrap();
         let gradients = update.loss.backward().unwrap();
         let gradient = gradients.get(&variables.get("features.0.weight").unwrap()).unwrap();
-        (update.values, numbers(gradient), running(&variables))
+        (update.numbers.read().unwrap(), numbers(gradient), running(&variables))
     };
     let source = images(4, 0.37);
     let (values, gradient, moved) = on(&source);
@@ -218,7 +218,8 @@ fn unperturbed(layout: Layout) -> ([f64; 2], Vec<(String, Vec<f64>)>) {
     let draws = Draws { source: of("a"), target: of("b"), of: &of };
     let weights = Vada { radius: 1e-30, ..Vada::default() };
     let update = vada(&network, &x, weights, &draws, |_| Ok(())).unwrap();
-    let value = |name: &str| update.values.iter().find(|(n, _)| *n == name).unwrap().1;
+    let values = update.numbers.read().unwrap();
+    let value = |name: &str| values.iter().find(|(n, _)| *n == name).unwrap().1;
     ([value("source_vat"), value("target_vat")], running(&variables))
 }
 

@@ -58,14 +58,24 @@ fn trained(more: Value) -> Result<Ran> {
 struct Stopping<'a, 'b> {
     task: &'a mut Playing<'b>,
     at: Option<usize>,
+    /// As on a device, whose numbers are not read at once.
+    waits: bool,
 }
 
 impl Task for Stopping<'_, '_> {
-    fn step(&mut self, batch: &Batch<'_>) -> Result<Values> {
+    fn step(&mut self, batch: &Batch<'_>) -> Result<()> {
         match self.at == Some(batch.position.step) {
             true => Err(Error::message("stopped")),
             false => self.task.step(batch),
         }
+    }
+
+    fn numbers(&mut self) -> Result<Vec<Values>> {
+        self.task.numbers()
+    }
+
+    fn waits(&self) -> bool {
+        self.waits
     }
 
     fn snapshot(&self) -> Result<Tensors> {
@@ -118,15 +128,20 @@ fn everything() -> Play<'static> {
 
 /// What a training gives, as bytes; stopped before the updates `stops`, and taken up again.
 fn bits(stops: &[usize]) -> Vec<Vec<u8>> {
+    bits_of(&everything(), stops, false)
+}
+
+/// The same of another training, and with numbers that are read at once, or late.
+fn bits_of(how: &Play<'_>, stops: &[usize], waits: bool) -> Vec<Vec<u8>> {
     let folder = tempfile::tempdir().unwrap();
     let ctx = Context::in_folder(folder.path(), &[]).unwrap().with_seed(7);
-    let (how, images) = (everything(), bars(24));
+    let images = bars(24);
     let mut training = TrainingParameters::<TrainGan>::default();
     (training.epochs, training.batch) = (3, 8);
     let mut last = None;
     for at in stops.iter().copied().map(Some).chain([None]) {
-        let played = play_by(&ctx, &how, &training, &images, |training, task| {
-            training.run(&ctx, &mut Stopping { task, at })
+        let played = play_by(&ctx, how, &training, &images, |training, task| {
+            training.run(&ctx, &mut Stopping { task, at, waits })
         });
         assert_eq!(played.is_err(), at.is_some());
         last = played.ok();
@@ -141,6 +156,7 @@ fn bits(stops: &[usize]) -> Vec<Vec<u8>> {
             .flat_map(|i| played.samples.content(i).unwrap().into_owned())
             .collect(),
         format!("{:?}", played.metrics).into_bytes(),
+        played.history.table().unwrap().to_csv().into_bytes(),
     ]
 }
 
@@ -149,6 +165,20 @@ fn an_interrupted_training_goes_on_to_the_same_bits() {
     let whole = bits(&[]);
     assert!(bits(&[3]) == whole);
     assert!(bits(&[1, 4, 8]) == whole);
+}
+
+/// Updates behind one that gave no number were made for nothing when that is read late.
+#[test]
+fn numbers_that_are_read_late_change_nothing() {
+    let mut how = Play { every: Duration::from_secs(3600), sample_every: 4, ..everything() };
+    assert!(bits_of(&how, &[], true) == bits_of(&how, &[], false));
+    how.every = Duration::ZERO;
+    assert!(bits_of(&how, &[2, 6], true) == bits_of(&how, &[], false));
+    // the generator has no number behind its first update, and the second update's losses are none
+    how = Play { every: Duration::from_secs(3600), learning_rates: [1e39, 1e-3], ..how };
+    let diverged = bits_of(&how, &[], false);
+    assert!(String::from_utf8_lossy(&diverged[5]).contains(r#"("diverged_at", 2.0)"#));
+    assert!(bits_of(&how, &[], true) == diverged);
 }
 
 #[test]

@@ -3,7 +3,7 @@ use sconce_core::{Error, Result};
 use sconce_ops::loss::{cross_entropy, cross_entropy_each};
 use sconce_ops::sum::mean_all;
 
-use super::{Augmentation, Batch, Task, Values, View};
+use super::{Augmentation, Batch, Reading, Task, Unread, Values, View, number};
 use crate::Tensors;
 use crate::images::Images;
 use crate::optim::{Method, Optimiser};
@@ -21,6 +21,7 @@ pub struct Classifier<'a, F> {
     augmentation: Augmentation,
     smoothing: f64,
     mirror: bool,
+    unread: Unread,
 }
 
 /// Images looked at together outside training; it does not change the result.
@@ -56,6 +57,7 @@ impl<'a, F: FnMut(&Tensor) -> candle_core::Result<Tensor>> Classifier<'a, F> {
             augmentation: Augmentation::default(),
             smoothing: 0.0,
             mirror: false,
+            unread: Unread::default(),
         })
     }
 
@@ -166,11 +168,22 @@ fn hits(logits: &Tensor, classes: &Tensor) -> candle_core::Result<f64> {
 }
 
 impl<F: FnMut(&Tensor) -> candle_core::Result<Tensor>> Task for Classifier<'_, F> {
-    fn step(&mut self, batch: &Batch<'_>) -> Result<Values> {
+    fn step(&mut self, batch: &Batch<'_>) -> Result<()> {
         let (logits, loss, classes) = self.update(batch)?;
-        let numbers = || -> candle_core::Result<_> { Ok((sum(&loss)?, hits(&logits, &classes)?)) };
-        let (loss, right) = numbers().map_err(Error::other)?;
-        Ok(vec![("loss", loss), ("accuracy", right / batch.rows.len().max(1) as f64)])
+        let examples = batch.rows.len().max(1) as f64;
+        self.unread.push(Reading::new(move || {
+            let right = hits(&logits, &classes)?;
+            Ok(vec![("loss", number(&loss)?), ("accuracy", right / examples)])
+        }));
+        Ok(())
+    }
+
+    fn numbers(&mut self) -> Result<Vec<Values>> {
+        self.unread.read()
+    }
+
+    fn waits(&self) -> bool {
+        !self.variables.device().is_cpu()
     }
 
     fn validate(&mut self, _: usize) -> Result<Values> {

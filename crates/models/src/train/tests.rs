@@ -20,6 +20,11 @@ struct Line {
     /// Fails before this update.
     stop_at: Option<usize>,
     steps: usize,
+    /// As on a device, whose numbers are not read at once.
+    waits: bool,
+    unread: Unread,
+    /// How many numbers were read at once at most.
+    at_once: usize,
 }
 
 const EXAMPLES: usize = 23;
@@ -29,12 +34,14 @@ impl Line {
         let mut variables = Variables::new(5, &Device::Cpu);
         let line = variables.parameter("line", &[2, 1], Init::PytorchDefault).unwrap();
         let optimiser = Optimiser::new(Method::Adam(Adam::default()), &variables).unwrap();
-        Self { variables, line, optimiser, die_at: None, stop_at: None, steps: 0 }
+        let (unread, waits, at_once) = (Unread::default(), false, 0);
+        let (die_at, stop_at, steps) = (None, None, 0);
+        Self { variables, line, optimiser, die_at, stop_at, steps, waits, unread, at_once }
     }
 }
 
 impl Task for Line {
-    fn step(&mut self, batch: &Batch<'_>) -> Result<Values> {
+    fn step(&mut self, batch: &Batch<'_>) -> Result<()> {
         if self.die_at == Some(batch.position.step) {
             // as kill -9 does: nothing is flushed, no destructor runs
             std::process::abort();
@@ -51,14 +58,27 @@ impl Task for Line {
             rows.extend([x, 1.0]);
             targets.push(3.0 * x - 1.0 + rng.random::<f32>() * 0.1);
         }
-        let update = || -> candle_core::Result<f64> {
+        let update = || -> candle_core::Result<Tensor> {
             let x = Tensor::from_vec(rows, (targets.len(), 2), &Device::Cpu)?;
             let t = Tensor::from_vec(targets, (batch.rows.len(), 1), &Device::Cpu)?;
             let loss = (x.matmul(&self.line)? - t)?.sqr()?.mean_all()?;
             self.optimiser.step(&loss.backward()?, 0.05 * batch.factor)?;
-            Ok(f64::from(loss.to_scalar::<f32>()?))
+            Ok(loss.detach())
         };
-        Ok(vec![("loss", update().map_err(Error::other)?), ("rows", batch.rows.len() as f64)])
+        let (loss, rows) = (update().map_err(Error::other)?, batch.rows.len() as f64);
+        let reading = Reading::new(move || Ok(vec![("loss", number(&loss)?)]));
+        self.unread.push(reading.and(move || Ok(vec![("rows", rows)])));
+        Ok(())
+    }
+
+    fn numbers(&mut self) -> Result<Vec<Values>> {
+        let numbers = self.unread.read()?;
+        self.at_once = self.at_once.max(numbers.len());
+        Ok(numbers)
+    }
+
+    fn waits(&self) -> bool {
+        self.waits
     }
 
     fn validate(&mut self, epoch: usize) -> Result<Values> {
@@ -166,11 +186,14 @@ fn a_checkpoint_of_each_update_gives_the_same_bits() {
         // a step that fails leaves the checkpoint of the update before
         struct Failing<'a>(&'a mut Line, usize);
         impl Task for Failing<'_> {
-            fn step(&mut self, batch: &Batch<'_>) -> Result<Values> {
+            fn step(&mut self, batch: &Batch<'_>) -> Result<()> {
                 match batch.position.step {
                     at if at == self.1 => Err(Error::message("stop")),
                     _ => self.0.step(batch),
                 }
+            }
+            fn numbers(&mut self) -> Result<Vec<Values>> {
+                self.0.numbers()
             }
             fn validate(&mut self, epoch: usize) -> Result<Values> {
                 self.0.validate(epoch)
@@ -186,6 +209,71 @@ fn a_checkpoint_of_each_update_gives_the_same_bits() {
         assert!(monitored(3).run(&ctx, &mut Failing(&mut task, stop)).is_err());
         assert_eq!(run(folder.path(), &monitored(3), &mut Line::new()).unwrap(), whole, "{stop}");
     }
+}
+
+/// What is read late: the same numbers, in the history and in what is saved.
+#[test]
+fn numbers_that_are_read_late_are_the_same() {
+    let slow =
+        |epochs| Training { checkpoint_every: Duration::from_secs(3600), ..monitored(epochs) };
+    let go = |folder: &Path, waits, stop_at| {
+        let mut task = Line { waits, stop_at, ..Line::new() };
+        let bits = run(folder, &slow(3), &mut task);
+        (bits, task.at_once)
+    };
+    let (at_once, late) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (whole, one) = go(at_once.path(), false, None);
+    let (same, several) = go(late.path(), true, None);
+    assert_eq!((whole.unwrap(), 1, 6), (same.unwrap(), one, several), "an epoch has six updates");
+    // each update saved: each is read before
+    for stop in [1, 5, 6, 7, 13] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut task = Line { waits: true, stop_at: Some(stop), ..Line::new() };
+        run(folder.path(), &monitored(3), &mut task).unwrap_err();
+        assert_eq!(task.at_once, 1);
+        let mut task = Line { waits: true, ..Line::new() };
+        assert_eq!(
+            run(folder.path(), &monitored(3), &mut task).unwrap(),
+            uninterrupted(&monitored(3))
+        );
+        assert_eq!(task.steps, 18 - stop);
+    }
+}
+
+/// An update that fails because an earlier one gave no number: that one is told.
+#[test]
+fn divergence_is_told_of_the_update_that_it_was_in() {
+    struct Diverging(usize);
+    impl Task for Diverging {
+        fn step(&mut self, batch: &Batch<'_>) -> Result<()> {
+            if batch.position.step == 4 {
+                return Err(Error::message("a matrix without an inverse"));
+            }
+            self.0 += 1;
+            Ok(())
+        }
+        fn numbers(&mut self) -> Result<Vec<Values>> {
+            let loss = |i| if i == 2 { f64::INFINITY } else { 1.0 };
+            Ok((0..std::mem::take(&mut self.0)).map(|i| vec![("loss", loss(i))]).collect())
+        }
+        fn waits(&self) -> bool {
+            true
+        }
+        fn snapshot(&self) -> Result<Tensors> {
+            Ok(Tensors::default())
+        }
+        fn restore(&mut self, _: &Tensors) -> Result<()> {
+            Ok(())
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let ctx = Context::in_folder(folder.path(), &[]).unwrap();
+    let slow = Training::new(EXAMPLES, 4, 2);
+    let error = slow.run(&ctx, &mut Diverging(0)).unwrap_err().to_string();
+    assert!(
+        error.starts_with("the training diverged: loss is inf in epoch 1, update 3"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -268,8 +356,11 @@ fn means_are_weighted_and_the_last_batch_can_be_left_out() {
 fn divergence_and_impossible_settings_are_told() {
     struct Diverging;
     impl Task for Diverging {
-        fn step(&mut self, _: &Batch<'_>) -> Result<Values> {
-            Ok(vec![("loss", f64::NAN)])
+        fn step(&mut self, _: &Batch<'_>) -> Result<()> {
+            Ok(())
+        }
+        fn numbers(&mut self) -> Result<Vec<Values>> {
+            Ok(vec![vec![("loss", f64::NAN)]])
         }
         fn snapshot(&self) -> Result<Tensors> {
             Ok(Tensors::default())

@@ -20,7 +20,7 @@ pub use layout::{Condition, DiscriminatorLayout, GeneratorLayout, Initialisation
 pub use loss::{Loss, Objective, Penalty, Updates};
 pub use part::Part;
 pub(crate) use part::{DISCRIMINATOR, GENERATOR};
-pub use step::{Examples, GanLosses, Side, step};
+pub use step::{Examples, GanLosses, Side, UnreadLosses, step};
 
 /// `(batch, classes)` of zeros and a one at each image's class.
 ///

@@ -4,13 +4,18 @@ use candle_core::{Result, Tensor, Var};
 use sconce_ops::linear::matmul;
 use sconce_ops::sum::{spread, sum_all};
 
+use crate::train::number;
+
 /// Kept above 0 in lengths, as PyTorch does.
 const EPSILON: f64 = 1e-12;
 
 fn normalised(x: &Tensor) -> Result<Tensor> {
-    let length =
-        sum_all(&x.sqr()?)?.sqrt()?.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>()?;
-    x / length.max(EPSILON)
+    let length = sum_all(&x.sqr()?)?.sqrt()?;
+    match x.device().is_cpu() {
+        true => x / number(&length)?.max(EPSILON),
+        // Nobody waits for a device to know the length.
+        false => x.broadcast_div(&length.maximum(EPSILON)?),
+    }
 }
 
 /// `weight / σ` with `σ = uᵀ W v`, where `W` is the weight as a matrix `(out, rest)` and `u`, `v` near its first singular

@@ -6,6 +6,7 @@ use sconce_core::random::Generator as Rng;
 use super::{Discriminator, Generator, Normalisation, Objective, Updates};
 use crate::init::Init;
 use crate::optim::Optimiser;
+use crate::train::number;
 
 /// A network with its optimiser, and the size of its updates.
 pub struct Side<'a, N> {
@@ -68,12 +69,38 @@ impl GanLosses {
     }
 }
 
-fn number(t: &Tensor) -> Result<f64> {
-    t.to_dtype(DType::F64)?.to_scalar()
+/// The losses of an update that were not read yet: reading them waits until a device has done it.
+#[derive(Debug)]
+pub struct UnreadLosses {
+    discriminator: Tensor,
+    generator: Tensor,
+    on_real: Tensor,
+    on_fake: Tensor,
+    penalty: Option<Tensor>,
 }
 
-fn numbers(logits: &Tensor) -> Result<Vec<f64>> {
-    logits.detach().to_dtype(DType::F64)?.to_vec1()
+impl UnreadLosses {
+    /// The numbers.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn read(&self) -> Result<GanLosses> {
+        let logits = |logits: &Tensor| logits.to_dtype(DType::F64)?.to_vec1();
+        let (real, fake) = (logits(&self.on_real)?, logits(&self.on_fake)?);
+        Ok(GanLosses {
+            discriminator: number(&self.discriminator)?,
+            generator: number(&self.generator)?,
+            real: probability(&real),
+            fake: probability(&fake),
+            ranking: ranking(&real, &fake),
+            penalty: self.penalty.as_ref().map_or(Ok(0.0), number)?,
+        })
+    }
+}
+
+/// Whether an update by this loss may be made. Nobody waits for a device to know it: see [`step`].
+fn usable(loss: &Tensor) -> Result<bool> {
+    Ok(!loss.device().is_cpu() || number(loss)?.is_finite())
 }
 
 /// Mean of `sigmoid`.
@@ -94,8 +121,8 @@ fn ranking(real: &[f64], fake: &[f64]) -> f64 {
 
 /// One update of the discriminator on real images and on as many generated ones, then one of the generator.
 ///
-/// Batch norm sees real and generated images apart. A loss that is no number changes no parameter. `rng` draws the noise
-/// of the penalties.
+/// Batch norm sees real and generated images apart. On the processor a loss that is no number changes no parameter; on a device it
+/// does, and is seen when losses are read. `rng` draws the noise of the penalties.
 ///
 /// # Errors
 /// When shapes do not fit.
@@ -105,7 +132,7 @@ pub fn step(
     x: &Examples<'_>,
     objective: &Objective,
     rng: &mut Rng,
-) -> Result<GanLosses> {
+) -> Result<UnreadLosses> {
     let (g, d) = (generator.network, discriminator.network);
     let of_g = x.classes.filter(|_| g.layout().classes > 0);
     let of_d = x.classes.filter(|_| d.layout().classes > 0);
@@ -120,8 +147,7 @@ pub fn step(
         Some(penalty) => (&adversarial + penalty)?,
         None => adversarial,
     };
-    let discriminator_loss = number(&of_discriminator)?;
-    if updates != Updates::Generator && discriminator_loss.is_finite() {
+    if updates != Updates::Generator && usable(&of_discriminator)? {
         let gradients = of_discriminator.backward()?;
         discriminator.optimiser.step(&gradients, discriminator.learning_rate)?;
     }
@@ -133,18 +159,15 @@ pub fn step(
         false => None,
     };
     let deceit = loss.generator(again.as_ref(), &judged)?;
-    let generator_loss = number(&deceit)?;
-    if learns && generator_loss.is_finite() {
+    if learns && usable(&deceit)? {
         generator.optimiser.step(&deceit.backward()?, generator.learning_rate)?;
     }
-    let (real, fake) = (numbers(&on_real)?, numbers(&on_fake)?);
-    Ok(GanLosses {
-        discriminator: discriminator_loss,
-        generator: generator_loss,
-        real: probability(&real),
-        fake: probability(&fake),
-        ranking: ranking(&real, &fake),
-        penalty: penalty.as_ref().map_or(Ok(0.0), number)?,
+    Ok(UnreadLosses {
+        discriminator: of_discriminator.detach(),
+        generator: deceit.detach(),
+        on_real: on_real.detach(),
+        on_fake: on_fake.detach(),
+        penalty: penalty.map(|penalty| penalty.detach()),
     })
 }
 

@@ -61,7 +61,8 @@ impl Pair {
         let x = Examples { images: &images, noise: &noise, classes: told.then_some(&classes) };
         let mut g = Side { network: &self.g, optimiser: &mut self.og, learning_rate: 2e-3 };
         let mut d = Side { network: &self.d, optimiser: &mut self.od, learning_rate: 2e-3 };
-        step(&mut g, &mut d, &x, objective, &mut generator(1, "penalty")).unwrap()
+        let losses = step(&mut g, &mut d, &x, objective, &mut generator(1, "penalty"));
+        losses.unwrap().read().unwrap()
     }
 }
 
