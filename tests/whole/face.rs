@@ -183,6 +183,15 @@ fn doctor_looks_at_the_machine() {
         assert!(text.contains(what), "{what}: {text}");
     }
     assert!(text.contains("9 results"), "{text}");
+    let best = text.lines().find_map(|line| line.strip_prefix("kernels")).unwrap().trim();
+    assert!(["AVX-512", "AVX2", "NEON", "portable"].contains(&best), "{best}");
+    let said =
+        bench.command(&["doctor"]).env("SCONCE_TEST_PROCESSOR", "portable").output().unwrap();
+    let text = String::from_utf8(said.stdout).unwrap();
+    assert!(
+        text.lines().any(|line| line.starts_with("kernels") && line.ends_with(" portable")),
+        "{text}"
+    );
 }
 
 #[test]

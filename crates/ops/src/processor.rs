@@ -8,5 +8,11 @@ pub fn keep_to(instructions: &str) -> bool {
     kernel::keep_to(instructions)
 }
 
+/// The instruction set that kernels are used for: `AVX-512`, `AVX2`, `NEON`, or `portable` where a processor has none of them or a
+/// program [keeps to](keep_to) less.
+pub fn instructions() -> &'static str {
+    kernel::level().name()
+}
+
 #[cfg(test)]
 mod tests;

@@ -33,6 +33,8 @@ pub(crate) fn doctor(call: &Call<'_>, arguments: &DoctorArguments) -> Result<Exi
         machine_memory().map_or("unknown".to_owned(), |bytes| ByteSize(bytes).to_string()),
     )?;
     line("processor", processor::describe())?;
+    #[cfg(feature = "chapters")]
+    line("kernels", sconce_ops::processor::instructions().to_owned())?;
     for (title, text) in devices::describe() {
         line(title, text)?;
     }

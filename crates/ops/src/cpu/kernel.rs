@@ -182,6 +182,21 @@ pub(crate) enum Level {
     Neon,
 }
 
+impl Level {
+    /// Its name for people.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => "AVX2",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => "AVX-512",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => "NEON",
+        }
+    }
+}
+
 /// The instruction sets that this processor has, worst first.
 pub(crate) fn levels() -> &'static [Level] {
     static LEVELS: OnceLock<Vec<Level>> = OnceLock::new();
@@ -211,7 +226,7 @@ pub(crate) fn keep_to(name: &str) -> bool {
 }
 
 /// The best of them, or what a test asks for.
-fn level() -> Level {
+pub(crate) fn level() -> Level {
     #[cfg(test)]
     if let Some(level) = tests::FORCED.get() {
         return level;
