@@ -76,6 +76,26 @@ fn arrows_point_one_way() {
     }
 }
 
+/// candle's Metal has no f64: neither conversions to it and from it, nor constants.
+#[test]
+fn no_device_is_asked_for_f64() {
+    for package in ["ops", "models", "transfer", "interpretation", "adaptation", "generation"] {
+        for path in files(&root().join("crates").join(package).join("src"), "rs") {
+            let name = path.display().to_string();
+            if ["test", "/cpu/", "ops/src/device.rs"].iter().any(|part| name.contains(part)) {
+                continue;
+            }
+            let text = read(&path);
+            let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+            for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+                let asks = (line.contains("to_dtype(") && line.contains("DType::F64)"))
+                    || line.contains("Tensor::full(f64");
+                assert!(!asks, "sconce_ops::device::{{in_f64, tensor_like}}: {name}: {line}");
+            }
+        }
+    }
+}
+
 /// What candle or the system computes by the processor's means has a form of our own in `ops`, with the same bits on each.
 #[test]
 fn networks_compute_by_operations_with_the_same_bits_on_every_processor() {
@@ -102,7 +122,7 @@ fn networks_compute_by_operations_with_the_same_bits_on_every_processor() {
             let text = text.split("#[cfg(test)]").next().unwrap_or_default();
             for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
                 // sums of f64 have one order
-                let exact = line.contains("DType::F64");
+                let exact = line.contains("in_f64(");
                 let found = refused.iter().find(|(call, _)| !exact && line.contains(call));
                 assert_eq!(found, None, "{}: {line}", path.display());
             }

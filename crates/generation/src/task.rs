@@ -247,11 +247,11 @@ impl Task for Playing<'_> {
         }
         let (began, done) = (Instant::now(), before + 1);
         let losses = self.update(batch)?;
+        self.timed = (self.timed.0 + 1, self.timed.1 + began.elapsed());
         if let Some(averaged) = &self.averaged {
             averaged.average.update().map_err(Error::other)?;
         }
         self.unread.push((done, losses));
-        self.timed = (self.timed.0 + 1, self.timed.1 + began.elapsed());
         if done.is_multiple_of(self.looks.every) || done == self.steps {
             self.read()?;
             if self.course.diverged.is_none() {

@@ -206,7 +206,7 @@ fn play_by<K: Defaults>(
     if let Some(step) = task.course.diverged {
         let look = task.course.last_look().unwrap_or_default();
         ctx.note(format!(
-            "with update {step} a loss, a weight or an image was no number: nothing was updated from there on, and both networks are \
+            "with update {step} a loss, a weight or an image was no number: nothing counts from there on, and both networks are \
              those of the last look, after {look} updates"
         ));
         metrics.push(("diverged_at", step as f64));

@@ -35,15 +35,16 @@ pub trait Task {
     /// Whatever goes wrong; the training stops.
     fn step(&mut self, batch: &Batch<'_>) -> Result<()>;
 
-    /// Numbers about each update since they were last asked for, in their order; of each the loss first. The history holds
-    /// each number's mean over the epoch, weighted by the batches' sizes.
+    /// Numbers about each update since they were last asked for, in their order; of each the loss first, and the same names.
+    /// The history holds each number's mean over the epoch, weighted by the batches' sizes. An update that failed has none.
     ///
     /// # Errors
     /// Whatever goes wrong; the training stops.
     fn numbers(&mut self) -> Result<Vec<Values>>;
 
     /// Whether [`numbers`](Self::numbers) waits for a device, which then has nothing to do until it is told the next update. They
-    /// are asked for once a second then, and before whatever needs them; else after each update.
+    /// are asked for once a second then, after 256 updates, and before [`validate`](Self::validate) and
+    /// [`snapshot`](Self::snapshot); else after each update.
     fn waits(&self) -> bool {
         false
     }
@@ -57,7 +58,7 @@ pub trait Task {
         Ok(Values::new())
     }
 
-    /// Copies of everything that [`step`](Self::step) changes: variables and what optimisers remember.
+    /// Copies of everything that [`step`](Self::step) and [`numbers`](Self::numbers) change: variables and what optimisers remember.
     ///
     /// # Errors
     /// When the device has no room.
@@ -299,9 +300,8 @@ impl Runner<'_> {
         let factor = self.training.schedule.factor(position);
         let batch = Batch { rows, position, epoch, factor, seed: self.ctx.seed() };
         if let Err(error) = task.step(&batch) {
-            // Where numbers of the updates before tell why, they are told.
-            self.read(task, state)?;
-            return Err(error);
+            // It may have failed because an update before gave no number.
+            return Err(self.earlier(task, state).unwrap_or(error));
         }
         self.fresh = false;
         state.step += 1;
@@ -310,6 +310,23 @@ impl Runner<'_> {
             true => Ok(()),
             false => self.read(task, state),
         }
+    }
+
+    /// What the numbers of the updates before one that failed say against them, if they can be read and do.
+    fn earlier(&self, task: &mut dyn Task, state: &State) -> Option<Error> {
+        let all = if self.unread.is_empty() { vec![] } else { task.numbers().ok()? };
+        let first = state.step - self.unread.len();
+        let mut unread = (first + 1..=state.step).zip(&all);
+        unread.find_map(|(done, values)| self.divergence(done, values))
+    }
+
+    /// That a number of update `done`, counted from 1, is none.
+    fn divergence(&self, done: usize, values: &Values) -> Option<Error> {
+        let (name, value) = values.iter().find(|(_, value)| !value.is_finite())?;
+        let epoch = (done - 1) / self.training.steps_per_epoch() + 1;
+        Some(Error::message(format!(
+            "the training diverged: {name} is {value} in epoch {epoch}, update {done}; a smaller learning rate may help"
+        )))
     }
 
     /// Takes in the numbers of the updates since they were last read, all of one epoch.
@@ -323,11 +340,8 @@ impl Runner<'_> {
         }
         let first = state.step - unread.len();
         for (done, (values, examples)) in (first + 1..).zip(all.iter().zip(unread)) {
-            if let Some((name, value)) = values.iter().find(|(_, value)| !value.is_finite()) {
-                let epoch = (done - 1) / self.training.steps_per_epoch() + 1;
-                return Err(Error::message(format!(
-                    "the training diverged: {name} is {value} in epoch {epoch}, update {done}; a smaller learning rate may help"
-                )));
+            if let Some(error) = self.divergence(done, values) {
+                return Err(error);
             }
             self.ctx.point(done, None, values.iter().copied());
             state.add(values, examples)?;
@@ -379,7 +393,7 @@ impl State {
         let same = self.sums.len() == values.len()
             && self.sums.iter().zip(values).all(|((a, _), (b, _))| a == b);
         if !same {
-            return Err(Error::message("expected a step to return the same numbers each time"));
+            return Err(Error::message("expected the same numbers of each update"));
         }
         for ((_, sum), (_, value)) in self.sums.iter_mut().zip(values) {
             *sum += value * weight as f64;

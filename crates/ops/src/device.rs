@@ -2,6 +2,8 @@
 
 use std::cell::Cell;
 
+use candle_core::{DType, Device, Result, Shape, Tensor};
+
 thread_local! {
     static COMPOSED: Cell<bool> = const { Cell::new(false) };
 }
@@ -22,6 +24,17 @@ pub fn composed<R>(f: impl FnOnce() -> R) -> R {
 /// Whether this thread composes all operations.
 pub(crate) fn is_composed() -> bool {
     COMPOSED.get()
+}
+
+/// Numbers in the type and on the device of `like`. They have that type before they go there: Metal has no f64.
+pub fn tensor_like(values: Vec<f64>, shape: impl Into<Shape>, like: &Tensor) -> Result<Tensor> {
+    let here = Tensor::from_vec(values, shape.into(), &Device::Cpu)?;
+    here.to_dtype(like.dtype())?.to_device(like.device())
+}
+
+/// The numbers of a tensor in f64, on the processor. Reading them waits for a device.
+pub fn in_f64(x: &Tensor) -> Result<Tensor> {
+    x.to_device(&Device::Cpu)?.to_dtype(DType::F64)
 }
 
 #[cfg(test)]

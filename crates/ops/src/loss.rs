@@ -1,6 +1,7 @@
 //! Losses from logits, stable at any size of the logits.
 
 use crate::cpu::{self, has_kernels};
+use crate::device::tensor_like;
 use crate::sum::mean_all;
 use candle_core::{D, DType, Result, Tensor, bail};
 
@@ -77,7 +78,7 @@ fn cross_entropy_composed(logits: &Tensor, classes: &Tensor) -> Result<Tensor> {
     let last = Tensor::full(c as u32 - 1, n, classes.device())?;
     let known = classes.minimum(&last)?;
     let losses = (log_sum - shifted.gather(&known.unsqueeze(1)?.contiguous()?, 1)?.squeeze(1)?)?;
-    let no_number = Tensor::full(f64::NAN, n, logits.device())?.to_dtype(logits.dtype())?;
+    let no_number = tensor_like(vec![f64::NAN; n], n, logits)?;
     classes.eq(&known)?.where_cond(&losses, &no_number)
 }
 

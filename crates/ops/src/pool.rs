@@ -1,6 +1,7 @@
 //! Pooling over the last two dimensions of `(batch, channels, height, width)`, with PyTorch's sizes and gradients.
 
 use crate::cpu::{self, has_kernels};
+use crate::device::tensor_like;
 use crate::slices::{every, margin};
 use candle_core::{Result, Tensor, bail};
 use std::ops::Range;
@@ -173,7 +174,7 @@ fn average_composed(x: &Tensor, pool: &Pool2d, count_include_pad: bool) -> Resul
     if weights.iter().all(|weight| *weight == weights[0]) {
         return sum * weights[0];
     }
-    sum.broadcast_mul(&Tensor::from_vec(weights, (oh, ow), x.device())?.to_dtype(x.dtype())?)
+    sum.broadcast_mul(&tensor_like(weights, (oh, ow), x)?)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Linear maps of the rows and columns of images: resizing and blurring, with their gradients.
 
 use crate::cpu::has_kernels;
+use crate::device::tensor_like;
 use candle_core::{Result, Tensor, bail};
 use std::sync::Arc;
 
@@ -50,7 +51,7 @@ impl Line {
                 matrix[i * self.input + at] += weight;
             }
         }
-        Tensor::from_vec(matrix, (self.len(), self.input), like.device())?.to_dtype(like.dtype())
+        tensor_like(matrix, (self.len(), self.input), like)
     }
 }
 

@@ -1,3 +1,4 @@
+use crate::device::tensor_like;
 use candle_core::{Result, Tensor};
 
 /// `count` indices of a dimension, `step` apart. (By views alone: a list of indices would have to go to the device each time.)
@@ -26,7 +27,7 @@ pub(crate) fn margin(x: &Tensor, d: usize, sizes: [usize; 2], fill: f64) -> Resu
         dims[d] = size;
         match fill {
             0.0 => Tensor::zeros(dims, x.dtype(), x.device()),
-            fill => Tensor::full(fill, dims, x.device())?.to_dtype(x.dtype()),
+            fill => tensor_like(vec![fill; dims.iter().product()], dims, x),
         }
     };
     match sizes {

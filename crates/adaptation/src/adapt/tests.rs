@@ -82,6 +82,8 @@ fn training(epochs: usize) -> TrainingParameters<Adapt> {
 struct Stopping<'a, 'b> {
     task: &'a mut Adapting<'b>,
     at: Option<usize>,
+    /// As on a device, whose numbers are not read at once.
+    waits: bool,
 }
 
 impl Task for Stopping<'_, '_> {
@@ -94,6 +96,10 @@ impl Task for Stopping<'_, '_> {
 
     fn numbers(&mut self) -> Result<Vec<Values>> {
         self.task.numbers()
+    }
+
+    fn waits(&self) -> bool {
+        self.waits
     }
 
     fn validate(&mut self, epoch: usize) -> Result<Values> {
@@ -117,7 +123,7 @@ fn bits(how: &Adaptation<'_>, images: [&ImageSet; 2], stops: &[usize]) -> Vec<Ve
     for &at in stops {
         let prepared = Prepared::new(&ctx, how, images).unwrap();
         let mut task = prepared.task(&training, 7).unwrap();
-        let mut stopping = Stopping { task: &mut task, at: Some(at) };
+        let mut stopping = Stopping { task: &mut task, at: Some(at), waits: false };
         let error = prepared.training(&training).run(&ctx, &mut stopping).unwrap_err();
         assert_eq!(error.to_string(), "stopped");
     }
@@ -160,6 +166,26 @@ fn an_interrupted_training_goes_on_to_the_same_bits() {
         let whole = bits(&how, [&source, &target], &[]);
         // within an epoch, at the border of both, at the last update
         assert!(bits(&how, [&source, &target], &[1, 3, 5]) == whole, "{method:?}");
+    }
+}
+
+#[test]
+fn numbers_that_are_read_late_are_the_same() {
+    let (source, target) = (bars(24, false), bars(32, true));
+    let preprocessing = preprocessing();
+    for (layout, method) in methods() {
+        let how = how(layout, method, &preprocessing);
+        let how = Adaptation { every: Duration::from_secs(3600), ..how };
+        let history = |waits| {
+            let folder = tempfile::tempdir().unwrap();
+            let ctx = Context::in_folder(folder.path(), &[]).unwrap().with_seed(7);
+            let prepared = Prepared::new(&ctx, &how, [&source, &target]).unwrap();
+            let mut task = prepared.task(&training(2), 7).unwrap();
+            let mut task = Stopping { task: &mut task, at: None, waits };
+            let history = prepared.training(&training(2)).run(&ctx, &mut task).unwrap();
+            history.table().unwrap().to_csv()
+        };
+        assert_eq!(history(true), history(false), "{method:?}");
     }
 }
 
@@ -293,7 +319,7 @@ fn the_teacher_of_dirt_t_is_the_average_of_every_second_update() {
             tensors.get(named).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()
         };
         let before = values(&task.averaged.as_ref().unwrap().0.tensors().unwrap());
-        let mut stopping = Stopping { task: &mut task, at: Some(at + 1) };
+        let mut stopping = Stopping { task: &mut task, at: Some(at + 1), waits: false };
         prepared.training(&training).run(&ctx, &mut stopping).unwrap_err();
         let teacher = task.teacher.as_ref().unwrap();
         let mut all = Tensors::default();

@@ -1,5 +1,6 @@
 use candle_core::{Result, Tensor, bail};
 use schemars::JsonSchema;
+use sconce_ops::device::tensor_like;
 use sconce_ops::linear::linear;
 use sconce_ops::sum::{spread, sum_all, sum_keepdim};
 use serde::{Deserialize, Serialize};
@@ -69,7 +70,7 @@ pub fn mmd(
         sum = (sum + kernel)?;
     }
     let weights = weights(n, m, estimator);
-    let weights = Tensor::from_vec(weights, (n + m, n + m), sum.device())?.to_dtype(sum.dtype())?;
+    let weights = tensor_like(weights, (n + m, n + m), &sum)?;
     sum_all(&(sum * weights)?)
 }
 

@@ -1,7 +1,8 @@
 //! What the ascent climbs: a class's score, and its gradient.
 
-use candle_core::{DType, Tensor, Var};
+use candle_core::{Tensor, Var};
 use schemars::JsonSchema;
+use sconce_ops::device::in_f64;
 use sconce_ops::sum::mean_all;
 use serde::{Deserialize, Serialize};
 
@@ -82,7 +83,7 @@ pub fn value(
     let logits = model.logits(&model.to_inputs(pixels)?)?;
     let pictures = logits.dim(0)?;
     let value = mean_all(&goal.of(class, pictures).of(&logits)?)?;
-    let rows = logits.detach().to_dtype(DType::F64)?.to_vec2::<f64>()?;
+    let rows = in_f64(&logits.detach())?.to_vec2::<f64>()?;
     let (mut logit, mut probability) = (0.0, 0.0);
     for row in &rows {
         let found = logit_and_probability(row, class);

@@ -1,5 +1,6 @@
-use candle_core::{D, DType, Device, Tensor};
+use candle_core::{D, Device, Tensor};
 use sconce_core::{Error, Result};
+use sconce_ops::device::in_f64;
 use sconce_ops::loss::{cross_entropy, cross_entropy_each};
 use sconce_ops::sum::mean_all;
 
@@ -159,7 +160,7 @@ fn smoothed_cross_entropy(
 }
 
 fn sum(x: &Tensor) -> candle_core::Result<f64> {
-    x.to_dtype(DType::F64)?.sum_all()?.to_scalar()
+    in_f64(x)?.sum_all()?.to_scalar()
 }
 
 /// Rows whose largest logit is the class's.

@@ -216,14 +216,14 @@ fn a_checkpoint_of_each_update_gives_the_same_bits() {
 fn numbers_that_are_read_late_are_the_same() {
     let slow =
         |epochs| Training { checkpoint_every: Duration::from_secs(3600), ..monitored(epochs) };
-    let go = |folder: &Path, waits, stop_at| {
-        let mut task = Line { waits, stop_at, ..Line::new() };
+    let go = |folder: &Path, waits| {
+        let mut task = Line { waits, ..Line::new() };
         let bits = run(folder, &slow(3), &mut task);
         (bits, task.at_once)
     };
     let (at_once, late) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let (whole, one) = go(at_once.path(), false, None);
-    let (same, several) = go(late.path(), true, None);
+    let (whole, one) = go(at_once.path(), false);
+    let (same, several) = go(late.path(), true);
     assert_eq!((whole.unwrap(), 1, 6), (same.unwrap(), one, several), "an epoch has six updates");
     // each update saved: each is read before
     for stop in [1, 5, 6, 7, 13] {
@@ -238,6 +238,17 @@ fn numbers_that_are_read_late_are_the_same() {
         );
         assert_eq!(task.steps, 18 - stop);
     }
+}
+
+/// What was not read yet takes memory.
+#[test]
+fn numbers_are_not_kept_without_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let long =
+        Training { checkpoint_every: Duration::from_secs(3600), ..Training::new(1200, 4, 1) };
+    let mut task = Line { waits: true, ..Line::new() };
+    run(folder.path(), &long, &mut task).unwrap();
+    assert_eq!((task.steps, task.at_once), (300, 256));
 }
 
 /// An update that fails because an earlier one gave no number: that one is told.

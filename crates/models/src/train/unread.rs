@@ -4,11 +4,11 @@ use std::fmt;
 
 use candle_core::Tensor;
 use sconce_core::{Error, Result};
+use sconce_ops::device::in_f64;
 
 use super::Values;
 
-/// Numbers about one update. Reading them waits until a device has done it, so that they are read when they are asked for, and
-/// not before.
+/// Numbers about one update that are read when they are asked for: reading them waits until a device has done it.
 pub struct Reading(Box<dyn FnOnce() -> candle_core::Result<Values>>);
 
 impl Reading {
@@ -66,5 +66,5 @@ impl Unread {
 /// # Errors
 /// When the tensor has more numbers than one, or the device fails.
 pub fn number(scalar: &Tensor) -> candle_core::Result<f64> {
-    scalar.to_dtype(candle_core::DType::F64)?.to_scalar()
+    in_f64(scalar)?.to_scalar()
 }

@@ -13,9 +13,13 @@ fn normalised(x: &Tensor) -> Result<Tensor> {
     let length = sum_all(&x.sqr()?)?.sqrt()?;
     match x.device().is_cpu() {
         true => x / number(&length)?.max(EPSILON),
-        // Nobody waits for a device to know the length.
-        false => x.broadcast_div(&length.maximum(EPSILON)?),
+        false => normalised_there(x, &length),
     }
+}
+
+/// The same where nobody waits for a device to know the length. Last digits differ.
+fn normalised_there(x: &Tensor, length: &Tensor) -> Result<Tensor> {
+    x.broadcast_div(&length.maximum(EPSILON)?)
 }
 
 /// `weight / σ` with `σ = uᵀ W v`, where `W` is the weight as a matrix `(out, rest)` and `u`, `v` near its first singular
@@ -43,6 +47,18 @@ mod tests {
 
     use super::*;
     use crate::networks::trainable::deterministic::cosines;
+
+    #[test]
+    fn a_device_finds_the_same_lengths() {
+        for x in [cosines(&[7]), Tensor::zeros(7, candle_core::DType::F32, &Device::Cpu).unwrap()] {
+            let length = sum_all(&x.sqr().unwrap()).unwrap().sqrt().unwrap();
+            let [here, there] = [normalised(&x), normalised_there(&x, &length)];
+            let [here, there] = [here, there].map(|x| x.unwrap().to_vec1::<f32>().unwrap());
+            for (here, there) in here.iter().zip(&there) {
+                assert!((here - there).abs() <= 1e-7, "{here} {there}");
+            }
+        }
+    }
 
     /// w = torch.cos(torch.arange(24.) * .91).reshape(4, 3, 2).requires_grad_(); u = torch.cos(torch.arange(4.) * .91)
     /// m = w.flatten(1); n = lambda x: x / x.norm()

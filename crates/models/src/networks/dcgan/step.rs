@@ -1,7 +1,8 @@
 //! One update of both networks.
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{Result, Tensor};
 use sconce_core::random::Generator as Rng;
+use sconce_ops::device::in_f64;
 
 use super::{Discriminator, Generator, Normalisation, Objective, Updates};
 use crate::init::Init;
@@ -85,7 +86,7 @@ impl UnreadLosses {
     /// # Errors
     /// When the device fails.
     pub fn read(&self) -> Result<GanLosses> {
-        let logits = |logits: &Tensor| logits.to_dtype(DType::F64)?.to_vec1();
+        let logits = |logits: &Tensor| in_f64(logits)?.to_vec1();
         let (real, fake) = (logits(&self.on_real)?, logits(&self.on_fake)?);
         Ok(GanLosses {
             discriminator: number(&self.discriminator)?,
@@ -96,11 +97,6 @@ impl UnreadLosses {
             penalty: self.penalty.as_ref().map_or(Ok(0.0), number)?,
         })
     }
-}
-
-/// Whether an update by this loss may be made. Nobody waits for a device to know it: see [`step`].
-fn usable(loss: &Tensor) -> Result<bool> {
-    Ok(!loss.device().is_cpu() || number(loss)?.is_finite())
 }
 
 /// Mean of `sigmoid`.
@@ -121,8 +117,8 @@ fn ranking(real: &[f64], fake: &[f64]) -> f64 {
 
 /// One update of the discriminator on real images and on as many generated ones, then one of the generator.
 ///
-/// Batch norm sees real and generated images apart. On the processor a loss that is no number changes no parameter; on a device it
-/// does, and is seen when losses are read. `rng` draws the noise of the penalties.
+/// Batch norm sees real and generated images apart. A loss that is no number makes parameters that are none: nobody waits to see it,
+/// so that who reads the losses has to go back. `rng` draws the noise of the penalties.
 ///
 /// # Errors
 /// When shapes do not fit.
@@ -147,7 +143,7 @@ pub fn step(
         Some(penalty) => (&adversarial + penalty)?,
         None => adversarial,
     };
-    if updates != Updates::Generator && usable(&of_discriminator)? {
+    if updates != Updates::Generator {
         let gradients = of_discriminator.backward()?;
         discriminator.optimiser.step(&gradients, discriminator.learning_rate)?;
     }
@@ -159,7 +155,7 @@ pub fn step(
         false => None,
     };
     let deceit = loss.generator(again.as_ref(), &judged)?;
-    if learns && usable(&deceit)? {
+    if learns {
         generator.optimiser.step(&deceit.backward()?, generator.learning_rate)?;
     }
     Ok(UnreadLosses {
