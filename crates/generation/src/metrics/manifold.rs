@@ -30,7 +30,7 @@ pub struct Manifold {
 /// that (`<`), as in Naeem et al.'s package prdc, whose arguments are in this order too. Kynkäänniemi et al. and torch-fidelity
 /// count the edge (`≤`). They differ where there are copies: of a generated set that is the real one, each ball has one more at
 /// its edge (density 1 by `<`, `(k + 1) / k` by `≤`); and the ball of a sample with `k` copies is a point, which by `<` holds nothing,
-/// so that a generator of one single image has recall 0.
+/// so that a generator of one single image has recall 0 (`findings/prdc_same_images.sh`).
 ///
 /// # Errors
 /// When a set has no more than `k` samples, or the rows differ in length.
