@@ -24,6 +24,10 @@ pub(crate) enum Who {
     Stranger,
 }
 
+/// Fails where there is no moto, or one that takes a right signature for a wrong one: 5.2.1 does.
+const INSTALLED: &str = "import boto3, moto, moto.server, sys
+sys.exit(tuple(int(part) for part in moto.__version__.split('.')[:3]) < (5, 2, 5))";
+
 impl Moto {
     /// A running server with these buckets, which takes any request, or such as are signed by its own users
     /// alone. None, and told so, where it is not installed.
@@ -32,13 +36,13 @@ impl Moto {
         #[allow(clippy::disallowed_methods, reason = "a test asks where the server is")]
         let python = std::env::var("SCONCE_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
         let installed = Command::new(&python)
-            .args(["-c", "import moto.server, boto3"])
+            .args(["-c", INSTALLED])
             .stderr(Stdio::null())
             .status()
             .is_ok_and(|status| status.success());
         if !installed {
             eprintln!(
-                "skipped: `{python}` has no moto (pip install 'moto[server]'; SCONCE_TEST_PYTHON)"
+                "skipped: `{python}` has no moto of 5.2.5 or later (pip install 'moto[server]'; SCONCE_TEST_PYTHON)"
             );
             return None;
         }
