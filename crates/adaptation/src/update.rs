@@ -5,7 +5,8 @@ use sconce_core::random::Generator;
 use sconce_models::networks::two_domains::{
     Domain, Forward, Outputs, TwoDomains, dann_losses, domain_labels,
 };
-use sconce_models::train::{Reading, Values, number};
+use sconce_models::train::{Reading, Values};
+use sconce_ops::device::number;
 use sconce_ops::loss::{bce_with_logits, cross_entropy, weighted_sum};
 
 use crate::losses::{Estimator, MULTIPLES, Vat, conditional_entropy, coral, kl, mmd};

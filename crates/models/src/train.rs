@@ -21,7 +21,7 @@ pub use parameters::{Checkpoints, Defaults, TrainingParameters};
 use sconce_core::random::{Generator, generator};
 use sconce_core::{Context, Error, Result};
 use tracing::{debug_span, trace_span};
-pub use unread::{Reading, Unread, number};
+pub use unread::{Reading, Unread};
 
 use crate::Tensors;
 use crate::schedule::{Position, Schedule};

@@ -37,5 +37,10 @@ pub fn in_f64(x: &Tensor) -> Result<Tensor> {
     x.to_device(&Device::Cpu)?.to_dtype(DType::F64)
 }
 
+/// A scalar's value, in f64. Reading it waits for a device.
+pub fn number(scalar: &Tensor) -> Result<f64> {
+    in_f64(scalar)?.to_scalar()
+}
+
 #[cfg(test)]
 mod tests;

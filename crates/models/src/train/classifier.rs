@@ -1,10 +1,10 @@
 use candle_core::{D, Device, Tensor};
 use sconce_core::{Error, Result};
-use sconce_ops::device::in_f64;
+use sconce_ops::device::{in_f64, number};
 use sconce_ops::loss::{cross_entropy, cross_entropy_each};
 use sconce_ops::sum::mean_all;
 
-use super::{Augmentation, Batch, Reading, Task, Unread, Values, View, number};
+use super::{Augmentation, Batch, Reading, Task, Unread, Values, View};
 use crate::Tensors;
 use crate::images::Images;
 use crate::optim::{Method, Optimiser};

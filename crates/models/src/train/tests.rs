@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use candle_core::{Device, Tensor, Var};
 use rand::RngExt;
+use sconce_ops::device::number;
 
 use super::*;
 use crate::init::Init;

@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use candle_core::Tensor;
 use sconce_core::{Error, Result};
-use sconce_ops::device::in_f64;
 
 use super::Values;
 
@@ -12,7 +10,7 @@ use super::Values;
 pub struct Reading(Box<dyn FnOnce() -> candle_core::Result<Values>>);
 
 impl Reading {
-    /// What `read` will give. Tensors that it holds ought to be [detached](Tensor::detach): what a gradient needs stays otherwise.
+    /// What `read` will give. Tensors that it holds ought to be [detached](candle_core::Tensor::detach): what a gradient needs stays otherwise.
     pub fn new(read: impl FnOnce() -> candle_core::Result<Values> + 'static) -> Self {
         Self(Box::new(read))
     }
@@ -59,12 +57,4 @@ impl Unread {
         let all = self.0.drain(..).map(Reading::read).collect::<candle_core::Result<_>>();
         all.map_err(Error::other)
     }
-}
-
-/// A scalar's value.
-///
-/// # Errors
-/// When the tensor has more numbers than one, or the device fails.
-pub fn number(scalar: &Tensor) -> candle_core::Result<f64> {
-    in_f64(scalar)?.to_scalar()
 }

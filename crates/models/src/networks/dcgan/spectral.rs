@@ -1,10 +1,9 @@
 //! Spectral norm: weights divided by their largest singular value.
 
 use candle_core::{Result, Tensor, Var};
+use sconce_ops::device::number;
 use sconce_ops::linear::matmul;
 use sconce_ops::sum::{spread, sum_all};
-
-use crate::train::number;
 
 /// Kept above 0 in lengths, as PyTorch does.
 const EPSILON: f64 = 1e-12;

@@ -2,12 +2,11 @@
 
 use candle_core::{Result, Tensor};
 use sconce_core::random::Generator as Rng;
-use sconce_ops::device::in_f64;
+use sconce_ops::device::{in_f64, number};
 
 use super::{Discriminator, Generator, Normalisation, Objective, Updates};
 use crate::init::Init;
 use crate::optim::Optimiser;
-use crate::train::number;
 
 /// A network with its optimiser, and the size of its updates.
 pub struct Side<'a, N> {
