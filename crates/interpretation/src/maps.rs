@@ -114,7 +114,7 @@ pub struct Explained {
 
 impl Method {
     /// Maps of `inputs` `(batch, channels, height, width)`, each of a class and with a generator. At most `batch` inputs
-    /// go through the network at a time; that may change the last bits.
+    /// go through the network at a time.
     ///
     /// # Errors
     /// When a class, the tap or a parameter does not fit the network or the input.

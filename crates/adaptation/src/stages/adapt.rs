@@ -170,7 +170,7 @@ outputs! { Adapt:
 impl Stage for Adapt {
     const KIND: &'static str = "adapt";
     // 2: VADA passes each domain by itself, and nobody is watched twice.
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const SEEDED: bool = true;
 
     fn resources(&self) -> Resources {

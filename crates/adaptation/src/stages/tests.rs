@@ -204,7 +204,7 @@ fn results_are_those_of_the_versions() {
     assert_eq!(pins.len(), KINDS.len());
     let pins: Vec<String> = pins.iter().map(|(kind, pin)| format!("{kind:?} {pin}")).collect();
     insta::assert_snapshot!(pins.join("\n"), @"
-    adapt@2 087113c7a2486ec4
+    adapt@3 087113c7a2486ec4
     evaluate-logits@2 1036bbc675ccd4d5
     validators@1 f8684686baffd88b
     choose-checkpoint@1 3a645e57cdad28fc

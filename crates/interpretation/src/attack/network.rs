@@ -9,7 +9,7 @@ use sconce_ops::sum::sum_all;
 use super::{Classifier, Pulled, rounded};
 use crate::Model;
 
-/// Images that go through the network together. Fixed, since it may decide about the last bits.
+/// Images that go through the network together.
 const TOGETHER: usize = 32;
 
 /// A [`Model`] as a [`Classifier`] of images of one shape.

@@ -71,9 +71,9 @@ fn difference(ours: &[f32], reference: &[f32]) -> f32 {
     ours.iter().zip(reference).fold(0f32, |m, (a, b)| m.max((a - b).abs())) / scale
 }
 
-/// The batch may change the last bits, as it is in the key: sums in a convolution are blocked by the batch's size.
+/// The batch is in no key.
 #[test]
-fn maps_do_not_depend_on_threads_and_hardly_on_batch() {
+fn maps_do_not_depend_on_threads_or_batch() {
     let model = model(64);
     let all = model.inputs(&images(), &[0, 1, 2]).unwrap();
     let methods = [
@@ -104,12 +104,8 @@ fn maps_do_not_depend_on_threads_and_hardly_on_batch() {
         let expected = with(1, 1);
         assert!(expected.iter().all(|e| e.map.len() == 64 * 64));
         assert_eq!(with(1, 2), expected, "{method:?}");
-        let batched = with(2, 1);
-        assert_eq!(with(2, 3), batched, "{method:?}");
-        for (one, other) in expected.iter().zip(&batched) {
-            let off = difference(&other.map, &one.map);
-            assert!(off < 1e-3, "{method:?}: {off}");
-        }
+        assert_eq!(with(2, 3), expected, "{method:?}");
+        assert_eq!(with(3, 1), expected, "{method:?}");
     }
 }
 

@@ -59,7 +59,7 @@ outputs! { Attack:
 
 impl Stage for Attack {
     const KIND: &'static str = "attack";
-    const VERSION: u32 = 4;
+    const VERSION: u32 = 5;
     const SEEDED: bool = true;
 
     fn seeded(&self) -> bool {

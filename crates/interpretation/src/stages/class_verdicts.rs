@@ -66,7 +66,7 @@ outputs! { ClassVerdicts:
 
 impl Stage for ClassVerdicts {
     const KIND: &'static str = "class-verdicts";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const SEEDED: bool = true;
 
     fn seeded(&self) -> bool {

@@ -51,8 +51,10 @@ pub struct MapQuality {
     /// of the maps.
     #[serde(default)]
     pub size: Option<usize>,
-    /// Images that go through the network at a time, or variants of one: memory against speed. It may change the last bits of a result.
+    /// Images that go through the network at a time, or variants of one: memory against speed. On the processor it changes no
+    /// bit of a result.
     #[serde(default = "eight")]
+    #[schemars(extend("x-sconce-cosmetic" = true))]
     pub batch: usize,
 }
 
@@ -84,7 +86,7 @@ outputs! { MapQuality:
 
 impl Stage for MapQuality {
     const KIND: &'static str = "map-quality";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
 
     fn resources(&self) -> Resources {
         Resources::heavy(2 * Resources::GIB)

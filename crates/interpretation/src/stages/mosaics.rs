@@ -47,7 +47,7 @@ outputs! { Mosaics:
 
 impl Stage for Mosaics {
     const KIND: &'static str = "mosaics";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const SEEDED: bool = true;
 
     fn resources(&self) -> Resources {

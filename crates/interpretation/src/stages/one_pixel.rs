@@ -97,7 +97,7 @@ outputs! { OnePixel:
 
 impl Stage for OnePixel {
     const KIND: &'static str = "one-pixel";
-    const VERSION: u32 = 4;
+    const VERSION: u32 = 5;
     const SEEDED: bool = true;
 
     fn resources(&self) -> Resources {

@@ -58,8 +58,10 @@ pub struct SaliencyMap {
     /// The side of the network's square input in pixels; by default the one that the weights come with.
     #[serde(default)]
     pub size: Option<usize>,
-    /// Images that go through the network at a time, or variants of one: memory against speed. It may change the last bits of a result.
+    /// Images that go through the network at a time, or variants of one: memory against speed. On the processor it changes no
+    /// bit of a result.
     #[serde(default = "eight")]
+    #[schemars(extend("x-sconce-cosmetic" = true))]
     pub batch: usize,
 }
 
@@ -141,7 +143,7 @@ outputs! { SaliencyMap:
 
 impl Stage for SaliencyMap {
     const KIND: &'static str = "saliency-map";
-    const VERSION: u32 = 6;
+    const VERSION: u32 = 7;
     const SEEDED: bool = true;
 
     fn seeded(&self) -> bool {

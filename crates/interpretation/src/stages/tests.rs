@@ -22,19 +22,19 @@ fn results_are_those_of_the_versions() {
     assert_eq!(pins.len(), KINDS.len());
     let pins: Vec<String> = pins.iter().map(|(kind, pin)| format!("{kind:?} {pin}")).collect();
     insta::assert_snapshot!(pins.join("\n"), @"
-    saliency-map@6 a8b260ac6a071d7f
-    map-quality@3 70ebe4d977e28032
+    saliency-map@7 a8b260ac6a071d7f
+    map-quality@4 70ebe4d977e28032
     randomise-weights@1 ab605cbbca415335
     compare-maps@2 be19644cd907c4da
-    mosaics@3 18f30b24ecfc5b65
+    mosaics@4 18f30b24ecfc5b65
     pointing-game@1 a06377acff342361
     localise@1 af1cbeff7c2ed164
     choose-cases@1 09e71327e10c06b4
-    attack@4 39b353475e373284
-    one-pixel@4 62368a9d849f81c0
-    visualise-class@5 e1319e90cccdafd1
-    visualise-class-fourier@5 f8a2f2891781589e
-    class-verdicts@3 f38b8902bf642419
+    attack@5 39b353475e373284
+    one-pixel@5 62368a9d849f81c0
+    visualise-class@6 e1319e90cccdafd1
+    visualise-class-fourier@6 f8a2f2891781589e
+    class-verdicts@4 f38b8902bf642419
     ");
 }
 

@@ -118,7 +118,7 @@ outputs! { VisualiseClass:
 
 impl Stage for VisualiseClass {
     const KIND: &'static str = "visualise-class";
-    const VERSION: u32 = 5;
+    const VERSION: u32 = 6;
     const SEEDED: bool = true;
 
     fn resources(&self) -> Resources {

@@ -109,7 +109,7 @@ outputs! { VisualiseClassFourier:
 
 impl Stage for VisualiseClassFourier {
     const KIND: &'static str = "visualise-class-fourier";
-    const VERSION: u32 = 5;
+    const VERSION: u32 = 6;
     const SEEDED: bool = true;
 
     fn resources(&self) -> Resources {

@@ -203,6 +203,40 @@ fn outputs_taken_together_have_the_bits_of_each_alone() {
     }
 }
 
+/// What a network says of an image, and its gradient, have the same bits alone and among others.
+#[test]
+fn an_image_does_not_depend_on_its_batch() {
+    const IMAGES: usize = 5;
+    let small = |name, side| {
+        let parameters = architecture(name).unwrap().parameters();
+        let variables = Variables::drawn(&parameters, 3, &Device::Cpu).unwrap();
+        let tensors = variables.iter().map(|v| (v.name.clone(), v.var.as_detached_tensor()));
+        (name, tensors.collect(), side)
+    };
+    let mut networks = Vec::from(explained());
+    networks.extend([small("squeezenet1_1", 130), small("vgg16_features", 65)]);
+    for (name, weights, side) in networks {
+        let network = from_tensors(name, &weights).unwrap();
+        let (x, taps) = (photographs(IMAGES, side), network.taps());
+        let run = |first: usize, count: usize| {
+            let x = x.narrow(0, first, count).unwrap().copy().unwrap();
+            let mut outputs = network.forward_taps(&x, &taps).unwrap();
+            let x = candle_core::Var::from_tensor(&x).unwrap();
+            let last = network.forward_to(&x, taps[taps.len() - 1]).unwrap();
+            let mut gradients = last.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+            outputs.extend([last.detach(), gradients.remove(&x).unwrap()]);
+            outputs
+        };
+        let all = run(0, IMAGES);
+        for (first, count) in [(2, 1), (1, 3)] {
+            for (at, some) in run(first, count).iter().enumerate() {
+                let among = all[at].narrow(0, first, count).unwrap();
+                assert!(numbers(some) == numbers(&among), "{name}, output {at}, {count} images");
+            }
+        }
+    }
+}
+
 /// Along its gradient a logit rises by the gradient's norm.
 #[test]
 fn gradients_of_logits_are_their_slopes() {

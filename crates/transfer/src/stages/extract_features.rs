@@ -33,8 +33,9 @@ pub struct ExtractFeatures {
     /// What the network expects of its input, in the place of what the weights say.
     #[serde(default)]
     pub preprocessing: Option<Preprocessing>,
-    /// Images that go through the network at a time: memory against speed. It may change the last bits of a result.
+    /// Images that go through the network at a time: memory against speed. On the processor it changes no bit of a result.
     #[serde(default = "batch")]
+    #[schemars(extend("x-sconce-cosmetic" = true))]
     pub batch: usize,
 }
 
@@ -49,7 +50,7 @@ outputs! { ExtractFeatures:
 
 impl Stage for ExtractFeatures {
     const KIND: &'static str = "extract-features";
-    const VERSION: u32 = 4;
+    const VERSION: u32 = 5;
     const TOGETHER: &'static [&'static str] = &["layer", "pooling"];
 
     fn resources(&self) -> Resources {

@@ -176,7 +176,7 @@ fn results_are_those_of_the_versions() {
     assert_eq!(pins.len(), KINDS.len());
     let pins: Vec<String> = pins.iter().map(|(kind, pin)| format!("{kind:?} {pin}")).collect();
     insta::assert_snapshot!(pins.join("\n"), @"
-    extract-features@4 0a22fef6eeb0f2b9
+    extract-features@5 0a22fef6eeb0f2b9
     fit-svm@3 711b22c07f09caa2
     cross-validate@3 d3c36c43d3b2a8ff
     evaluate@1 f3354f0390dca343

@@ -22,16 +22,13 @@ pub(super) fn shrink<T: Element>(
     relu: bool,
     y: Target<'_, T>,
 ) {
-    let (kernel, ready) = (T::kernel(), op.forms.is_some());
+    let kernel = T::kernel();
     let precise = op.precise_values && !op.transposed;
     let shape = |s: &Sizes| {
         let shape = winograd::Shape::forward(s)?;
         if precise { shape.precise() } else { Some(shape) }
     };
-    // decided for the whole batch, whatever part of it this is
-    let pays = |shape: &winograd::Shape| op.may_be_fast::<T>() && shape.pays(ready);
-    let fast = shape(&op.sizes).filter(pays).and_then(|_| shape(s));
-    if let Some(shape) = fast {
+    if let Some(shape) = shape(s).filter(|shape| op.is_fast::<T>(shape)) {
         let forms = if precise { &forms.precise_filters } else { &forms.filters };
         let filters = kept(forms, || winograd::transform(&shape, &kernel, w));
         winograd::run(&shape, &kernel, Input { x, mask: None }, filters, b, relu, y);
@@ -131,14 +128,26 @@ pub(super) fn masked<T: Element, R>(x: &[T], mask: Option<&[T]>, f: impl FnOnce(
 }
 
 impl Convolve {
-    /// Whether another method than the direct sum is allowed: in f32, unless forbidden.
-    fn may_be_fast<T: Element>(&self) -> bool {
-        T::DTYPE == DType::F32 && self.algorithm == Algorithm::Fastest && !is_exact()
+    /// Whether another method than the direct sum is allowed, in f32, unless forbidden, and pays.
+    ///
+    /// It is decided for the whole batch, whatever part of it is computed. Where the weight does not change, the bits of an image
+    /// must not depend on who else is in the batch, so that it is decided for one image, or, if each pass makes the filters anew, for
+    /// as many as there may be in an evaluation.
+    fn is_fast<T: Element>(&self, shape: &winograd::Shape) -> bool {
+        const EVALUATED: usize = 16;
+        let images = match (&self.forms, self.constant) {
+            (Some(_), _) => 1,
+            (None, true) => EVALUATED,
+            (None, false) => self.sizes.batch,
+        };
+        T::DTYPE == DType::F32
+            && self.algorithm == Algorithm::Fastest
+            && !is_exact()
+            && shape.pays(images, self.forms.is_some())
     }
 
     /// Whether and how [`grow`] uses Winograd's method.
     pub(super) fn grows_fast<T: Element>(&self) -> Option<winograd::Shape> {
-        winograd::Shape::transposed(&self.sizes)
-            .filter(|shape| self.may_be_fast::<T>() && shape.pays(self.forms.is_some()))
+        winograd::Shape::transposed(&self.sizes).filter(|shape| self.is_fast::<T>(shape))
     }
 }

@@ -38,6 +38,7 @@ pub(crate) fn conv2d(
         algorithm: conv.algorithm,
         // see `Algorithm::Fastest`
         precise_values: x.track_op() && !w.track_op(),
+        constant: !w.track_op(),
         forms,
     };
     op.apply(x, w, b)
@@ -58,6 +59,7 @@ pub(crate) fn part(
         transposed: false,
         algorithm: conv.algorithm,
         precise_values: x.track_op(),
+        constant: true,
         forms: Some(forms),
     };
     Ok(Part { op, weight: w.contiguous()?, bias: b.map(Tensor::contiguous).transpose()? })
@@ -78,6 +80,7 @@ pub(crate) fn conv_transpose2d(
         transposed: true,
         algorithm: Algorithm::Fastest,
         precise_values: false,
+        constant: !w.track_op(),
         forms: None,
     };
     op.apply(x, w, b)
@@ -92,6 +95,8 @@ pub(super) struct Convolve {
     pub(super) algorithm: Algorithm,
     /// Whether values are rounded as little as direct sums, however gradients are computed.
     pub(super) precise_values: bool,
+    /// Whether no gradient is asked of the weight.
+    pub(super) constant: bool,
     /// Forms of the weight to use and to keep.
     pub(super) forms: Option<Arc<Forms<f32>>>,
 }

@@ -114,14 +114,15 @@ impl Shape {
         self.output.map(|n| n.div_ceil(self.method.tile()))
     }
 
-    /// Whether it is expected to be faster than the direct sum; `ready` says that the filters are transformed already.
+    /// Whether it is expected to be faster than the direct sum for so many images; `ready` says that the filters are
+    /// transformed already.
     ///
     /// In the direct sum's multiplications and additions for each pair of output and channel, as measured on an AMD EPYC 9004
     /// (`benches/layers`).
-    pub(super) fn pays(&self, ready: bool) -> bool {
+    pub(super) fn pays(&self, images: usize, ready: bool) -> bool {
         let [rows, columns] = self.tiles();
-        let tiles = (self.batch * rows * columns) as f64;
-        let pixels = (self.batch * self.output[0] * self.output[1]) as f64;
+        let tiles = (images * rows * columns) as f64;
+        let pixels = (images * self.output[0] * self.output[1]) as f64;
         let (channels, outputs) = (self.channels as f64, self.outputs as f64);
         let each = self.method.products() as f64;
         let products = 1.55 * (tiles / 16.0).ceil() * 16.0 * each;

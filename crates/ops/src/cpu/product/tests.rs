@@ -107,6 +107,44 @@ fn every_processor_gives_the_same_bits() {
     same_bits_at_each_level::<f64>();
 }
 
+/// Each of several rows has the bits that it has alone, whatever computes so many.
+fn rows_by_themselves<T: Element>() {
+    let bits = |v: &[T]| v.iter().map(|v| v.to_f64().to_bits()).collect::<Vec<_>>();
+    for (columns, depth) in
+        [(1, 100), (10, 84), (10, 1500), (3, 2), (70, 600), (300, 2500), (2100, 1030)]
+    {
+        let (x, y) = (numbers::<T>(70 * depth, 1), numbers::<T>(depth * columns, 2));
+        for b in [Matrix::new(&y, depth, columns), Matrix::new(&y, columns, depth).t()] {
+            at_each_level(|level| {
+                let rows = |first: usize, count: usize| {
+                    let a = Matrix::new(&x[first * depth..][..count * depth], count, depth);
+                    let mut out = vec![T::zero(); count * columns];
+                    let target = Target { out: &mut out, pitch: columns, add: false };
+                    product_in(Order::of_each_row(&a, &b), a, b, target, false);
+                    bits(&out)
+                };
+                let all = rows(0, 70);
+                for count in [1, 3, 5, 30] {
+                    let some: Vec<u64> =
+                        (0..70 / count).flat_map(|at| rows(at * count, count)).collect();
+                    assert!(
+                        some == all[..some.len()],
+                        "{level:?}, {count} rows at a time, {columns} columns, depth {depth}"
+                    );
+                }
+                Ok::<_, ()>(())
+            })
+            .unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_row_does_not_depend_on_the_others() {
+    rows_by_themselves::<f32>();
+    rows_by_themselves::<f64>();
+}
+
 /// What made these products before, where it has the instructions and the cache that [`Order`] is made for.
 #[test]
 #[ignore = "only on a processor with FMA and 48 KiB of first-level data cache"]
