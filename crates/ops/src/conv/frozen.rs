@@ -14,6 +14,9 @@ use std::sync::Arc;
 /// Memory beside the weight's own: as much again for a reordered weight, up to four times as much for one transformed by
 /// Winograd's method (1.8 times for values that an image's gradient depends on), and the same again once a gradient of the
 /// input has been asked for. Gradients flow to the input alone. Clones share all of it.
+///
+/// On the processor an image's bits, and those of its gradient, do not depend on the others in the batch: the method is chosen
+/// for one image.
 #[derive(Debug, Clone)]
 pub struct FrozenConv2d {
     weight: Tensor,
