@@ -140,6 +140,6 @@ fn every_instruction_set_gives_the_same_bits() {
             Ok(())
         })
         .unwrap();
-        assert_eq!(format!("{all:016x}"), "77398cad66401ab4");
+        assert_eq!(format!("{all:016x}"), "7bac5a5a1d8f029a");
     });
 }
