@@ -85,8 +85,7 @@ pub(super) fn few_rows<T: Element>(
     let task = |columns: Range<usize>| {
         scratch::with(m * columns.len(), |sums: &mut [T]| {
             for depth in (0..a.columns).step_by(part) {
-                let depth = depth..(depth + part).min(a.columns);
-                let (first, columns) = (depth.start == 0, columns.clone());
+                let (depth, later) = (depth..(depth + part).min(a.columns), depth > 0);
                 kernel.vectorized(FewRows { a, b, depth, columns: columns.clone(), sums });
                 for (i, sums) in sums.chunks_exact(columns.len()).enumerate() {
                     // SAFETY: inside `out`, as `product` has checked; no other task has these columns.
@@ -94,7 +93,7 @@ pub(super) fn few_rows<T: Element>(
                         let out = out.get().add(i * pitch + columns.start);
                         std::slice::from_raw_parts_mut(out, columns.len())
                     };
-                    if add || !first {
+                    if add || later {
                         out.iter_mut().zip(sums).for_each(|(o, &sum)| *o += sum);
                     } else {
                         out.copy_from_slice(sums);
