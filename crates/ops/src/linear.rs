@@ -7,7 +7,8 @@ use candle_core::{Result, Tensor, bail};
 ///
 /// `x` is `(…, in_features)`, `weight` `(out_features, in_features)`, `bias` `(out_features)`; the result is
 /// `(…, out_features)`. Numbers and gradients as in PyTorch's `linear`; a gradient is computed only for what leads to a
-/// variable. On the processor a row's bits, and those of its gradient, do not depend on the other rows.
+/// variable. On the processor a row's bits, and those of its gradient, do not depend on the other rows where no gradient is asked
+/// of the weight.
 ///
 /// ```
 /// use candle_core::{Device, Tensor};

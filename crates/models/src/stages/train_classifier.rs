@@ -100,7 +100,7 @@ outputs! { TrainClassifier:
 
 impl Stage for TrainClassifier {
     const KIND: &'static str = "train-classifier";
-    const VERSION: u32 = 5;
+    const VERSION: u32 = 4;
     const SEEDED: bool = true;
 
     fn resources(&self) -> Resources {

@@ -9,30 +9,38 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tenso
 /// [`crate::linear::linear`] of checked arguments; `x` is a matrix.
 pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
+    let op = Linear { each_row: !weight.track_op() };
     match bias {
-        Some(bias) => x.apply_op3(&weight, &bias.contiguous()?, Linear),
-        None => x.apply_op2(&weight, Linear),
+        Some(bias) => x.apply_op3(&weight, &bias.contiguous()?, op),
+        None => x.apply_op2(&weight, op),
     }
 }
 
-struct Linear;
+struct Linear {
+    /// Whether each row of `x` is summed by itself, so that its bits do not depend on the others: where the weight is constant.
+    each_row: bool,
+}
 
-/// The product, by one of the functions that compute it.
 fn matrix_product<T: Element>(
     a: Matrix<'_, T>,
     b: Matrix<'_, T>,
-    product: impl FnOnce(Matrix<'_, T>, Matrix<'_, T>, Target<'_, T>),
+    each_row: bool,
 ) -> Result<Tensor> {
     let (m, n) = (a.rows, b.columns);
     if a.columns == 0 {
         return tensor(vec![T::zero(); m * n], (m, n));
     }
     let mut out = uninit(m * n);
-    product(a, b, Target { out: &mut out, pitch: n, add: false });
+    let target = Target { out: &mut out, pitch: n, add: false };
+    match each_row {
+        true => product_of_each_row(a, b, target),
+        false => product(a, b, target, true),
+    }
     tensor(out, (m, n))
 }
 
 fn forward<T: Element>(
+    op: &Linear,
     x: (&CpuStorage, &Layout),
     weight: (&CpuStorage, &Layout),
     bias: Option<(&CpuStorage, &Layout)>,
@@ -45,7 +53,11 @@ fn forward<T: Element>(
         y.chunks_mut(out.max(1)).for_each(|row| row.copy_from_slice(bias));
     }
     let target = Target { out: &mut y, pitch: out, add: true };
-    product_of_each_row(Matrix::new(x, n, inside), Matrix::new(w, out, inside).t(), target);
+    let (x, w) = (Matrix::new(x, n, inside), Matrix::new(w, out, inside).t());
+    match op.each_row {
+        true => product_of_each_row(x, w, target),
+        false => product(x, w, target, true),
+    }
     Ok((T::to_cpu_storage_owned(y), (n, out).into()))
 }
 
@@ -57,15 +69,12 @@ fn backward<T: Element>(
     let ((n, inside), out) = (x.dims2()?, weight.dims()[0]);
     with_data::<T, _>(grad, |g| {
         let g = Matrix::new(g, n, out);
+        let each_row = !weight.track_op();
         let for_x = || {
-            let product = product_of_each_row;
-            with_data::<T, _>(weight, |w| matrix_product(g, Matrix::new(w, out, inside), product))
+            with_data::<T, _>(weight, |w| matrix_product(g, Matrix::new(w, out, inside), each_row))
         };
-        let for_weight = || {
-            let product =
-                |a: Matrix<'_, T>, b: Matrix<'_, T>, to: Target<'_, T>| product(a, b, to, true);
-            with_data::<T, _>(x, |x| matrix_product(g.t(), Matrix::new(x, n, inside), product))
-        };
+        let for_weight =
+            || with_data::<T, _>(x, |x| matrix_product(g.t(), Matrix::new(x, n, inside), false));
         Ok((x.track_op().then(for_x).transpose()?, weight.track_op().then(for_weight).transpose()?))
     })
 }
@@ -95,7 +104,7 @@ impl CustomOp2 for Linear {
         s2: &CpuStorage,
         l2: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        by_dtype!(s1.dtype(), forward((s1, l1), (s2, l2), None))
+        by_dtype!(s1.dtype(), forward(self, (s1, l1), (s2, l2), None))
     }
 
     fn bwd(
@@ -123,7 +132,7 @@ impl CustomOp3 for Linear {
         s3: &CpuStorage,
         l3: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        by_dtype!(s1.dtype(), forward((s1, l1), (s2, l2), Some((s3, l3))))
+        by_dtype!(s1.dtype(), forward(self, (s1, l1), (s2, l2), Some((s3, l3))))
     }
 
     fn bwd(

@@ -122,7 +122,8 @@ fn the_networks_of_one_and_of_two_domains_are_the_same() {
         let x = cosines(&[2, 3, 28, 28]);
         for domain in [Domain::Source, Domain::Target] {
             let own = TwoDomains::of_domain(&variables, domain).unwrap();
-            let one = from_tensors(layout.name(), &own.live()).unwrap();
+            let constants = own.iter().map(|v| (v.name.clone(), v.var.as_detached_tensor()));
+            let one = from_tensors(layout.name(), &constants.collect()).unwrap();
             let of = |t: Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
             let logits = of(network.logits(&x, &mut Forward::eval(domain)).unwrap());
             assert_eq!(of(one.forward_to(&x, "logits").unwrap()), logits, "{}", layout.name());

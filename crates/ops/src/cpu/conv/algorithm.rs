@@ -130,20 +130,14 @@ pub(super) fn masked<T: Element, R>(x: &[T], mask: Option<&[T]>, f: impl FnOnce(
 impl Convolve {
     /// Whether another method than the direct sum is allowed, in f32, unless forbidden, and pays.
     ///
-    /// It is decided for the whole batch, whatever part of it is computed. Where the weight does not change, the bits of an image
-    /// must not depend on who else is in the batch, so that it is decided for one image, or, if each pass makes the filters anew, for
-    /// as many as there may be in an evaluation.
+    /// It is decided for the whole batch, whatever part of it is computed. Where the weight is constant, the bits of an image must not
+    /// depend on who else is in the batch, so that it is decided for one image, and as if filters were there already.
     fn is_fast<T: Element>(&self, shape: &winograd::Shape) -> bool {
-        const EVALUATED: usize = 16;
-        let images = match (&self.forms, self.constant) {
-            (Some(_), _) => 1,
-            (None, true) => EVALUATED,
-            (None, false) => self.sizes.batch,
-        };
+        let (images, ready) = if self.constant { (1, true) } else { (self.sizes.batch, false) };
         T::DTYPE == DType::F32
             && self.algorithm == Algorithm::Fastest
             && !is_exact()
-            && shape.pays(images, self.forms.is_some())
+            && shape.pays(images, ready)
     }
 
     /// Whether and how [`grow`] uses Winograd's method.
