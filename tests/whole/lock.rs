@@ -86,6 +86,14 @@ fn other_bits_from_the_same_inputs_are_found_where_they_come_from() {
     let events = bench.sconce(&["run", "p.toml", "--locked", "--json"]);
     assert_eq!(events.code, Some(1));
     assert!(events.out.contains(r#""failed":["outside"]"#), "{}", events.out);
+    // Locked as it is now, it is told once: what follows has other inputs.
+    bench.run(&[]);
+    let locked = bench.sconce(&["lock", "p.toml"]);
+    assert!(locked.out.contains("2 changed"), "{}", locked.out);
+    let told =
+        "other bits from the same kind, parameters and inputs as before, in 1 cell: outside;";
+    assert!(locked.err.contains(told), "{}", locked.err);
+    assert_eq!(bench.sconce(&["lock", "p.toml"]).err, "");
 }
 
 #[test]

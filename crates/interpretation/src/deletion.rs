@@ -160,6 +160,10 @@ mod tests {
         let left_first: Vec<f32> = (0..96 * 96).map(|at| 96.0 - (at % 96) as f32).collect();
         let curve = curves(&model, &x, 285, &left_first, &how, 2).unwrap();
         assert_eq!((curve.deletion.len(), curve.insertion.len()), (5, 5));
+        // The batch is in no key.
+        for batch in [1, 5] {
+            assert_eq!(curves(&model, &x, 285, &left_first, &how, batch).unwrap(), curve);
+        }
         let p = |x: &Tensor| numbers(&model.probabilities(x).unwrap())[285];
         let black = Baseline::Black.input(&model, &x).unwrap();
         let close = |a: f32, b: f32| assert!((a - b).abs() < 1e-4, "{a} {b}");

@@ -169,7 +169,7 @@ outputs! { Adapt:
 
 impl Stage for Adapt {
     const KIND: &'static str = "adapt";
-    // 2: VADA passes each domain by itself, and nobody is watched twice.
+    // 2: VADA passes each domain by itself, and nobody is watched twice. 3: rows of constant weights by themselves.
     const VERSION: u32 = 3;
     const SEEDED: bool = true;
 

@@ -48,15 +48,25 @@ pub(crate) fn lock(call: &Call<'_>, arguments: &LockArguments) -> Result<ExitCod
     let (cells, varying) = (locked.cells.len(), varying(&locked));
     let mut file = read(&path)?.unwrap_or_else(LockFile::empty);
     let before = file.put(&pipeline.profiles, locked);
-    let changed = match (&before, file.locked(&pipeline.profiles)) {
-        (Some(before), Some(now)) => now.differing_cells(before),
-        _ => cells,
+    let (changed, other): (_, Vec<String>) = match (&before, file.locked(&pipeline.profiles)) {
+        (Some(before), Some(now)) => {
+            (now.differing_cells(before), now.other_bits(before).map(str::to_owned).collect())
+        }
+        _ => (cells, Vec::new()),
     };
     file.write(&path, &pipeline.file)?;
     let of = profile_name(&pipeline.profiles);
     let text =
         format!("{}: {} of {of}, {changed} changed{varying}", path.display(), count(cells, "cell"));
     writeln!(anstream::stdout(), "{}", status(GOOD, "Locked", text))?;
+    if !other.is_empty() {
+        let number = count(other.len(), "cell");
+        let text = format!(
+            "other bits from the same kind, parameters and inputs as before, in {number}: {}; a kind whose results change has to get a new version",
+            list(other.into_iter()),
+        );
+        writeln!(anstream::stderr(), "{}", status(WARN, "Warning", text))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

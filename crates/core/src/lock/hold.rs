@@ -155,4 +155,18 @@ impl Locked {
         let gone = before.cells.keys().filter(|name| !self.cells.contains_key(*name));
         changed.count() + gone.count()
     }
+
+    /// The cells with other outputs than in `before` where kind, version, parameters and inputs are the same, on the same kind of
+    /// processor: a kind whose results changed and whose version did not, or one that does not repeat itself.
+    pub fn other_bits<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = &'a str> {
+        let same_processor = self.processor == before.processor;
+        let cells = self.cells.iter().filter(move |_| same_processor);
+        let other = |(name, cell): &(&'a String, &'a LockedCell)| {
+            before.cells.get(*name).is_some_and(|before| {
+                let outputs = before.outputs.clone();
+                cell.outputs != outputs && LockedCell { outputs, ..(*cell).clone() } == *before
+            })
+        };
+        cells.filter(other).map(|(name, _)| name.as_str())
+    }
 }

@@ -106,6 +106,7 @@ fn maps_do_not_depend_on_threads_or_batch() {
         assert_eq!(with(1, 2), expected, "{method:?}");
         assert_eq!(with(2, 3), expected, "{method:?}");
         assert_eq!(with(3, 1), expected, "{method:?}");
+        assert_eq!(with(5, 1), expected, "{method:?}: variants of an image");
     }
 }
 

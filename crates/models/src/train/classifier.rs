@@ -25,7 +25,7 @@ pub struct Classifier<'a, F> {
     unread: Unread,
 }
 
-/// Images looked at together outside training; it does not change the result.
+/// Images looked at together outside training; with variables as weights it may change the last bits of logits.
 const BATCH: usize = 64;
 
 impl<'a, F: FnMut(&Tensor) -> candle_core::Result<Tensor>> Classifier<'a, F> {

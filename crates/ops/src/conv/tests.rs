@@ -281,7 +281,6 @@ fn frozen_convolutions_equal_plain_ones() -> Result<()> {
     Ok(())
 }
 
-/// Bit for bit, forwards and backwards: 1×1 and 3×3 filters by every method, one image and several, with and without rectifier.
 /// The method is chosen for one image: at 7 × 7 Winograd's is thought to pay for twenty of them and not for one.
 #[test]
 fn an_image_does_not_depend_on_its_batch() -> Result<()> {
@@ -301,7 +300,10 @@ fn an_image_does_not_depend_on_its_batch() -> Result<()> {
     {
         let w = f32s(&random(1, &[outputs, channels, size, size])?);
         let conv = FrozenConv2d::new(&w, None, Conv2d::new().padding(size / 2).relu(true))?;
-        let ways: [Way<'_>; 4] = [
+        let back = f32s(&random(3, &[channels, outputs, size, size])?);
+        let transposed = ConvTranspose2d::new(1, size / 2);
+        let ways: [Way<'_>; 5] = [
+            &|x| conv_transpose2d(x, &back, None, &transposed),
             &|x| conv.forward(x),
             &|x| conv.forward_max_pool2d(x, &Pool2d::new(2, 2)),
             &|x| FrozenConv2d::forward_side_by_side(&[&conv, &conv], x),
@@ -321,6 +323,7 @@ fn an_image_does_not_depend_on_its_batch() -> Result<()> {
     Ok(())
 }
 
+/// Bit for bit, forwards and backwards: 1×1 and 3×3 filters by every method, one image and several, with and without rectifier.
 #[test]
 fn convolutions_side_by_side_are_a_concatenation() -> Result<()> {
     for (x, outputs) in

@@ -116,7 +116,7 @@ impl Order {
         Self::Parts(k.div_ceil(k.div_ceil(PART)))
     }
 
-    /// The order of many rows, also where there are few.
+    /// An order that does not depend on the number of rows: with one column lanes, else that of many rows.
     fn of_each_row<T>(a: &Matrix<'_, T>, b: &Matrix<'_, T>) -> Self {
         let (n, k) = (b.columns, a.columns);
         match a.column_stride == 1 && b.row_stride == 1 {

@@ -105,7 +105,7 @@ outputs! { FineTune:
 
 impl Stage for FineTune {
     const KIND: &'static str = "fine-tune";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const SEEDED: bool = true;
 
     fn resources(&self) -> Resources {

@@ -35,7 +35,7 @@ const BATCH: usize = 8;
 
 impl Stage for PredictTop5 {
     const KIND: &'static str = "predict-top5";
-    const VERSION: u32 = 4;
+    const VERSION: u32 = 5;
 
     fn resources(&self) -> Resources {
         Resources::heavy(2 * Resources::GIB)

@@ -183,8 +183,8 @@ fn results_are_those_of_the_versions() {
     compare@1 9d99e01b4236a5b7
     fit-head@2 c9a45d6e59481c8a
     pca@3 90d129552adea79f
-    fine-tune@3 365ca1b15b04c472
-    predict-top5@4 ccb2d0059502fe5f
+    fine-tune@4 365ca1b15b04c472
+    predict-top5@5 ccb2d0059502fe5f
     ");
 
     assert!(by_svm.load::<Metrics>("metrics").get("accuracy").unwrap() > 0.6);

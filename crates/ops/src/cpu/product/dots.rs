@@ -21,7 +21,7 @@ pub(super) fn dots<T: Element>(
     let task = |columns: Range<usize>| {
         for i in 0..m {
             let row = &a.data[a.at(i, 0)..][..a.columns];
-            // SAFETY: `product` has checked that `out` has the row; no other task writes these columns of it.
+            // SAFETY: `product_in` has checked that `out` has the row; no other task writes these columns of it.
             let out = unsafe {
                 std::slice::from_raw_parts_mut(
                     target.get().add(i * pitch + columns.start),

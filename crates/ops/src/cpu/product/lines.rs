@@ -88,7 +88,7 @@ pub(super) fn few_rows<T: Element>(
                 let (depth, later) = (depth..(depth + part).min(a.columns), depth > 0);
                 kernel.vectorized(FewRows { a, b, depth, columns: columns.clone(), sums });
                 for (i, sums) in sums.chunks_exact(columns.len()).enumerate() {
-                    // SAFETY: inside `out`, as `product` has checked; no other task has these columns.
+                    // SAFETY: inside `out`, as `product_in` has checked; no other task has these columns.
                     let out = unsafe {
                         let out = out.get().add(i * pitch + columns.start);
                         std::slice::from_raw_parts_mut(out, columns.len())

@@ -51,7 +51,8 @@ impl<T: Element> Job<'_, T> {
         let vectors = group / kernel.lanes;
         let most = kernel.correlation_rows[vectors - 1];
         let to: Vec<usize> = (0..most).collect();
-        // further rows want all of a part; of one group, sums go on from what is packed to what is packed next
+        // With several groups of rows a whole part is packed, since each group reads it again. One group goes on in its sums
+        // from one packed piece to the next.
         let packs = if rows.len() <= most { PACKED.min(self.part) } else { self.part };
         scratch::with(packs * group, |packed: &mut [T]| {
             scratch::with(most * group, |sums: &mut [T]| {
@@ -78,14 +79,14 @@ impl<T: Element> Job<'_, T> {
                             bias: std::ptr::null(),
                             relu: false,
                         };
-                        // SAFETY: `product` has checked that `a` has these rows; `packed` and `sums` have as many groups
+                        // SAFETY: `product_in` has checked that `a` has these rows; `packed` and `sums` have as many groups
                         // as are counted.
                         unsafe { (kernel.correlate)(&correlation) };
                         if !ends {
                             continue;
                         }
                         for (i, sums) in some.zip(sums.chunks_exact(group)) {
-                            // SAFETY: inside `out`, as `product` has checked; no other task has these rows of the panel.
+                            // SAFETY: inside `out`, as `product_in` has checked; no other task has these rows of the panel.
                             let out = unsafe {
                                 let out = self.out.get().add(i * self.pitch + panel.start);
                                 std::slice::from_raw_parts_mut(out, panel.len())
@@ -102,7 +103,7 @@ impl<T: Element> Job<'_, T> {
         });
     }
 
-    /// The depth in parts of `packs` at most, none of which lies in two of the parts that are summed for themselves.
+    /// Pieces of the depth of at most `packs`; none crosses the border of two parts.
     fn depths(&self, packs: usize) -> impl Iterator<Item = Range<usize>> {
         let (part, all) = (self.part, self.a.columns);
         (0..all).step_by(part).flat_map(move |first| {

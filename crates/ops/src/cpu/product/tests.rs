@@ -30,6 +30,8 @@ fn cases() -> Vec<([usize; 3], [bool; 2], usize, bool)> {
         [17, 70, 1300],
         [30, 90, 1024],
         [9, 65, 2500],
+        [3, 300, 1300],
+        [4, 1100, 1030],
     ];
     let mut out = vec![];
     for size in sizes {
@@ -114,12 +116,14 @@ fn rows_by_themselves<T: Element>() {
         [(1, 100), (10, 84), (10, 1500), (3, 2), (70, 600), (300, 2500), (2100, 1030)]
     {
         let (x, y) = (numbers::<T>(70 * depth, 1), numbers::<T>(depth * columns, 2));
-        for b in [Matrix::new(&y, depth, columns), Matrix::new(&y, columns, depth).t()] {
+        let before = numbers::<T>(70 * columns, 3);
+        let right = [Matrix::new(&y, depth, columns), Matrix::new(&y, columns, depth).t()];
+        for (b, add) in right.into_iter().flat_map(|b| [(b, false), (b, true)]) {
             at_each_level(|level| {
                 let rows = |first: usize, count: usize| {
                     let a = Matrix::new(&x[first * depth..][..count * depth], count, depth);
-                    let mut out = vec![T::zero(); count * columns];
-                    let target = Target { out: &mut out, pitch: columns, add: false };
+                    let mut out = before[first * columns..][..count * columns].to_vec();
+                    let target = Target { out: &mut out, pitch: columns, add };
                     product_in(Order::of_each_row(&a, &b), a, b, target, false);
                     bits(&out)
                 };

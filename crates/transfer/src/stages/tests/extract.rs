@@ -23,8 +23,7 @@ fn features_do_not_depend_on_threads_or_the_batch() {
     let (_w, weights) = saved(&squeezenet([123.0, 117.0, 104.0]));
     let with = |batch: usize, threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let parameters =
-            json!({ "images": "images", "weights": "weights", "layer": "fire9", "batch": batch });
+        let parameters = json!({ "images": "images", "weights": "weights", "layer": "fire9", "size": 64, "batch": batch });
         pool.install(|| {
             run::<ExtractFeatures>(parameters, &[("images", &images), ("weights", &weights)])
                 .unwrap()
