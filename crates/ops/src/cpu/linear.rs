@@ -21,6 +21,13 @@ struct Linear {
     each_row: bool,
 }
 
+fn multiply<T: Element>(a: Matrix<'_, T>, b: Matrix<'_, T>, target: Target<'_, T>, each_row: bool) {
+    match each_row {
+        true => product_of_each_row(a, b, target),
+        false => product(a, b, target, true),
+    }
+}
+
 fn matrix_product<T: Element>(
     a: Matrix<'_, T>,
     b: Matrix<'_, T>,
@@ -31,11 +38,7 @@ fn matrix_product<T: Element>(
         return tensor(vec![T::zero(); m * n], (m, n));
     }
     let mut out = uninit(m * n);
-    let target = Target { out: &mut out, pitch: n, add: false };
-    match each_row {
-        true => product_of_each_row(a, b, target),
-        false => product(a, b, target, true),
-    }
+    multiply(a, b, Target { out: &mut out, pitch: n, add: false }, each_row);
     tensor(out, (m, n))
 }
 
@@ -53,11 +56,7 @@ fn forward<T: Element>(
         y.chunks_mut(out.max(1)).for_each(|row| row.copy_from_slice(bias));
     }
     let target = Target { out: &mut y, pitch: out, add: true };
-    let (x, w) = (Matrix::new(x, n, inside), Matrix::new(w, out, inside).t());
-    match op.each_row {
-        true => product_of_each_row(x, w, target),
-        false => product(x, w, target, true),
-    }
+    multiply(Matrix::new(x, n, inside), Matrix::new(w, out, inside).t(), target, op.each_row);
     Ok((T::to_cpu_storage_owned(y), (n, out).into()))
 }
 

@@ -9,6 +9,7 @@ mod lines;
 mod panels;
 
 use super::kernel::Element;
+use super::team;
 use dots::dots;
 use lines::{FEW_ROWS, chain, few_rows};
 use panels::parts;
@@ -188,6 +189,11 @@ fn product_in<T: Element>(
         }
         Order::Parts(part) => parts(a, b, target, parallel, part),
     }
+}
+
+/// Calls `task` with each of `parts`, on several threads or one after the other.
+fn share<P: Send>(parallel: bool, parts: impl Iterator<Item = P>, task: impl Fn(P) + Sync) {
+    if parallel { team::all(parts, task) } else { parts.for_each(task) }
 }
 
 #[cfg(test)]

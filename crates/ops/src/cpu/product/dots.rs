@@ -1,8 +1,8 @@
 //! Products as inner products of rows and columns that are slices.
 
-use super::{Matrix, PART, Target};
+use super::{Matrix, PART, Target, share};
+use crate::cpu::Shared;
 use crate::cpu::kernel::{Element, Vectorized, even};
-use crate::cpu::{Shared, team};
 use std::ops::Range;
 
 /// Elements that are summed over their lanes, `vectors` of them side by side: rows of `a` and columns of `b` are slices.
@@ -38,11 +38,7 @@ pub(super) fn dots<T: Element>(
         }
     };
     let tasks = even(0..n, COLUMNS);
-    if parallel {
-        team::all(tasks, task);
-    } else {
-        tasks.for_each(task);
-    }
+    share(parallel, tasks, task);
 }
 
 /// A row's inner products with some columns of a matrix.

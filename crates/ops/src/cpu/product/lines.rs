@@ -1,8 +1,8 @@
 //! Products whose right side is read line by line: of one row, or of a few.
 
-use super::{Matrix, Target};
+use super::{Matrix, Target, share};
 use crate::cpu::kernel::{Element, Vectorized, even};
-use crate::cpu::{Shared, scratch, team};
+use crate::cpu::{Shared, scratch};
 use std::ops::Range;
 
 /// Elements of a row that a task of [`chain`] computes.
@@ -27,11 +27,7 @@ pub(super) fn chain<T: Element, const FUSED: bool>(
         let stripe = |(part, out): (usize, &mut [T])| {
             kernel.vectorized(Chain::<T, FUSED> { a, b, row: i, column: part * STRIPE, out, add });
         };
-        if parallel && n > STRIPE {
-            team::all(row.chunks_mut(STRIPE).enumerate(), stripe);
-        } else {
-            row.chunks_mut(STRIPE).enumerate().for_each(stripe);
-        }
+        share(parallel && n > STRIPE, row.chunks_mut(STRIPE).enumerate(), stripe);
     }
 }
 
@@ -103,11 +99,7 @@ pub(super) fn few_rows<T: Element>(
         });
     };
     let tasks = even(0..b.columns, FEW_STRIPE);
-    if parallel {
-        team::all(tasks, task);
-    } else {
-        tasks.for_each(task);
-    }
+    share(parallel, tasks, task);
 }
 
 /// Sums over a part of the depth, row by row, of some columns.

@@ -1,9 +1,9 @@
 //! Products by the kernels, in panels of columns.
 
-use super::{Matrix, Target};
+use super::{Matrix, Target, share};
 use crate::cpu::conv::lanes;
 use crate::cpu::kernel::{Correlation, Element, Kernel, even};
-use crate::cpu::{Shared, scratch, team};
+use crate::cpu::{Shared, scratch};
 use std::ops::Range;
 
 /// Depth that is packed at a time for one group of rows: it is read once, so that it need not leave the first-level cache.
@@ -27,11 +27,7 @@ pub(super) fn parts<T: Element>(
         panels.iter().flat_map(|panel| rows.iter().map(|rows| (panel.clone(), rows.clone())));
     let job = Job { kernel, a, b, part, out: Shared(out.as_mut_ptr()), pitch, add };
     let task = |(panel, rows): (Range<usize>, Range<usize>)| job.task(panel, rows);
-    if parallel {
-        team::all(tasks, task);
-    } else {
-        tasks.for_each(task);
-    }
+    share(parallel, tasks, task);
 }
 
 struct Job<'a, T: 'static> {
