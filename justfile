@@ -37,7 +37,7 @@ bench-engine *ARGS:
     cargo build --release --package sconce
     python3 crates/cli/benches/engine.py {{ ARGS }}
 
-# The README's pictures, from the base profiles as they were last run; --check fails where one is stale
+# The README's pictures, from the base profiles as they were last run; --check and --locked fail where one is stale
 pictures *ARGS:
     python3 tests/pictures.py {{ ARGS }}
 

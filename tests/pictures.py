@@ -3,9 +3,10 @@
 
     python3 tests/pictures.py           copies them from artifacts/, after the studies were run
     python3 tests/pictures.py --check   fails where a committed picture is not the one that was just drawn
+    python3 tests/pictures.py --locked  runs nothing: fails where a lock was made anew after its picture was copied
 
-artifacts/readme/sources.toml says which file each picture is. Bits hold on one kind of processor (docs/locked-results.md): on another
-than the locks', a picture that differs is told and does not fail.
+artifacts/readme/sources.toml says which file each picture is, and what its cell was locked to when it was copied. Bits hold on one kind
+of processor (docs/locked-results.md): on another than the locks', a picture that differs is told and does not fail.
 """
 
 import pathlib
@@ -28,13 +29,37 @@ def locked():
     return {tomllib.loads(path.read_text())["base"]["processor"] for path in ROOT.glob("pipelines/*.lock")}
 
 
+def yielded(drawn):
+    """The digests of what the cell that draws this file is locked to, by the base profile."""
+    pipeline, cell = drawn.split("/")[:2]
+    lock = tomllib.loads((ROOT / f"pipelines/{pipeline}.lock").read_text())
+    return lock["base"]["cell"].get(cell, {}).get("outputs")
+
+
+def written(sources):
+    """sources.toml anew, under the comment that it has."""
+    old = (SHOWN / "readme/sources.toml").read_text().splitlines()
+    head = [line for line in old if line.startswith("#")]
+    rows = []
+    for name, source in sources.items():
+        outputs = ", ".join(f'{key} = "{value}"' for key, value in yielded(source["from"]).items())
+        rows.append(f'"{name}" = {{ from = "{source["from"]}", locked = {{ {outputs} }} }}')
+    return "\n".join([*head, *rows, ""])
+
+
 def main():
     check = "--check" in sys.argv[1:]
     sources = tomllib.loads((SHOWN / "readme/sources.toml").read_text())
+    if "--locked" in sys.argv[1:]:
+        stale = [name for name, source in sources.items() if source.get("locked") != yielded(source["from"])]
+        if stale:
+            sys.exit(f"{', '.join(stale)}: locked anew since it was copied; run the study and `just pictures`")
+        return print(f"{len(sources)} pictures are of the locks' cells")
     kept = {path.name for path in (SHOWN / "readme").glob("*.png")}
     wrong = [f"artifacts/readme/{name}: sources.toml does not say where it is from" for name in sorted(kept - set(sources))]
     stale = []
     for name, source in sources.items():
+        source = source["from"]
         drawn, picture = SHOWN / source, SHOWN / "readme" / name
         if not drawn.is_file():
             wrong.append(f"artifacts/{source}: not there; run the study first")
@@ -48,6 +73,8 @@ def main():
         wrong += stale
     if wrong:
         sys.exit("\n".join(wrong))
+    if not check:
+        (SHOWN / "readme/sources.toml").write_text(written(sources))
     print(f"{len(sources)} pictures {'held' if check else 'copied'}")
 
 
