@@ -1,6 +1,7 @@
 //! Rectifiers, with PyTorch's gradient at zero, the hyperbolic tangent, GELU and softmax.
 
 use crate::cpu::{self, has_kernels};
+use crate::tape::apply1;
 use candle_core::backend::BackendStorage;
 use candle_core::{
     CpuStorage, CudaStorage, CustomOp1, D, DType, Layout, MetalStorage, Result, Shape, Tensor, bail,
@@ -65,7 +66,7 @@ pub fn softmax(x: &Tensor) -> Result<Tensor> {
 ///
 /// Any shape. Springenberg, Dosovitskiy, Brox and Riedmiller, "Striving for simplicity: the all convolutional net", 2015.
 pub fn guided_relu(x: &Tensor) -> Result<Tensor> {
-    relu(x)?.apply_op1(PositiveGradient)
+    apply1(&relu(x)?, PositiveGradient)
 }
 
 /// The identity, with the positive part of the gradient.

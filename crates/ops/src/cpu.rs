@@ -115,10 +115,11 @@ pub(crate) fn map<T: Element>(x: &[T], f: impl Fn(T) -> T + Copy + Sync) -> Vec<
     })
 }
 
-struct Map<'a, T, F> {
-    x: &'a [T],
-    out: &'a mut [T],
-    f: F,
+/// `f` of the elements of `x`.
+pub(crate) struct Map<'a, T, F> {
+    pub(crate) x: &'a [T],
+    pub(crate) out: &'a mut [T],
+    pub(crate) f: F,
 }
 
 impl<T: Copy, F: Fn(T) -> T> Vectorized for Map<'_, T, F> {

@@ -53,6 +53,7 @@
 //! `just check-arm` runs them on a 64-bit ARM processor that QEMU plays.
 
 pub mod activation;
+pub mod channels;
 pub mod conv;
 mod cpu;
 pub mod device;
@@ -68,6 +69,7 @@ pub mod rows;
 pub mod separable;
 mod slices;
 pub mod sum;
+pub mod tape;
 #[cfg(test)]
 mod testing;
 pub mod transposed;

@@ -1,6 +1,7 @@
 //! The fully connected layer.
 
 use crate::cpu::{self, has_kernels};
+use crate::tape::reshape;
 use candle_core::{Result, Tensor, bail};
 
 /// `y = x · weightᵀ + bias`.
@@ -33,7 +34,7 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
     }
     let mut shape = outer.to_vec();
     shape.push(out);
-    let rows = x.reshape(((), inside))?;
+    let rows = reshape(x, (outer.iter().product::<usize>(), inside))?;
     let y = if has_kernels(x) && x.dtype() == weight.dtype() {
         cpu::linear::linear(&rows, weight, bias)?
     } else {
@@ -43,7 +44,7 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
             None => y,
         }
     };
-    y.reshape(shape)
+    reshape(&y, shape)
 }
 
 /// The matrix products `a · b` of `(…, m, k)` and `(…, k, n)`, whose outer dimensions are the same: `(…, m, n)`.

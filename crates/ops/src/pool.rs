@@ -3,6 +3,7 @@
 use crate::cpu::{self, has_kernels};
 use crate::device::tensor_like;
 use crate::slices::{every, margin};
+use crate::tape::reshape;
 use candle_core::{Result, Tensor, bail};
 use std::ops::Range;
 
@@ -130,12 +131,8 @@ pub fn global_avg_pool2d(x: &Tensor) -> Result<Tensor> {
     if h * w == 0 {
         bail!("global average pooling expects at least one pixel, got {h}x{w}");
     }
-    avg_pool2d(
-        x,
-        &Pool2d { kernel: [h, w], stride: [h, w], padding: [0; 2], ceil_mode: false },
-        true,
-    )?
-    .reshape((n, c))
+    let whole = Pool2d { kernel: [h, w], stride: [h, w], padding: [0; 2], ceil_mode: false };
+    reshape(&avg_pool2d(x, &whole, true)?, (n, c))
 }
 
 /// One tensor of the result's shape for each place in the window, in row-major order, from candle's operations.

@@ -1,6 +1,7 @@
 //! The gradient reversal layer of domain-adversarial training.
 
 use crate::cpu::{by_dtype, has_kernels};
+use crate::tape::apply1;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType};
 
@@ -21,7 +22,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDTyp
 /// ```
 pub fn gradient_reversal(x: &Tensor, strength: f64) -> Result<Tensor> {
     if has_kernels(x) {
-        return x.contiguous()?.apply_op1(Reversal { strength });
+        return apply1(&x.contiguous()?, Reversal { strength });
     }
     // x·(−s) + (x·(1 + s)) without history: the value of x, the gradient of the first term
     let turned = match strength {

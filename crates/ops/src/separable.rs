@@ -2,6 +2,7 @@
 
 use crate::cpu::has_kernels;
 use crate::device::tensor_like;
+use crate::tape::apply1;
 use candle_core::{Result, Tensor, bail};
 use std::sync::Arc;
 
@@ -66,7 +67,7 @@ pub(crate) struct Separable {
 impl Separable {
     fn apply(self, x: &Tensor) -> Result<Tensor> {
         if has_kernels(x) {
-            return x.contiguous()?.apply_op1(self);
+            return apply1(&x.contiguous()?, self);
         }
         let (n, c, h, w) = x.dims4()?;
         let rows = x.reshape((n * c * h, w))?.matmul(&self.horizontal.dense(x)?.t()?)?;

@@ -3,7 +3,8 @@
 //! candle adds f32 along the last dimensions in an order that follows the width of the processor's vectors. Here the order
 //! is one, that of candle with AVX2. All else (other dimensions, types, devices) is candle's own.
 
-use crate::cpu::{has_kernels, sum::sum_last};
+use crate::cpu::{self, has_kernels, sum::sum_last};
+use crate::tape::{apply1, reshape};
 use candle_core::shape::Dims;
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, bail};
 
@@ -25,7 +26,7 @@ pub fn sum<D: Dims>(x: &Tensor, dims: D) -> Result<Tensor> {
     let dims = dims.to_indexes(x.shape(), "sum")?;
     let kept: Vec<usize> = (0..x.rank()).filter(|at| !dims.contains(at)).collect();
     let shape: Vec<usize> = kept.iter().map(|&at| x.dims()[at]).collect();
-    sum_keepdim(x, dims)?.reshape(shape)
+    reshape(&sum_keepdim(x, dims)?, shape)
 }
 
 /// The sum of all elements, a scalar. candle's `sum_all`.
@@ -52,6 +53,19 @@ pub fn mean_all(x: &Tensor) -> Result<Tensor> {
     sum_all(x)? / x.elem_count() as f64
 }
 
+/// `a + b` of one shape and type, as where a block's input is added to its result: an operation of this crate, so that
+/// [`crate::tape`] holds neither.
+///
+/// # Errors
+/// When shapes or types differ.
+pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    if has_kernels(a) && has_kernels(b) && a.dtype() == b.dtype() && a.dims() == b.dims() {
+        cpu::sum::add(&a.contiguous()?, &b.contiguous()?)
+    } else {
+        a + b
+    }
+}
+
 /// `x` repeated along its dimensions of 1, to `shape` of as many dimensions. candle's `broadcast_as`, but for the gradient, which
 /// is a sum of this module.
 ///
@@ -64,7 +78,7 @@ pub fn spread<S: Into<Shape>>(x: &Tensor, shape: S) -> Result<Tensor> {
     }
     let view = x.broadcast_as(&shape)?;
     if x.track_op() && has_kernels(x) && x.dtype() == DType::F32 && view.dims() != x.dims() {
-        x.apply_op1(Spread { view: view.detach() })
+        apply1(x, Spread { view: view.detach() })
     } else {
         Ok(view)
     }

@@ -1,5 +1,6 @@
 //! What the tests share: random tensors and finite differences.
 
+use crate::tape;
 use candle_core::{DType, Device, Result, Tensor, Var};
 
 /// Numbers in [-1, 1) from a seed, in f64 (splitmix64).
@@ -52,7 +53,7 @@ pub(crate) fn gradient_of(x: &Tensor, f: impl Fn(&Tensor) -> Result<Tensor>) -> 
     Ok(grads.get(&x).expect("a gradient").clone())
 }
 
-/// The gradients of `sum(f(inputs) * r)` for a fixed random `r`, one for each input.
+/// The gradients of `sum(f(inputs) * r)` for a fixed random `r`, one for each input: the same bits by candle's graph and by the tape.
 pub(crate) fn gradients(
     inputs: &[Tensor],
     f: impl Fn(&[Tensor]) -> Result<Tensor>,
@@ -60,6 +61,11 @@ pub(crate) fn gradients(
     let vars = inputs.iter().map(Var::from_tensor).collect::<Result<Vec<_>>>()?;
     let args: Vec<Tensor> = vars.iter().map(|v| v.as_tensor().clone()).collect();
     let grads = projected(&f(&args)?)?.backward()?;
+    let (taped, ()) = tape::gradients(|| Ok((projected(&f(&args)?)?, ())))?;
+    for v in &vars {
+        let [a, b] = [&grads, &taped].map(|grads| grads.get(v).map(bits).transpose());
+        assert_eq!(a?, b?, "candle's gradient and the tape's");
+    }
     Ok(vars.iter().map(|v| grads.get(v).expect("a gradient for each input").clone()).collect())
 }
 
@@ -92,6 +98,12 @@ pub(crate) fn check_gradients(
         }
     }
     Ok(())
+}
+
+/// The elements' bits, which are equal for NaN, too.
+fn bits(x: &Tensor) -> Result<Vec<u64>> {
+    let elements = x.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
+    Ok(elements.into_iter().map(f64::to_bits).collect())
 }
 
 fn projected(y: &Tensor) -> Result<Tensor> {

@@ -8,6 +8,7 @@
 use super::{Conv2d, ConvTranspose2d, transpose};
 use crate::activation::relu;
 use crate::slices::{every, margin};
+use crate::tape::apply3;
 use candle_core::backend::BackendStorage;
 use candle_core::{
     CpuStorage, CudaStorage, CustomOp3, Layout, MetalStorage, Result, Shape, Tensor,
@@ -36,7 +37,7 @@ fn of_device(x: &Tensor, w: &Tensor, conv: &Conv2d) -> Result<Tensor> {
     if needs == [false, false] {
         return Ok(y);
     }
-    x.apply_op3(w, &y, Gradients { conv: *conv, needs })
+    apply3([x, w, &y], Gradients { conv: *conv, needs })
 }
 
 /// The third argument, as the convolution of the first two: with gradients to these.

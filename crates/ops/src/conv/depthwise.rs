@@ -2,6 +2,7 @@
 
 use crate::cpu::has_kernels;
 use crate::slices::{every, margin};
+use crate::tape::apply2;
 use candle_core::{Result, Tensor, bail};
 
 /// The settings of a depthwise convolution.
@@ -36,7 +37,7 @@ pub fn same_padding(input: usize, kernel: usize, stride: usize) -> [usize; 2] {
 pub fn depthwise_conv2d(x: &Tensor, w: &Tensor, conv: &DepthwiseConv2d) -> Result<Tensor> {
     let op = Depthwise::new(x.dims(), w.dims(), conv)?;
     if has_kernels(x) && x.dtype() == w.dtype() {
-        return x.contiguous()?.apply_op2(&w.contiguous()?, op);
+        return apply2([&x.contiguous()?, &w.contiguous()?], op);
     }
     composed(x, w, conv, &op)
 }

@@ -3,12 +3,13 @@
 use super::kernel::Element;
 use super::{by_dtype, contiguous, map, tensor, with_data, zip};
 use crate::elementary::branchless;
+use crate::tape::apply1;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 /// [`crate::activation::leaky_relu`].
 pub(crate) fn leaky_relu(x: &Tensor, slope: f64) -> Result<Tensor> {
-    x.contiguous()?.apply_op1(LeakyRelu { slope })
+    apply1(&x.contiguous()?, LeakyRelu { slope })
 }
 
 struct LeakyRelu {
@@ -56,7 +57,7 @@ impl CustomOp1 for LeakyRelu {
 
 /// [`crate::activation::tanh`] of an f32 tensor.
 pub(crate) fn tanh(x: &Tensor) -> Result<Tensor> {
-    x.contiguous()?.apply_op1(Tanh)
+    apply1(&x.contiguous()?, Tanh)
 }
 
 struct Tanh;
@@ -81,7 +82,7 @@ impl CustomOp1 for Tanh {
 
 /// [`crate::activation::gelu`] of an f32 tensor.
 pub(crate) fn gelu(x: &Tensor) -> Result<Tensor> {
-    x.contiguous()?.apply_op1(Gelu)
+    apply1(&x.contiguous()?, Gelu)
 }
 
 struct Gelu;
@@ -106,7 +107,7 @@ impl CustomOp1 for Gelu {
 
 /// [`crate::activation::at_most`].
 pub(crate) fn at_most(x: &Tensor, most: f64) -> Result<Tensor> {
-    x.contiguous()?.apply_op1(AtMost { most })
+    apply1(&x.contiguous()?, AtMost { most })
 }
 
 struct AtMost {

@@ -2,12 +2,13 @@
 
 use super::kernel::{Element, Vectorized};
 use super::{build, by_dtype, contiguous, team, tensor, with_data};
+use crate::tape::apply3;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, WithDType};
 
 /// [`crate::norm::layer_norm`] of checked arguments of one type.
 pub(crate) fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Tensor> {
-    x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, LayerNorm { eps })
+    apply3([&x.contiguous()?, &weight.contiguous()?, &bias.contiguous()?], LayerNorm { eps })
 }
 
 struct LayerNorm {

@@ -3,6 +3,7 @@
 use super::kernel::Element;
 use super::product::{Matrix, Target, product, product_of_each_row};
 use super::{by_dtype, contiguous, tensor, uninit, with_data};
+use crate::tape::{apply2, apply3};
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType};
 
@@ -11,8 +12,8 @@ pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Resu
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
     let op = Linear { each_row: !weight.track_op() };
     match bias {
-        Some(bias) => x.apply_op3(&weight, &bias.contiguous()?, op),
-        None => x.apply_op2(&weight, op),
+        Some(bias) => apply3([&x, &weight, &bias.contiguous()?], op),
+        None => apply2([&x, &weight], op),
     }
 }
 

@@ -1,17 +1,18 @@
 //! Losses from logits on the processor.
 
 use super::{by_dtype, contiguous, tensor, with_data};
+use crate::tape::apply1;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType};
 
 /// [`crate::loss::bce_with_logits_each`] of checked arguments of one type.
 pub(crate) fn bce_with_logits(logits: &Tensor, targets: Tensor) -> Result<Tensor> {
-    logits.contiguous()?.apply_op1(Bce { targets })
+    apply1(&logits.contiguous()?, Bce { targets })
 }
 
 /// [`crate::loss::cross_entropy_each`] of checked arguments.
 pub(crate) fn cross_entropy(logits: &Tensor, classes: Vec<u32>) -> Result<Tensor> {
-    logits.contiguous()?.apply_op1(CrossEntropy { classes })
+    apply1(&logits.contiguous()?, CrossEntropy { classes })
 }
 
 struct Bce {

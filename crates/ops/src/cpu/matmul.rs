@@ -3,12 +3,13 @@
 use super::kernel::Element;
 use super::product::{Matrix, Target, product};
 use super::{by_dtype, tensor, uninit};
+use crate::tape::apply2;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Storage, Tensor, bail};
 
 /// [`crate::linear::matmul`] of checked arguments.
 pub(crate) fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    evenly_spaced(a)?.apply_op2(&evenly_spaced(b)?, Matmul)
+    apply2([&evenly_spaced(a)?, &evenly_spaced(b)?], Matmul)
 }
 
 /// The tensor with matrices that are equally far apart, copied where they are not.

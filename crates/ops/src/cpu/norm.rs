@@ -3,6 +3,7 @@
 use super::kernel::{Element, Vectorized};
 use super::{PARALLEL_FROM, build, by_dtype, contiguous, team, tensor, with_data};
 use crate::norm::{BatchNorm, BatchStatistics, Sizes};
+use crate::tape::apply3;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp3, DType, Device, Layout, Result, Shape, Tensor, WithDType};
 use std::ops::Range;
@@ -21,7 +22,7 @@ pub(crate) fn train(
     let of = |v: &[f64]| Tensor::from_slice(v, s.channels, &Device::Cpu)?.to_dtype(x.dtype());
     let statistics = BatchStatistics { mean: of(&mean)?, var: of(&var)?, count: s.batch * s.plane };
     let op = Normalise::new(norm, mean, &var, true);
-    Ok((x.apply_op3(&weight.contiguous()?, &bias.contiguous()?, op)?, statistics))
+    Ok((apply3([&x, &weight.contiguous()?, &bias.contiguous()?], op)?, statistics))
 }
 
 /// [`BatchNorm::eval`] of checked arguments.
@@ -34,7 +35,7 @@ pub(crate) fn eval(
 ) -> Result<Tensor> {
     let numbers = |t: &Tensor| t.to_dtype(DType::F64)?.to_vec1::<f64>();
     let op = Normalise::new(norm, numbers(mean)?, &numbers(var)?, false);
-    x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, op)
+    apply3([&x.contiguous()?, &weight.contiguous()?, &bias.contiguous()?], op)
 }
 
 /// `f` of each channel, with the range of each of its planes, in parallel.

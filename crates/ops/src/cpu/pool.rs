@@ -3,17 +3,18 @@
 use super::kernel::{Element, Vectorized};
 use super::{build, by_dtype, contiguous, scratch, tensor, with_data};
 use crate::pool::Pool2d;
+use crate::tape::apply1;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType, bail};
 
 /// [`crate::pool::max_pool2d`] of a checked input.
 pub(crate) fn max_pool2d(x: &Tensor, pool: &Pool2d) -> Result<Tensor> {
-    x.contiguous()?.apply_op1(Max(*pool))
+    apply1(&x.contiguous()?, Max(*pool))
 }
 
 /// [`crate::pool::avg_pool2d`] of a checked input.
 pub(crate) fn avg_pool2d(x: &Tensor, pool: &Pool2d, count_include_pad: bool) -> Result<Tensor> {
-    x.contiguous()?.apply_op1(Average { pool: *pool, count_include_pad })
+    apply1(&x.contiguous()?, Average { pool: *pool, count_include_pad })
 }
 
 /// The larger of two, or NaN if one of them is.

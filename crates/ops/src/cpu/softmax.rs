@@ -3,11 +3,12 @@
 use super::kernel::{Element, Vectorized};
 use super::{build, contiguous, sum, tensor, with_data};
 use crate::elementary::branchless::exp;
+use crate::tape::apply1;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 /// [`crate::activation::softmax`] of a contiguous f32 tensor.
 pub(crate) fn softmax(x: &Tensor) -> Result<Tensor> {
-    x.apply_op1(Softmax)
+    apply1(x, Softmax)
 }
 
 struct Softmax;

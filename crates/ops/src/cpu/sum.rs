@@ -1,11 +1,53 @@
 //! Sums over the last dimensions on the processor.
 
-use super::{contiguous, team, with_data};
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use super::kernel::Element;
+use super::{by_dtype, contiguous, team, with_data, zip};
+use crate::tape::{apply1, apply2};
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 
 /// The sums over as many of the last dimensions, which become 1, of an f32 tensor.
 pub(crate) fn sum_last(x: &Tensor, dims: usize) -> Result<Tensor> {
-    x.apply_op1(SumLast { dims })
+    apply1(x, SumLast { dims })
+}
+
+/// [`crate::sum::add`] of contiguous tensors of one shape and type.
+pub(crate) fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    apply2([a, b], Add)
+}
+
+struct Add;
+
+fn pairs<T: Element>(a: (&CpuStorage, &Layout), b: (&CpuStorage, &Layout)) -> Result<CpuStorage> {
+    let (a, b) = (contiguous::<T>(a.0, a.1)?, contiguous::<T>(b.0, b.1)?);
+    Ok(T::to_cpu_storage_owned(zip::<T>(a, b, |a, b| a + b)))
+}
+
+impl CustomOp2 for Add {
+    fn name(&self) -> &'static str {
+        "add"
+    }
+
+    fn cpu_fwd(
+        &self,
+        a: &CpuStorage,
+        la: &Layout,
+        b: &CpuStorage,
+        lb: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        Ok((by_dtype!(a.dtype(), pairs((a, la), (b, lb)))?, la.shape().clone()))
+    }
+
+    fn bwd(
+        &self,
+        a: &Tensor,
+        b: &Tensor,
+        _: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let of = |x: &Tensor| x.track_op().then(|| grad.clone());
+        Ok((of(a), of(b)))
+    }
 }
 
 /// Sums side by side, in every version: candle takes as many on every processor, but joins them by the width of vectors.
@@ -66,7 +108,7 @@ impl CustomOp1 for SumLast {
 
 /// [`crate::loss::log_softmax`] of an f32 matrix of rows.
 pub(crate) fn log_softmax(x: &Tensor) -> Result<Tensor> {
-    x.apply_op1(LogSoftmax)
+    apply1(x, LogSoftmax)
 }
 
 struct LogSoftmax;

@@ -3,12 +3,13 @@
 use super::conv::lanes;
 use super::kernel::Element;
 use super::{PARALLEL_FROM, Shared, by_dtype, contiguous, team, uninit};
+use crate::tape::apply1;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 /// [`crate::transposed::transposed`] of a contiguous tensor.
 pub(crate) fn transposed(x: &Tensor) -> Result<Tensor> {
-    x.apply_op1(Transposed)
+    apply1(x, Transposed)
 }
 
 struct Transposed;

@@ -5,6 +5,7 @@ use super::op::Convolve;
 use super::target::Target;
 use crate::cpu::kernel::Element;
 use crate::cpu::{Zip, by_dtype, contiguous, scratch, tensor, uninit, with_data, zip};
+use crate::tape::apply1;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
@@ -28,7 +29,7 @@ impl Part {
 
 /// The convolutions of `x` by parts that have the same results but for the channels; at least one.
 pub(crate) fn joined(x: &Tensor, parts: Vec<Part>) -> Result<Tensor> {
-    x.contiguous()?.apply_op1(Joined(parts))
+    apply1(&x.contiguous()?, Joined(parts))
 }
 
 struct Joined(Vec<Part>);

@@ -9,6 +9,7 @@ use super::{pooled, weight};
 use crate::conv::{Algorithm, Conv2d};
 use crate::cpu::kernel::Element;
 use crate::cpu::{by_dtype, contiguous, has_kernels, tensor, uninit, with_data};
+use crate::tape::{apply2, apply3};
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 use std::any::Any;
@@ -105,8 +106,8 @@ impl Convolve {
     fn apply(self, x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
         let (x, w) = (x.contiguous()?, w.contiguous()?);
         match b {
-            Some(b) => x.apply_op3(&w, &b.contiguous()?, self),
-            None => x.apply_op2(&w, self),
+            Some(b) => apply3([&x, &w, &b.contiguous()?], self),
+            None => apply2([&x, &w], self),
         }
     }
 
