@@ -24,6 +24,7 @@ use sconce_models::init::Init;
 use sconce_models::networks::two_domains::{Statistics, TwoDomains, VADA};
 use sconce_models::optim::{Adam, Method, Optimiser};
 use sconce_models::variables::Variables;
+use sconce_ops::tape;
 use turns::Step;
 
 #[global_allocator]
@@ -51,10 +52,13 @@ fn make(_: &str, device: &Device) -> Result<Step> {
         let of = |purpose: &str| generator(step, purpose);
         let draws = Draws { source: of("source"), target: of("target"), of: &of };
         let x = Examples { source: &source, target: &target, classes: &labels };
-        let update = vada(&network, &x, Vada::default(), &draws, |loss| {
-            optimiser.step(&loss.backward()?, 1e-3)
+        let (gradients, ()) = tape::gradients(|| {
+            let update = vada(&network, &x, Vada::default(), &draws, |_, gradients| {
+                optimiser.step(gradients, 1e-3)
+            })?;
+            Ok((update.loss, ()))
         })?;
-        optimiser.step(&update.loss.backward()?, 1e-3)?;
+        optimiser.step(&gradients, 1e-3)?;
         average.update()
     }))
 }

@@ -1,5 +1,6 @@
 //! The training loop's task: both domains' images, the method's updates, and what is watched.
 
+use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor};
 use sconce_core::{Error, Result};
 use sconce_data::evaluation::argmax;
@@ -8,8 +9,9 @@ use sconce_models::average::Average;
 use sconce_models::images::Images;
 use sconce_models::networks::two_domains::{Domain, TwoDomains};
 use sconce_models::optim::Optimiser;
-use sconce_models::train::{Batch, Task, Unread, Values, View, order};
+use sconce_models::train::{Batch, Reading, Task, Unread, Values, View, order};
 use sconce_models::variables::Variables;
+use sconce_ops::tape;
 
 use crate::method::{Dann, DirtT, Method, PseudoLabels};
 use crate::update::{self, Distance, Draws, Examples, Update};
@@ -127,7 +129,8 @@ impl Adapting<'_> {
         Ok(())
     }
 
-    fn update(&mut self, batch: &Batch<'_>) -> Result<Update> {
+    /// The gradients of an update's loss, and numbers about it.
+    fn update(&mut self, batch: &Batch<'_>) -> Result<(GradStore, Reading)> {
         let device = self.device().clone();
         let step = batch.position.step;
         let count = batch.rows.len();
@@ -147,7 +150,7 @@ impl Adapting<'_> {
         };
         let network = &self.network;
         let rate = self.learning_rate * batch.factor;
-        let update = match self.method {
+        let update = || match self.method {
             Method::SourceOnly {} => update::source_only(network, &x, &draws),
             Method::Dann(Dann { strength, growth, reversed }) => {
                 let strength = strength * growth.factor(batch.position.progress());
@@ -163,7 +166,7 @@ impl Adapting<'_> {
             }
             Method::PseudoLabels(PseudoLabels { weight, .. }) => {
                 let pseudo = pseudo.map(|classes| Tensor::new(classes, &device));
-                let pseudo = pseudo.transpose().map_err(Error::other)?;
+                let pseudo = pseudo.transpose()?;
                 let selected = self.pseudo.rows.len() as f64 / self.target.len().max(1) as f64;
                 update::pseudo_labels(network, &x, (pseudo.as_ref(), weight), &draws).map(
                     |Update { loss, numbers }| {
@@ -174,8 +177,8 @@ impl Adapting<'_> {
             }
             Method::Vada(weights) => {
                 let optimiser = &mut self.optimiser;
-                update::vada(network, &x, weights, &draws, |loss| {
-                    optimiser.step(&loss.backward()?, rate)
+                update::vada(network, &x, weights, &draws, |_, gradients| {
+                    optimiser.step(gradients, rate)
                 })
             }
             Method::DirtT(weights) => match &self.teacher {
@@ -183,7 +186,8 @@ impl Adapting<'_> {
                 None => Err(candle_core::Error::Msg("there is no teacher".into())),
             },
         };
-        update.map_err(Error::other)
+        tape::gradients(|| update().map(|Update { loss, numbers }| (loss, numbers)))
+            .map_err(Error::other)
     }
 
     /// What changes between updates: pseudo-labels and teachers.
@@ -219,8 +223,7 @@ fn surest(logits: &[f32]) -> (u32, f64) {
 impl Task for Adapting<'_> {
     fn step(&mut self, batch: &Batch<'_>) -> Result<()> {
         self.refresh(batch)?;
-        let Update { loss, numbers } = self.update(batch)?;
-        let gradients = loss.backward().map_err(Error::other)?;
+        let (gradients, numbers) = self.update(batch)?;
         let rate = self.learning_rate * batch.factor;
         self.optimiser.step(&gradients, rate).map_err(Error::other)?;
         if let Some((average, _)) = &self.averaged {

@@ -1,5 +1,6 @@
 //! One update of each method: its loss, and numbers about it.
 
+use candle_core::backprop::GradStore;
 use candle_core::{Result, Tensor, bail};
 use sconce_core::random::Generator;
 use sconce_models::networks::two_domains::{
@@ -8,6 +9,7 @@ use sconce_models::networks::two_domains::{
 use sconce_models::train::{Reading, Values};
 use sconce_ops::device::number;
 use sconce_ops::loss::{bce_with_logits, cross_entropy, weighted_sum};
+use sconce_ops::tape;
 
 use crate::losses::{Estimator, MULTIPLES, Vat, conditional_entropy, coral, kl, mmd};
 use crate::method::{DirtT, Vada};
@@ -138,7 +140,7 @@ pub(crate) fn pseudo_labels(
     Ok(Update { loss, numbers })
 }
 
-/// Shu et al. 2018, eq. 8. `judge` is given the domain head's loss, and updates that head alone, before the features are
+/// Shu et al. 2018, eq. 8. `judge` is given the domain head's loss and its gradients, and updates that head alone, before the features are
 /// asked to deceive it (the authors alternate likewise, in place of a reversal).
 ///
 /// # Errors
@@ -148,15 +150,20 @@ pub fn vada(
     x: &Examples<'_>,
     weights: Vada,
     draws: &Draws<'_>,
-    judge: impl FnOnce(&Tensor) -> Result<()>,
+    judge: impl FnOnce(&Tensor, &GradStore) -> Result<()>,
 ) -> Result<Update> {
     let n = x.source.dim(0)?;
     // One domain at a time, as virtual adversarial training passes them again with the same dropout and noise.
     let Outputs { features, logits, .. } = network.each([x.source, x.target], &mut draws.both())?;
     let [source, target] = all(logits)?;
     let labels = domain_labels(n, features.dim(0)? - n, &features)?;
-    let domains = network.domains(&features.detach(), n, None, false)?;
-    judge(&bce_with_logits(&domains, &labels)?)?;
+    let (gradients, (loss, domains)) = tape::gradients(|| {
+        let domains = network.domains(&features.detach(), n, None, false)?;
+        let loss = bce_with_logits(&domains, &labels)?;
+        let both = (loss.detach(), domains.detach());
+        Ok((loss, both))
+    })?;
+    judge(&loss, &gradients)?;
     let deceived = network.domains(&features, n, None, true)?;
     let domain = bce_with_logits(&deceived, &(1.0 - labels)?)?;
 
@@ -173,7 +180,6 @@ pub fn vada(
         (weights.target, &entropy),
         (weights.target, &of_target),
     ])?;
-    let domains = domains.detach();
     let numbers = label_values(&loss, &label, &source, x.classes)
         .and(move || domain_values(&domains, n))
         .and(scalars([

@@ -10,6 +10,7 @@ use sconce_models::images::Images;
 use sconce_models::{Network, Pass, Rectifier};
 use sconce_ops::loss::log_softmax;
 use sconce_ops::sum::{sum, sum_all};
+use sconce_ops::tape;
 use serde::{Deserialize, Serialize};
 
 /// A network with its classes and the way from pixels to its input.
@@ -262,17 +263,19 @@ impl Model {
         objective: &Objective,
     ) -> candle_core::Result<(Vec<f32>, Tensor)> {
         let x = Var::from_tensor(&x.detach())?;
-        let mut outputs = self.network.forward_pass(&x, pass, &["logits"])?;
-        let Some(logits) = outputs.pop() else {
-            candle_core::bail!("the network gave no logits");
-        };
-        let values = objective.of(&logits)?;
-        let gradients = sum_all(&values)?.backward()?;
+        let (gradients, values) = tape::gradients(|| {
+            let mut outputs = self.network.forward_pass(&x, pass, &["logits"])?;
+            let Some(logits) = outputs.pop() else {
+                candle_core::bail!("the network gave no logits");
+            };
+            let values = objective.of(&logits)?;
+            Ok((sum_all(&values)?, values.to_vec1()?))
+        })?;
         let gradient = match gradients.get(&x) {
             Some(gradient) => gradient.clone(),
             None => x.zeros_like()?,
         };
-        Ok((values.to_vec1()?, gradient))
+        Ok((values, gradient))
     }
 }
 

@@ -20,7 +20,7 @@ With --device cuda, on a GPU: --group steps follow one another, after as many th
 with the GPU's work done. In f32 without and with TF32; PyTorch in bf16, too. --programs FOLDER has the programs `networks` and `vada`
 that were built elsewhere, with the feature `cuda`.
 """
-import argparse, importlib.metadata, importlib.util, io, json, os, pathlib, statistics, subprocess, sys, time
+import argparse, ctypes, gc, importlib.metadata, importlib.util, io, json, os, pathlib, statistics, subprocess, sys, time
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 # whoever ran last may still spin: PyTorch's OpenMP does for some 20 ms
@@ -541,6 +541,9 @@ def memory_of(case):
     """Prints the resident bytes before the first step, and at most in two."""
     torch.set_num_threads(options.threads[0])
     step, _ = make(case)
+    # what making the case left behind is not the step's to use
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
     pathlib.Path("/proc/self/clear_refs").write_text("5")
     before = status("VmRSS")
     step()

@@ -27,6 +27,7 @@ use sconce_models::networks::two_domains::{DANN, Statistics, TwoDomains, dann_lo
 use sconce_models::optim::{Adam, Method, Optimiser, Sgd};
 use sconce_models::variables::Variables;
 use sconce_models::{Architecture, Network, architecture, from_tensors};
+use sconce_ops::tape;
 use turns::Step;
 
 const CASES: [&str; 19] = [
@@ -75,7 +76,9 @@ fn forward(architecture: &dyn Architecture, batch: usize, device: &Device) -> Re
 fn gradient(architecture: &dyn Architecture, batch: usize, device: &Device) -> Result<Step> {
     let (network, x) = (frozen(architecture, device)?, normal(&[batch, 3, 224, 224], device)?);
     let x = Var::from_tensor(&x).map_err(Error::other)?;
-    Ok(Box::new(move || network.forward_to(&x, "logits")?.sum_all()?.backward().map(drop)))
+    Ok(Box::new(move || {
+        tape::gradients(|| Ok((network.forward_to(&x, "logits")?.sum_all()?, ()))).map(drop)
+    }))
 }
 
 fn dann(device: &Device) -> Result<Step> {
@@ -88,8 +91,11 @@ fn dann(device: &Device) -> Result<Step> {
     let labels = Tensor::new(labels, device).map_err(Error::other)?;
     Ok(Box::new(move || {
         let mut rng = [1, 2].map(|seed| generator(seed, "dropout"));
-        let of = dann_losses(&network, [&source, &target], &labels, Some(0.5), &mut rng)?;
-        optimiser.step(&(of.label + of.domain)?.backward()?, 0.01)
+        let (gradients, ()) = tape::gradients(|| {
+            let of = dann_losses(&network, [&source, &target], &labels, Some(0.5), &mut rng)?;
+            Ok(((of.label + of.domain)?, ()))
+        })?;
+        optimiser.step(&gradients, 0.01)
     }))
 }
 

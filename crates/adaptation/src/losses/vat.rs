@@ -2,6 +2,7 @@ use candle_core::{Error, Result, Tensor, Var, bail};
 use sconce_core::random::Generator;
 use sconce_models::init::Init;
 use sconce_ops::sum::sum_keepdim;
+use sconce_ops::tape;
 
 use super::kl;
 
@@ -89,8 +90,7 @@ impl Vat {
         let mut direction = unit(&drawn.to_dtype(x.dtype())?)?;
         for _ in 0..self.steps {
             let near = Var::from_tensor(&(&x + (direction * self.xi)?)?)?;
-            let divergence = kl(&logits, &forward(&near)?)?;
-            let gradients = divergence.backward()?;
+            let (gradients, ()) = tape::gradients(|| Ok((kl(&logits, &forward(&near)?)?, ())))?;
             let Some(gradient) = gradients.get(&near) else {
                 bail!("virtual adversarial training expects logits that depend on the images");
             };

@@ -107,7 +107,7 @@ fn vada_is_the_sum_of_its_equation() {
     // all different, so that one in place of another would show
     let weights = Vada { domain: 0.3, source: 0.7, target: 0.2, radius: 20.0 };
     let mut judged = None;
-    let update = vada(&network, &x, weights, &draws, |loss| {
+    let update = vada(&network, &x, weights, &draws, |loss, _| {
         judged = Some(loss.clone());
         Ok(())
     })
@@ -217,7 +217,7 @@ fn unperturbed(layout: Layout) -> ([f64; 2], Vec<(String, Vec<f64>)>) {
     let of = |purpose: &str| generator(5, purpose);
     let draws = Draws { source: of("a"), target: of("b"), of: &of };
     let weights = Vada { radius: 1e-30, ..Vada::default() };
-    let update = vada(&network, &x, weights, &draws, |_| Ok(())).unwrap();
+    let update = vada(&network, &x, weights, &draws, |_, _| Ok(())).unwrap();
     let values = update.numbers.read().unwrap();
     let value = |name: &str| values.iter().find(|(n, _)| *n == name).unwrap().1;
     ([value("source_vat"), value("target_vat")], running(&variables))

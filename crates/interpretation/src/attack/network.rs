@@ -5,6 +5,7 @@ use sconce_core::error::ResultExt;
 use sconce_core::{Error, Result};
 use sconce_data::{Image, ImageSet};
 use sconce_ops::sum::sum_all;
+use sconce_ops::tape;
 
 use super::{Classifier, Pulled, rounded};
 use crate::Model;
@@ -83,19 +84,21 @@ impl<'a> Attacked<'a> {
         weights: &dyn Fn(usize, &[f32]) -> Vec<f32>,
     ) -> candle_core::Result<Vec<Pulled>> {
         let x = Var::from_tensor(&self.tensor(images)?)?;
-        let z = self.model.logits(&self.model.to_inputs(&x)?)?;
-        let logits = z.to_vec2::<f32>()?;
-        let weights: Vec<f32> =
-            logits.iter().enumerate().flat_map(|(i, z)| weights(first + i, z)).collect();
-        let gradients = if weights.iter().all(|weight| *weight == 0.0) {
-            images.iter().map(|image| vec![0.0; image.len()]).collect()
-        } else {
-            let weights = Tensor::from_vec(weights, z.shape(), self.model.device())?;
-            let gradients = sum_all(&(z * weights)?)?.backward()?;
-            match gradients.get(&x) {
-                Some(gradient) => gradient.flatten_from(1)?.to_vec2::<f32>()?,
-                None => images.iter().map(|image| vec![0.0; image.len()]).collect(),
+        let (gradients, logits) = tape::gradients(|| {
+            let z = self.model.logits(&self.model.to_inputs(&x)?)?;
+            let logits = z.to_vec2::<f32>()?;
+            let weights: Vec<f32> =
+                logits.iter().enumerate().flat_map(|(i, z)| weights(first + i, z)).collect();
+            if weights.iter().all(|weight| *weight == 0.0) {
+                // no way back is needed to know the gradient
+                return Ok((z.detach(), logits));
             }
+            let weights = Tensor::from_vec(weights, z.shape(), self.model.device())?;
+            Ok((sum_all(&(z * weights)?)?, logits))
+        })?;
+        let gradients = match gradients.get(&x) {
+            Some(gradient) => gradient.flatten_from(1)?.to_vec2::<f32>()?,
+            None => images.iter().map(|image| vec![0.0; image.len()]).collect(),
         };
         let pulled = logits.into_iter().zip(gradients);
         Ok(pulled.map(|(logits, gradient)| Pulled { logits, gradient }).collect())

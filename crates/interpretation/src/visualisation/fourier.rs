@@ -6,6 +6,7 @@ use sconce_core::random::Generator;
 use sconce_core::{Error, Result};
 use sconce_models::optim::{Adam, Method, Optimiser};
 use sconce_models::variables::Variables;
+use sconce_ops::tape;
 
 use super::color;
 use super::score::{self, Goal, Observer, Progress};
@@ -129,9 +130,12 @@ impl FourierAscent {
         spectrum: &Var,
         moves: &mut Generator,
     ) -> candle_core::Result<(Progress, candle_core::backprop::GradStore)> {
-        let pixels = painter.pixels(spectrum)?;
-        let seen = self.views.of(&pixels, moves)?;
-        let (progress, value) = score::value(model, &seen, class, self.goal)?;
-        Ok((progress, value.neg()?.backward()?))
+        let (gradients, progress) = tape::gradients(|| {
+            let pixels = painter.pixels(spectrum)?;
+            let seen = self.views.of(&pixels, moves)?;
+            let (progress, value) = score::value(model, &seen, class, self.goal)?;
+            Ok((value.neg()?, progress))
+        })?;
+        Ok((progress, gradients))
     }
 }

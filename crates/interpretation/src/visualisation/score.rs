@@ -4,6 +4,7 @@ use candle_core::{Tensor, Var};
 use schemars::JsonSchema;
 use sconce_ops::device::in_f64;
 use sconce_ops::sum::mean_all;
+use sconce_ops::tape;
 use serde::{Deserialize, Serialize};
 
 use crate::{Model, Objective};
@@ -61,8 +62,10 @@ pub fn gradient(
     goal: Goal,
 ) -> candle_core::Result<(Progress, Tensor)> {
     let x = Var::from_tensor(&x.detach())?;
-    let (progress, value) = value(model, &pictures(&x)?, class, goal)?;
-    let gradients = value.backward()?;
+    let (gradients, progress) = tape::gradients(|| {
+        let (progress, value) = value(model, &pictures(&x)?, class, goal)?;
+        Ok((value, progress))
+    })?;
     let gradient = match gradients.get(&x) {
         Some(gradient) => gradient.detach(),
         None => x.zeros_like()?,

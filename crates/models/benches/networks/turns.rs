@@ -140,6 +140,9 @@ fn status(field: &str) -> Result<usize> {
 
 fn memory(make: Make, case: &str) -> Result<()> {
     let mut step = make(case, &Device::Cpu)?;
+    // what making the case left behind is not the step's to use
+    // SAFETY: it may be called at any time.
+    unsafe { libmimalloc_sys::mi_collect(true) };
     // sets the largest size so far back to the present one
     std::fs::write("/proc/self/clear_refs", "5").map_err(Error::other)?;
     let before = status("VmRSS")?;

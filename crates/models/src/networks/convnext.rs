@@ -3,8 +3,10 @@
 use candle_core::{D, Tensor};
 use sconce_core::{Error, Result};
 use sconce_ops::activation::gelu;
+use sconce_ops::channels::{add_to_channels, scale_channels};
 use sconce_ops::conv::{Conv2d, DepthwiseConv2d, depthwise_conv2d};
-use sconce_ops::sum::mean;
+use sconce_ops::sum::{add, mean};
+use sconce_ops::tape::reshape;
 use sconce_ops::transposed::transposed;
 
 use super::architecture::{Architecture, Group, Parameter, Parameters, Trainable};
@@ -138,10 +140,10 @@ impl Block {
     fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         let (weight, bias) = &self.depthwise;
         let conv = DepthwiseConv2d { stride: 1, padding: [[3; 2]; 2] };
-        let y = rows(&depthwise_conv2d(x, weight, &conv)?)?.broadcast_add(bias)?;
+        let y = add_to_channels(&rows(&depthwise_conv2d(x, weight, &conv)?)?, bias, 2)?;
         let y = self.norm.forward(&y)?;
         let y = self.narrow.forward(&gelu(&self.wide.forward(&y)?)?)?;
-        maps(&y.broadcast_mul(&self.scale)?, x.dims())? + x
+        add(&maps(&scale_channels(&y, &self.scale, 2)?, x.dims())?, x)
     }
 }
 
@@ -164,12 +166,13 @@ fn over_channels(norm: &LayerNorm, x: &Tensor) -> candle_core::Result<Tensor> {
 
 /// Maps `(batch, channels, height, width)` as rows `(batch, height · width, channels)`.
 fn rows(x: &Tensor) -> candle_core::Result<Tensor> {
-    transposed(&x.flatten_from(2)?)
+    let (batch, channels, height, width) = x.dims4()?;
+    transposed(&reshape(x, (batch, channels, height * width))?)
 }
 
 /// Rows as maps of this shape.
 fn maps(rows: &Tensor, shape: &[usize]) -> candle_core::Result<Tensor> {
-    transposed(rows)?.reshape(shape)
+    reshape(&transposed(rows)?, shape)
 }
 
 impl Network for Built {

@@ -7,8 +7,11 @@
 use candle_core::{D, Tensor, bail};
 use sconce_core::{Error, Result};
 use sconce_ops::activation::{gelu, softmax};
+use sconce_ops::channels::scale_channels;
 use sconce_ops::conv::Conv2d;
 use sconce_ops::linear::matmul;
+use sconce_ops::sum::add;
+use sconce_ops::tape::reshape;
 use sconce_ops::transposed::transposed;
 
 use super::architecture::{Architecture, Group, Parameter, Parameters, Trainable};
@@ -201,7 +204,8 @@ impl Built {
             );
         }
         let (rows, columns) = (height / PATCH, width / PATCH);
-        let patches = transposed(&self.patches.forward(x)?.flatten_from(2)?)?;
+        let patches = self.patches.forward(x)?;
+        let patches = transposed(&reshape(&patches, (batch, WIDTH, rows * columns))?)?;
         let cls = self.cls_token.broadcast_as((batch, 1, WIDTH))?;
         let tokens = Tensor::cat(&[cls, patches], 1)?;
         Ok((tokens.broadcast_add(&self.positions(rows, columns)?)?, rows, columns))
@@ -282,9 +286,9 @@ impl Network for Built {
 impl Block {
     fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         let attended = self.attend(&self.norm1.forward(x)?)?;
-        let x = (x + attended.broadcast_mul(&self.scale1)?)?;
+        let x = add(x, &scale_channels(&attended, &self.scale1, 2)?)?;
         let hidden = gelu(&self.fc1.forward(&self.norm2.forward(&x)?)?)?;
-        &x + self.fc2.forward(&hidden)?.broadcast_mul(&self.scale2)?
+        add(&x, &scale_channels(&self.fc2.forward(&hidden)?, &self.scale2, 2)?)
     }
 
     fn attend(&self, x: &Tensor) -> candle_core::Result<Tensor> {

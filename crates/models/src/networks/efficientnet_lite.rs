@@ -4,9 +4,10 @@
 use candle_core::Tensor;
 use sconce_core::{Error, Result};
 use sconce_ops::activation::at_most;
+use sconce_ops::channels::add_to_channels;
 use sconce_ops::conv::{Conv2d, DepthwiseConv2d, depthwise_conv2d, same_padding};
 use sconce_ops::pool::global_avg_pool2d;
-use sconce_ops::sum::spread;
+use sconce_ops::sum::{add, spread};
 
 use super::architecture::{Architecture, Parameter, Parameters, Trainable};
 use super::layers::{Conv, Linear, Rectifier, Weights};
@@ -195,7 +196,10 @@ impl Layer {
                 let (weight, bias) = weights.now()?;
                 let conv = DepthwiseConv2d { stride: self.stride, padding };
                 let y = depthwise_conv2d(x, &weight, &conv)?;
-                let y = y.add(&spread(&bias.reshape((1, (), 1, 1))?, y.shape())?)?;
+                let y = match bias.track_op() {
+                    true => y.add(&spread(&bias.reshape((1, (), 1, 1))?, y.shape())?)?,
+                    false => add_to_channels(&y, &bias, 1)?,
+                };
                 if self.relu6 { rectifier.forward(&y)? } else { y }
             }
             Convolution::Full(conv) => {
@@ -222,7 +226,7 @@ impl Built {
                 for layer in layers {
                     y = layer.forward(&y, rectifier)?;
                 }
-                if *residual { y + x } else { Ok(y) }
+                if *residual { add(&y, x) } else { Ok(y) }
             }
             place if place == last + 1 => self.head.forward(x, rectifier),
             place if place == last + 2 => global_avg_pool2d(x),

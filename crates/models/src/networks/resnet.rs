@@ -4,7 +4,7 @@ use candle_core::{D, Tensor};
 use sconce_core::{Error, Result};
 use sconce_ops::conv::Conv2d;
 use sconce_ops::pool::{Pool2d, max_pool2d};
-use sconce_ops::sum::mean;
+use sconce_ops::sum::{add, mean};
 
 use super::architecture::{Architecture, Parameter, Parameters, Trainable};
 use super::layers::{Conv, Linear, Rectifier, Weights};
@@ -185,7 +185,7 @@ impl Block {
             Some(shortcut) => shortcut.forward(x)?,
             None => x.clone(),
         };
-        rectifier.forward(&(x + y)?)
+        rectifier.forward(&add(&x, &y)?)
     }
 }
 

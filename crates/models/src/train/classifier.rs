@@ -3,6 +3,7 @@ use sconce_core::{Error, Result};
 use sconce_ops::device::{in_f64, number};
 use sconce_ops::loss::{cross_entropy, cross_entropy_each};
 use sconce_ops::sum::mean_all;
+use sconce_ops::tape;
 
 use super::{Augmentation, Batch, Reading, Task, Unread, Values, View};
 use crate::Tensors;
@@ -92,10 +93,14 @@ impl<'a, F: FnMut(&Tensor) -> candle_core::Result<Tensor>> Classifier<'a, F> {
         let x = self.images.batch(batch.rows, device, |i| views[i])?;
         let classes = self.images.classes(batch.rows, device)?;
         let mut update = || -> candle_core::Result<_> {
-            let logits = (self.forward)(&x)?;
-            let loss = smoothed_cross_entropy(&logits, &classes, self.smoothing)?;
-            self.optimiser.step(&loss.backward()?, self.learning_rate * batch.factor)?;
-            Ok((logits.detach(), loss.detach()))
+            let (gradients, both) = tape::gradients(|| {
+                let logits = (self.forward)(&x)?;
+                let loss = smoothed_cross_entropy(&logits, &classes, self.smoothing)?;
+                let both = (logits.detach(), loss.detach());
+                Ok((loss, both))
+            })?;
+            self.optimiser.step(&gradients, self.learning_rate * batch.factor)?;
+            Ok(both)
         };
         let (logits, loss) = update().map_err(Error::other)?;
         Ok((logits, loss, classes))

@@ -3,6 +3,7 @@
 use candle_core::{Result, Tensor};
 use sconce_core::random::Generator as Rng;
 use sconce_ops::device::{in_f64, number};
+use sconce_ops::tape;
 
 use super::{Discriminator, Generator, Normalisation, Objective, Updates};
 use crate::init::Init;
@@ -132,38 +133,48 @@ pub fn step(
     let of_g = x.classes.filter(|_| g.layout().classes > 0);
     let of_d = x.classes.filter(|_| d.layout().classes > 0);
     let Objective { loss, smoothing, updates, .. } = *objective;
-    let generated = g.forward(x.noise, of_g, true)?;
-    let on_real = d.forward(x.images, of_d, true)?;
-    let on_fake = d.forward(&generated.detach(), of_d, true)?;
-    let penalty =
-        penalty(d, x.images, &generated.detach(), of_d, [&on_real, &on_fake], objective, rng)?;
-    let adversarial = loss.discriminator(&on_real, &on_fake, smoothing)?;
-    let of_discriminator = match &penalty {
-        Some(penalty) => (&adversarial + penalty)?,
-        None => adversarial,
-    };
-    if updates != Updates::Generator {
-        let gradients = of_discriminator.backward()?;
-        discriminator.optimiser.step(&gradients, discriminator.learning_rate)?;
+    let [g_learns, d_learns] =
+        [Updates::Discriminator, Updates::Generator].map(|other| updates != other);
+    // a loss from which nothing is learned has no way back
+    let asked = |loss: Tensor, learns: bool| if learns { loss } else { loss.detach() };
+    let (gradients, losses) = tape::gradients(|| {
+        let generated = asked(g.forward(x.noise, of_g, true)?, g_learns);
+        let (gradients, losses) = tape::gradients(|| {
+            let on_real = d.forward(x.images, of_d, true)?;
+            let on_fake = d.forward(&generated.detach(), of_d, true)?;
+            let both = [&on_real, &on_fake];
+            let penalty = penalty(d, x.images, &generated.detach(), of_d, both, objective, rng)?;
+            let adversarial = loss.discriminator(&on_real, &on_fake, smoothing)?;
+            let of_discriminator = match &penalty {
+                Some(penalty) => (&adversarial + penalty)?,
+                None => adversarial,
+            };
+            let losses = UnreadLosses {
+                discriminator: of_discriminator.detach(),
+                // of the discriminator as it will be
+                generator: of_discriminator.detach(),
+                on_real: on_real.detach(),
+                on_fake: on_fake.detach(),
+                penalty: penalty.map(|penalty| penalty.detach()),
+            };
+            Ok((asked(of_discriminator, d_learns), losses))
+        })?;
+        if d_learns {
+            discriminator.optimiser.step(&gradients, discriminator.learning_rate)?;
+        }
+        let judged = d.forward_frozen(&generated, of_d, true)?;
+        let again = match loss.needs_real() {
+            true => Some(d.forward_frozen(x.images, of_d, true)?),
+            false => None,
+        };
+        let deceit = loss.generator(again.as_ref(), &judged)?;
+        let losses = UnreadLosses { generator: deceit.detach(), ..losses };
+        Ok((asked(deceit, g_learns), losses))
+    })?;
+    if g_learns {
+        generator.optimiser.step(&gradients, generator.learning_rate)?;
     }
-    let learns = updates != Updates::Discriminator;
-    let judged =
-        d.forward_frozen(&if learns { generated } else { generated.detach() }, of_d, true)?;
-    let again = match loss.needs_real() {
-        true => Some(d.forward_frozen(x.images, of_d, true)?),
-        false => None,
-    };
-    let deceit = loss.generator(again.as_ref(), &judged)?;
-    if learns {
-        generator.optimiser.step(&deceit.backward()?, generator.learning_rate)?;
-    }
-    Ok(UnreadLosses {
-        discriminator: of_discriminator.detach(),
-        generator: deceit.detach(),
-        on_real: on_real.detach(),
-        on_fake: on_fake.detach(),
-        penalty: penalty.map(|penalty| penalty.detach()),
-    })
+    Ok(losses)
 }
 
 /// The discriminator's penalties, weighted and added.
