@@ -54,7 +54,7 @@ pub fn mean_all(x: &Tensor) -> Result<Tensor> {
 }
 
 /// `a + b` of one shape and type, as where a block's input is added to its result: an operation of this crate, so that
-/// [`crate::tape`] holds neither.
+/// [`crate::tape`] does not go back through candle. (Of candle's additions, one behind the other, it would pass all again for each.)
 ///
 /// # Errors
 /// When shapes or types differ.

@@ -18,10 +18,13 @@ use std::cell::RefCell;
 /// The gradients of `f`'s first result, of any shape (of the sum of its elements), to the variables that it depends on, and the
 /// second one: whatever else is wanted of the same pass.
 ///
-/// The bits are those of candle's `backward`, but where both candle and this crate go on from one result of candle's: its gradients
-/// are then added behind the operation and not before. On other devices than the processor it is candle's.
+/// Gradients are added in candle's order, so that the bits are those of its `backward` where each piece that candle computes goes
+/// on to one operation of this crate. Where several pieces share a result or a variable, each has been passed as a whole before the
+/// next, and the last bits may differ. On other devices than the processor it is candle's.
 ///
-/// What `f` leaves behind of the graph is without history: a tensor from inside has no `backward` of its own.
+/// What `f` leaves behind of the graph is without history: a tensor from inside has no `backward` of its own, not in `f` either. It is
+/// marked as a variable, where gradients end, so that `Var::from_tensor` of one is no copy: detach it before. A `gradients` within
+/// another one ends at the outer one's results.
 ///
 /// ```
 /// use candle_core::{Device, Var};
@@ -131,7 +134,7 @@ fn write(op: Op, result: Tensor) {
 }
 
 /// `x` in another shape of as many elements, without a copy where it is contiguous. candle's `reshape`, whose gradient under
-/// [`gradients`] is no copy either.
+/// [`gradients`] is no copy either where it is contiguous.
 ///
 /// # Errors
 /// When the shape has not as many elements.
@@ -242,7 +245,8 @@ impl Sums {
         };
         for end in y.sorted_nodes().into_iter().filter(|x| x.is_variable()) {
             if let Some(gradient) = found.remove(end) {
-                self.add(end.id(), gradient)?;
+                // of a product candle's gradient has a history
+                self.add(end.id(), gradient.detach())?;
             }
         }
         Ok(())
@@ -324,7 +328,8 @@ impl Tape {
         let mut all = GradStore::default();
         for (id, sum) in sums.0 {
             // candle's sums begin with a zero, which makes a zero of minus zero
-            all.insert_id(id, sum.affine(1.0, 0.0)?);
+            let sum = if sum.device().is_cpu() { sum.affine(1.0, 0.0)? } else { sum };
+            all.insert_id(id, sum);
         }
         Ok(all)
     }

@@ -46,11 +46,14 @@ pub(crate) fn max_difference(a: &Tensor, b: &Tensor) -> Result<f64> {
     (a - b)?.abs()?.flatten_all()?.max(0)?.to_scalar()
 }
 
-/// Gradient of the sum of `f(x)`.
+/// Gradient of the sum of `f(x)`, by candle's graph and by the tape.
 pub(crate) fn gradient_of(x: &Tensor, f: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
     let x = Var::from_tensor(x)?;
     let grads = f(x.as_tensor())?.sum_all()?.backward()?;
-    Ok(grads.get(&x).expect("a gradient").clone())
+    let (taped, ()) = tape::gradients(|| Ok((f(x.as_tensor())?.sum_all()?, ())))?;
+    let [a, b] = [&grads, &taped].map(|grads| grads.get(&x).expect("a gradient"));
+    assert_eq!(bits(a)?, bits(b)?, "candle's gradient and the tape's");
+    Ok(a.clone())
 }
 
 /// The gradients of `sum(f(inputs) * r)` for a fixed random `r`, one for each input: the same bits by candle's graph and by the tape.

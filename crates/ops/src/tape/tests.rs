@@ -58,6 +58,9 @@ fn a_small_network_has_candles_gradients() -> Result<()> {
         ((sum_all(&first)? + sum_all(&third)?)? + sum_all(&second)?)?
             + sum_all(&relu(&(third * 0.7)?)?)?
     })?;
+    // a product's gradient, which candle gives a history, has none
+    let (found, ()) = gradients(|| Ok((relu(&x.mul(&x)?)?, ())))?;
+    assert!(!found.get(&x).expect("a gradient").track_op());
     // reshaped twice, and of three dimensions
     same(&[&v], || {
         let y = reshape(&reshape(&relu(&v)?, (1, 5, 3))?, (3, 5))?;
