@@ -2,6 +2,7 @@
 
 use crate::cpu::kernel::Element;
 use crate::cpu::{Map, Zip, build, by_dtype, contiguous, has_kernels, with_data};
+use crate::sum::spread;
 use crate::tape::apply1;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
@@ -38,17 +39,17 @@ fn apply(x: &Tensor, values: &Tensor, dim: usize, with: With) -> Result<Tensor> 
             values.dims()
         );
     }
-    // of a constant only: the gradient of others is a sum, which candle takes
+    // of a constant only: the gradient of others is a sum over the rest
     if has_kernels(x) && values.dtype() == x.dtype() && !values.track_op() {
         let inner = x.dims()[dim + 1..].iter().product();
         return apply1(&x.contiguous()?, Channels { values: values.clone(), inner, with });
     }
     let mut shape = vec![1; x.rank()];
     shape[dim] = values.elem_count();
-    let values = values.reshape(shape)?;
+    let values = spread(&values.reshape(shape)?, x.shape())?;
     match with {
-        With::Sum => x.broadcast_add(&values),
-        With::Product => x.broadcast_mul(&values),
+        With::Sum => x.add(&values),
+        With::Product => x.mul(&values),
     }
 }
 

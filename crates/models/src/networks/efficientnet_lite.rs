@@ -7,7 +7,7 @@ use sconce_ops::activation::at_most;
 use sconce_ops::channels::add_to_channels;
 use sconce_ops::conv::{Conv2d, DepthwiseConv2d, depthwise_conv2d, same_padding};
 use sconce_ops::pool::global_avg_pool2d;
-use sconce_ops::sum::{add, spread};
+use sconce_ops::sum::add;
 
 use super::architecture::{Architecture, Parameter, Parameters, Trainable};
 use super::layers::{Conv, Linear, Rectifier, Weights};
@@ -196,10 +196,7 @@ impl Layer {
                 let (weight, bias) = weights.now()?;
                 let conv = DepthwiseConv2d { stride: self.stride, padding };
                 let y = depthwise_conv2d(x, &weight, &conv)?;
-                let y = match bias.track_op() {
-                    true => y.add(&spread(&bias.reshape((1, (), 1, 1))?, y.shape())?)?,
-                    false => add_to_channels(&y, &bias, 1)?,
-                };
+                let y = add_to_channels(&y, &bias, 1)?;
                 if self.relu6 { rectifier.forward(&y)? } else { y }
             }
             Convolution::Full(conv) => {

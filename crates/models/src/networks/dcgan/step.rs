@@ -139,7 +139,7 @@ pub fn step(
     let asked = |loss: Tensor, learns: bool| if learns { loss } else { loss.detach() };
     let (gradients, losses) = tape::gradients(|| {
         let generated = asked(g.forward(x.noise, of_g, true)?, g_learns);
-        let (gradients, losses) = tape::gradients(|| {
+        let (gradients, (of_discriminator, on_real, on_fake, penalty)) = tape::gradients(|| {
             let on_real = d.forward(x.images, of_d, true)?;
             let on_fake = d.forward(&generated.detach(), of_d, true)?;
             let both = [&on_real, &on_fake];
@@ -149,15 +149,10 @@ pub fn step(
                 Some(penalty) => (&adversarial + penalty)?,
                 None => adversarial,
             };
-            let losses = UnreadLosses {
-                discriminator: of_discriminator.detach(),
-                // of the discriminator as it will be
-                generator: of_discriminator.detach(),
-                on_real: on_real.detach(),
-                on_fake: on_fake.detach(),
-                penalty: penalty.map(|penalty| penalty.detach()),
-            };
-            Ok((asked(of_discriminator, d_learns), losses))
+            let [loss, on_real, on_fake] =
+                [&of_discriminator, &on_real, &on_fake].map(Tensor::detach);
+            let penalty = penalty.map(|penalty| penalty.detach());
+            Ok((asked(of_discriminator, d_learns), (loss, on_real, on_fake, penalty)))
         })?;
         if d_learns {
             discriminator.optimiser.step(&gradients, discriminator.learning_rate)?;
@@ -168,7 +163,13 @@ pub fn step(
             false => None,
         };
         let deceit = loss.generator(again.as_ref(), &judged)?;
-        let losses = UnreadLosses { generator: deceit.detach(), ..losses };
+        let losses = UnreadLosses {
+            discriminator: of_discriminator,
+            generator: deceit.detach(),
+            on_real,
+            on_fake,
+            penalty,
+        };
         Ok((asked(deceit, g_learns), losses))
     })?;
     if g_learns {
